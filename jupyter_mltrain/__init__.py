@@ -1,0 +1,51 @@
+"""Train TensorFlow models from a notebook: `%load_ext jupyter_mltrain`, then `%%mltrain` cells.
+
+Public names load on first use (PEP 562): importing the package costs a kernel almost nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from jupyter_mltrain._version import __version__
+
+if TYPE_CHECKING:
+    from jupyter_mltrain.api.run import Run as Run
+    from jupyter_mltrain.api.workspace import Workspace as Workspace
+
+_NAMES = {
+    "Environment": "api.environment",
+    "Experiment": "api.experiment",
+    "Model": "api.model",
+    "Run": "api.run",
+    "ScriptRunConfig": "api.config",
+    "Workspace": "api.workspace",
+    "latest": "api.lookup",
+    "run": "api.lookup",
+}
+
+__all__ = ["__version__", *_NAMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        raise AttributeError(f"module 'jupyter_mltrain' has no attribute {name!r}")
+    value = getattr(import_module(f"jupyter_mltrain.{_NAMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_NAMES})
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """`%load_ext jupyter_mltrain`."""
+    from jupyter_mltrain.magics import register
+
+    register(ipython)
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    return [{"src": "labextension", "dest": "jupyter-mltrain"}]

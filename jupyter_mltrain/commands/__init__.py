@@ -1,0 +1,1 @@
+"""The verbs and their option grammar, once, for magics and terminal."""

@@ -1,0 +1,102 @@
+"""What a run is: a spec that names no engine detail, written once into `runs/<id>/spec.json` and never changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+FORMAT = 1
+"""Version of `spec.json`; a reader of a newer package understands all older ones."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one node of a run asks for. `None` leaves the choice to the target. Memory in GB (10⁹ bytes)."""
+
+    gpus: int | None = None
+    cpus: int | None = None
+    memory_gb: float | None = None
+    max_run_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class DataInput:
+    """A dataset that a run reads. `argument` is the script option that takes the folder (`--data-folder`), or empty."""
+
+    name: str
+    version: int | None = None
+    argument: str = ""
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that holds the folder: `MLTRAIN_DATA_<NAME>`, other characters as `_`."""
+        plain = "".join(c if c.isascii() and c.isalnum() else "_" for c in self.name)
+        return f"MLTRAIN_DATA_{plain.upper()}"
+
+
+@dataclass(frozen=True)
+class Substitution:
+    """Something that was asked for by a legacy name and is given as something else; recorded and shown."""
+
+    kind: str
+    asked: str
+    given: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run, as asked for.
+
+    `script` is a path inside the snapshot, run by the environment's Python; `command` is an argument list run as it
+    is; exactly one of them is set. An argument `DatasetConsumptionConfig:<name>` stands for the folder of that
+    dataset, as in the SDK. `secrets` holds names only. `snapshot` is the digest of the manifest that lies beside the
+    spec as `snapshot.json`.
+    """
+
+    run_id: str
+    experiment: str
+    display_name: str
+    target: str
+    environment: str
+    environment_version: int | None = None
+    script: str | None = None
+    command: tuple[str, ...] | None = None
+    arguments: tuple[str, ...] = ()
+    snapshot: str = ""
+    source_directory: str | None = None
+    data: tuple[DataInput, ...] = ()
+    environment_variables: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    resources: Resources = Resources()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    git: Mapping[str, str] = field(default_factory=dict)
+    substitutions: tuple[Substitution, ...] = ()
+    rerun_of: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"format": FORMAT, **dataclasses.asdict(self)}
+
+    def dumps(self) -> str:
+        return json.dumps(self.to_json(), indent=1, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> RunSpec:
+        """The spec that `to_json` wrote. Unknown keys (written by a newer version) are left out."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        values = {k: v for k, v in raw.items() if k in known}
+        values["resources"] = Resources(**values.get("resources", {}))
+        values["data"] = tuple(DataInput(**d) for d in values.get("data", ()))
+        values["substitutions"] = tuple(Substitution(**s) for s in values.get("substitutions", ()))
+        for name in ("arguments", "secrets"):
+            values[name] = tuple(values.get(name, ()))
+        if values.get("command") is not None:
+            values["command"] = tuple(values["command"])
+        return cls(**values)
+
+
+DATA_PLACEHOLDER = "DatasetConsumptionConfig:"
+"""Prefix of an argument that stands for a dataset's folder."""

@@ -1,0 +1,1 @@
+"""Datasets: references, versions, fetch, checksum."""

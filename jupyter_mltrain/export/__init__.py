@@ -1,0 +1,1 @@
+"""A notebook as one self-contained HTML file."""

@@ -1,0 +1,1 @@
+"""The service of a workspace: queue, state machine, ingestion, routes."""

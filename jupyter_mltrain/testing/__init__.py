@@ -1,0 +1,1 @@
+"""Contract suites and fakes that a plug-in author can import."""

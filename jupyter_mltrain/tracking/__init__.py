@@ -1,0 +1,1 @@
+"""MLflow: the published copy of runs, and the model registry."""
