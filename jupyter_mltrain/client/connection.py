@@ -1,0 +1,172 @@
+"""The one way to the service: HTTP over its Unix socket, with `http.client` (httpx would cost a kernel 140 ms)."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from jupyter_mltrain._version import PROTOCOL, __version__
+from jupyter_mltrain.client import starter, workspaces
+from jupyter_mltrain.core.layout import Layout
+from jupyter_mltrain.errors import ProtocolMismatch, ServiceUnavailable, from_wire
+
+_REFUSED = (ConnectionRefusedError, FileNotFoundError, ConnectionResetError, BrokenPipeError)
+
+
+class Connection:
+    """Requests to the service of one workspace. Thread-safe: each request has a socket of its own.
+
+    A request that finds no service starts one and is sent again; every request that changes something carries what
+    makes a second sending harmless (a run's id is made by the client).
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._layout = Layout(root)
+
+    @classmethod
+    def open(cls, root: Path) -> Connection:
+        """Connect, starting the service if none runs, and agree on the protocol.
+
+        Raises `ServiceUnavailable` when it does not start, `ProtocolMismatch` when it is newer than this client.
+        """
+        connection = cls(root)
+        workspaces.register(workspaces.read_config(root).id, root)
+        connection.greet()
+        return connection
+
+    @classmethod
+    def running(cls, root: Path) -> Connection | None:
+        """A connection if a service is there already; never starts one."""
+        connection = cls(root)
+        try:
+            connection._send("GET", "/v1/hello", None, timeout=2)
+        except (OSError, http.client.HTTPException, ServiceUnavailable):
+            return None
+        return connection
+
+    def greet(self) -> dict[str, Any]:
+        """What the service says of itself. An older service is asked to hand over and a new one is started."""
+        hello = self.get("/v1/hello")
+        theirs = int(hello.get("protocol", 0))
+        if theirs < PROTOCOL:
+            self.post("/v1/handover")
+            starter.wait_until_gone(self._layout)
+            hello = self.get("/v1/hello")
+        elif theirs > PROTOCOL:
+            raise ProtocolMismatch(
+                f"The service of this workspace is newer ({hello.get('version')}) than this kernel's jupyter_mltrain"
+                f" ({__version__}).",
+                mend="Upgrade with `pip install -U jupyter-mltrain` and restart the kernel.",
+            )
+        return hello
+
+    def get(self, path: str, *, timeout: float = 30, **params: Any) -> dict[str, Any]:
+        return self._json("GET", path, None, params, timeout)
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None, *, timeout: float = 60, **params: Any) -> dict[str, Any]:
+        return self._json("POST", path, body or {}, params, timeout)
+
+    def patch(self, path: str, body: Mapping[str, Any], *, timeout: float = 30) -> dict[str, Any]:
+        return self._json("PATCH", path, body, {}, timeout)
+
+    def bytes(self, path: str, *, timeout: float = 60, **params: Any) -> tuple[bytes, dict[str, str]]:
+        """The body as it is, and the headers (names in lower case)."""
+        status, headers, body = self._request("GET", path, None, params, timeout)
+        if status >= 400:
+            raise _error(status, body)
+        return body, headers
+
+    def download(self, path: str, into: Path, *, timeout: float = 600, **params: Any) -> None:
+        """Write the body to the file `into`, in bounded memory."""
+        connection = self._connect(timeout)
+        try:
+            connection.request("GET", _target(path, params), headers=_headers())
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise _error(response.status, response.read())
+            with into.open("wb") as file:
+                while chunk := response.read(1 << 20):
+                    file.write(chunk)
+        finally:
+            connection.close()
+
+    def _json(self, method: str, path: str, body: Mapping[str, Any] | None, params: Mapping[str, Any], timeout: float) -> Any:
+        status, _, raw = self._request(method, path, body, params, timeout)
+        if status >= 400:
+            raise _error(status, raw)
+        return json.loads(raw) if raw else {}
+
+    def _request(
+        self, method: str, path: str, body: Mapping[str, Any] | None, params: Mapping[str, Any], timeout: float
+    ) -> tuple[int, dict[str, str], bytes]:
+        target = _target(path, params)
+        try:
+            try:
+                return self._send(method, target, body, timeout)
+            except _REFUSED:
+                # None there, or it ended (idle, killed) between two requests.
+                starter.start(self._layout)
+                return self._send(method, target, body, timeout)
+        except TimeoutError as error:
+            raise ServiceUnavailable(
+                f"The service did not answer {method} {path} within {timeout:.0f} s.",
+                mend=f"Its log: {self._layout.log}",
+            ) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise ServiceUnavailable(
+                f"The service of {self.root} cannot be reached: {error}.", mend=f"Its log: {self._layout.log}"
+            ) from error
+
+    def _send(
+        self, method: str, target: str, body: Mapping[str, Any] | None, timeout: float
+    ) -> tuple[int, dict[str, str], bytes]:
+        connection = self._connect(timeout)
+        try:
+            data = None if body is None else json.dumps(body).encode()
+            connection.request(method, target, body=data, headers=_headers())
+            response = connection.getresponse()
+            return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
+        finally:
+            connection.close()
+
+    def _connect(self, timeout: float) -> http.client.HTTPConnection:
+        return _UnixConnection(starter.socket_path(self._layout), timeout)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        try:
+            self.sock.connect(self._path)
+        except BaseException:
+            self.sock.close()
+            raise
+
+
+def _headers() -> dict[str, str]:
+    return {"Content-Type": "application/json", "X-MLTrain-Protocol": str(PROTOCOL)}
+
+
+def _target(path: str, params: Mapping[str, Any]) -> str:
+    given = {k: v for k, v in params.items() if v is not None}
+    target = quote(path, safe="/%:@")
+    return f"{target}?{urlencode(given)}" if given else target
+
+
+def _error(status: int, body: bytes) -> Exception:
+    try:
+        return from_wire(json.loads(body)["error"])
+    except (ValueError, KeyError, TypeError):
+        text = body.decode(errors="replace")[:500]
+        return ServiceUnavailable(f"The service answered {status}: {text}", mend="This is a bug: its log says more.")

@@ -1,0 +1,57 @@
+"""Where a workspace keeps what: paths only, shared by client and service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = ".mltrain"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of the workspace at `root` (the folder that holds `.mltrain`)."""
+
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.root / FOLDER
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.toml"
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    @property
+    def blobs(self) -> Path:
+        return self.folder / "blobs"
+
+    @property
+    def environments(self) -> Path:
+        return self.folder / "environments"
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "service.db"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the living service for its whole life."""
+        return self.folder / "service.lock"
+
+    @property
+    def address(self) -> Path:
+        """Where the living service listens: `{"socket", "pid"}`, written by it once it is ready to answer."""
+        return self.folder / "service.json"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "service.log"
+
+    def run(self, run_id: str) -> Path:
+        """The record of a run. `run_id` comes from our own index, never straight from a request."""
+        return self.runs / run_id

@@ -1,0 +1,267 @@
+"""Metric points as binary columns with a min/max pyramid: any window of a million points is cheap, no extreme is lost.
+
+A series (rank and name) is one file of 24-byte points (step int64, time and value float64, little-endian) in the order
+they arrived, and one of blocks: for each `BLOCK` points the positions of the smallest and the largest finite value. A
+window is drawn from blocks where one block is smaller than a pixel, else from points; so its cost depends on the number of pixels.
+Exact values (integers above 2⁵³, strings) stay in the stream files; columns are for charts and can be made anew from them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+POINT = np.dtype([("step", "<i8"), ("time", "<f8"), ("value", "<f8")])
+BLOCK = 128
+_BLOCK = np.dtype([("low", "<i8"), ("high", "<i8")])
+
+_STEP_LIMIT = 2**62
+
+Points = NDArray[Any]
+
+
+@dataclass
+class Summary:
+    """What is known of a series without reading it."""
+
+    count: int = 0
+    last: float | None = None
+    last_step: int | None = None
+    min: float | None = None
+    min_step: int | None = None
+    max: float | None = None
+    max_step: int | None = None
+    steps_ordered: bool = True
+    """Steps never went back: a window by step is a slice."""
+    times_ordered: bool = True
+    last_time: float = -math.inf
+
+    def add(self, points: Points) -> None:
+        steps, values = points["step"], points["value"]
+        if self.steps_ordered:
+            self.steps_ordered = _rising(steps, -math.inf if self.last_step is None else self.last_step)
+        if self.times_ordered:
+            self.times_ordered = _rising(points["time"], self.last_time)
+        self.count += len(points)
+        self.last, self.last_step, self.last_time = float(values[-1]), int(steps[-1]), float(points["time"][-1])
+        finite = np.isfinite(values)
+        if finite.any():
+            at = np.flatnonzero(finite)
+            low, high = at[np.argmin(values[at])], at[np.argmax(values[at])]
+            if self.min is None or values[low] < self.min:
+                self.min, self.min_step = float(values[low]), int(steps[low])
+            if self.max is None or values[high] > self.max:
+                self.max, self.max_step = float(values[high]), int(steps[high])
+
+
+@dataclass
+class Window:
+    """Points to draw, in the axis' order; `total` is how many the window really has."""
+
+    total: int
+    points: Points = field(default_factory=lambda: np.empty(0, POINT))
+
+
+class Columns:
+    """The columns of one run. `append` collects in memory, `flush` writes; a crash in between loses nothing, since
+    `flush` ends with the source offsets up to which the columns are true, and reading starts from there again.
+
+    One thread at a time.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.offsets: dict[str, int] = {}
+        """Bytes of each stream file that are in the columns."""
+        self.series: dict[tuple[int, str], Summary] = {}
+        self.extra: dict[str, Any] = {}
+        """What else the reader of the streams wants kept in step with the offsets (JSON)."""
+        self._index: dict[tuple[int, str], int] = {}
+        self._pending: dict[tuple[int, str], list[Points]] = {}
+        self._load()
+
+    def append(self, key: tuple[int, str], steps: Sequence[int | None], times: Sequence[float], values: Sequence[float]) -> None:
+        """Add points of a series, in order. A step of None is numbered after the series' own count."""
+        summary = self.series.get(key)
+        if summary is None:
+            summary = self.series[key] = Summary()
+            self._index[key] = len(self._index)
+        points = np.empty(len(steps), POINT)
+        if None in steps:
+            steps = [summary.count + i if s is None else s for i, s in enumerate(steps)]
+        try:
+            points["step"] = steps
+        except OverflowError:
+            points["step"] = [max(-_STEP_LIMIT, min(_STEP_LIMIT, int(s))) for s in steps if s is not None]
+        points["time"] = times
+        try:
+            points["value"] = values
+        except OverflowError:
+            points["value"] = [_float(v) for v in values]
+        summary.add(points)
+        self._pending.setdefault(key, []).append(points)
+
+    def flush(self) -> None:
+        """Write what is pending, then, atomically, the index that makes it count."""
+        self._folder.mkdir(exist_ok=True)
+        for key, parts in self._pending.items():
+            number = self._index[key]
+            with self._file(number, "points").open("ab") as file:
+                file.writelines(part.tobytes() for part in parts)
+            self._extend_blocks(number, self.series[key].count)
+        self._pending.clear()
+        index = {
+            "format": 1,
+            "offsets": self.offsets,
+            "extra": self.extra,
+            "series": [
+                {"rank": rank, "name": name, "number": self._index[rank, name], **vars(summary)}
+                for (rank, name), summary in self.series.items()
+            ],
+        }
+        draft = self._folder / "index.new"
+        draft.write_text(json.dumps(index), encoding="utf-8")
+        draft.replace(self._folder / "index.json")
+
+    def window(
+        self, key: tuple[int, str], *, axis: str = "step", start: float | None = None, stop: float | None = None, pixels: int = 1000
+    ) -> Window:
+        """At most about `4 * pixels` points of a series with `start <= axis <= stop`: for each pixel its smallest,
+        largest, first and last point, and every point where there are few. Non-finite points count like others and are
+        kept for the first and last of a pixel. A series that is not there gives an empty window.
+        """
+        summary = self.series.get(key)
+        if summary is None:
+            return Window(0)
+        if self._pending:
+            self.flush()
+        points = self._points(key)
+        if summary.steps_ordered if axis == "step" else summary.times_ordered:
+            first, last = _slice(points[axis], start, stop)
+            return self._thin(key, points, first, last, pixels)
+        # Out of order (several processes, a script that went back): sort what the window takes.
+        along = points[axis]
+        inside = np.ones(len(points), bool)
+        if start is not None:
+            inside &= along >= start
+        if stop is not None:
+            inside &= along <= stop
+        chosen = points[inside]
+        chosen = chosen[np.argsort(chosen[axis], kind="stable")]
+        return Window(len(chosen), chosen[_extremes(chosen["value"], max(1, math.ceil(len(chosen) / pixels)))])
+
+    def _thin(self, key: tuple[int, str], points: Points, first: int, last: int, pixels: int) -> Window:
+        total = last - first
+        bucket = max(1, math.ceil(total / pixels))
+        if bucket < 2 * BLOCK:
+            return Window(total, points[first:last][_extremes(points["value"][first:last], bucket)])
+        # Whole blocks from the pyramid, the ragged ends from the points.
+        blocks = self._blocks(self._index[key])
+        low_block, high_block = -(-first // BLOCK), min(last // BLOCK, len(blocks))
+        inner = blocks[low_block:high_block]
+        per_pixel = max(1, bucket // BLOCK)
+        candidates = np.concatenate([inner["low"], inner["high"]])
+        candidates = np.sort(candidates[candidates >= 0])
+        chosen = candidates[_extremes(points["value"][candidates], 2 * per_pixel)] if len(candidates) else candidates
+        ends = np.concatenate(
+            [np.arange(first, min(low_block * BLOCK, last)), np.arange(max(high_block * BLOCK, first), last)]
+        )
+        ends = ends[_extremes(points["value"][ends], bucket)] if len(ends) else ends
+        return Window(total, points[np.unique(np.concatenate([[first], chosen, ends, [last - 1]]).astype(np.int64))])
+
+    def _points(self, key: tuple[int, str]) -> Points:
+        path = self._file(self._index[key], "points")
+        return np.memmap(path, POINT, "r") if path.exists() and path.stat().st_size else np.empty(0, POINT)
+
+    def _extend_blocks(self, number: int, count: int) -> None:
+        path = self._file(number, "blocks")
+        done = path.stat().st_size // _BLOCK.itemsize if path.exists() else 0
+        full = count // BLOCK
+        if full <= done:
+            return
+        values = np.memmap(self._file(number, "points"), POINT, "r")["value"][done * BLOCK : full * BLOCK].reshape(-1, BLOCK)
+        finite = np.isfinite(values)
+        base = np.arange(done, full) * BLOCK
+        blocks = np.empty(full - done, _BLOCK)
+        blocks["low"] = base + np.where(finite, values, np.inf).argmin(axis=1)
+        blocks["high"] = base + np.where(finite, values, -np.inf).argmax(axis=1)
+        blocks[~finite.any(axis=1)] = -1
+        with path.open("ab") as file:
+            file.write(blocks.tobytes())
+
+    def _blocks(self, number: int) -> Points:
+        path = self._file(number, "blocks")
+        return np.memmap(path, _BLOCK, "r") if path.exists() and path.stat().st_size else np.empty(0, _BLOCK)
+
+    def _file(self, number: int, kind: str) -> Path:
+        return self._folder / f"{number}.{kind}"
+
+    def _load(self) -> None:
+        try:
+            index = json.loads((self._folder / "index.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            index = {"offsets": {}, "extra": {}, "series": []}
+        self.offsets = index["offsets"]
+        self.extra = index["extra"]
+        for entry in index["series"]:
+            key = (entry.pop("rank"), entry.pop("name"))
+            number = self._index[key] = entry.pop("number")
+            summary = self.series[key] = Summary(**entry)
+            self._cut(self._file(number, "points"), summary.count * POINT.itemsize)
+            self._cut(self._file(number, "blocks"), summary.count // BLOCK * _BLOCK.itemsize)
+        # Files of series that were not yet in the index when the service was killed.
+        numbers = set(self._index.values())
+        if self._folder.is_dir():
+            for path in self._folder.glob("*.*"):
+                if path.suffix in {".points", ".blocks"} and int(path.stem) not in numbers:
+                    path.unlink()
+
+    @staticmethod
+    def _cut(path: Path, size: int) -> None:
+        if path.exists() and path.stat().st_size > size:
+            with path.open("r+b") as file:
+                file.truncate(size)
+
+
+def _rising(along: NDArray[Any], before: float) -> bool:
+    return bool(along[0] >= before and np.all(along[1:] >= along[:-1]))
+
+
+def _slice(along: NDArray[Any], start: float | None, stop: float | None) -> tuple[int, int]:
+    first = 0 if start is None else int(np.searchsorted(along, start, "left"))
+    last = len(along) if stop is None else int(np.searchsorted(along, stop, "right"))
+    return first, max(first, last)
+
+
+def _extremes(values: NDArray[Any], bucket: int) -> NDArray[np.int64]:
+    """Positions of each bucket's first, last, smallest and largest value, in order."""
+    count = len(values)
+    if bucket <= 4 or count == 0:
+        return np.arange(count)
+    whole = count // bucket * bucket
+    grid = values[:whole].reshape(-1, bucket)
+    finite = np.isfinite(grid)
+    base = np.arange(0, whole, bucket)
+    low = base + np.where(finite, grid, np.inf).argmin(axis=1)
+    high = base + np.where(finite, grid, -np.inf).argmax(axis=1)
+    rest = np.arange(whole, count)
+    if len(rest) > 4:
+        tail = values[whole:]
+        finite = np.isfinite(tail)
+        ends = [0, len(tail) - 1, int(np.where(finite, tail, np.inf).argmin()), int(np.where(finite, tail, -np.inf).argmax())]
+        rest = whole + np.array(ends)
+    return np.unique(np.concatenate([base, base + bucket - 1, low, high, rest]))
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
