@@ -1,0 +1,140 @@
+"""What a Python environment is, and what it resolves to. A definition is what a user wrote; a lock is what it means.
+
+`.mltrain/environments/<name>/<version>.json` holds a definition, `<version>.<variant>.lock` beside it a lock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+FORMAT = 1
+"""Version of the stored definition and lock; a reader of a newer package understands all older ones."""
+
+CURRENT = "current"
+"""Name of the environment that is the kernel's own interpreter; never built, never stored."""
+
+
+@dataclass(frozen=True)
+class EnvironmentDefinition:
+    """An environment as asked for.
+
+    `python`: a version ("3.11", "3.11.7"), a range (">=3.10,<3.14"), or None for the service's own Python.
+    `pip`: lines of a requirements file, without secrets. `pip_gpu`: those for a target with NVIDIA GPUs, if others.
+    `constraints`: lines of a constraints file. `imports`: modules that a build must be able to import to count as good.
+    `interpreter`: path of an existing interpreter or venv, which the user manages: nothing is resolved or built.
+    """
+
+    name: str
+    version: int | None = None
+    python: str | None = None
+    pip: tuple[str, ...] = ()
+    pip_gpu: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    environment_variables: Mapping[str, str] = field(default_factory=dict)
+    interpreter: str | None = None
+    curated: bool = False
+    description: str = ""
+
+    @property
+    def user_managed(self) -> bool:
+        return self.interpreter is not None
+
+    def requirements(self, gpu: bool) -> tuple[str, ...]:
+        """The requirement lines for a target with (`gpu`) or without NVIDIA GPUs."""
+        return self.pip_gpu if gpu and self.pip_gpu else self.pip
+
+    @property
+    def content_key(self) -> str:
+        """SHA-256 of what the definition asks for; equal content is the same version."""
+        content = {k: v for k, v in dataclasses.asdict(self).items() if k not in _LABELS}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"format": FORMAT, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> EnvironmentDefinition:
+        """The definition that `to_json` wrote. Unknown keys (written by a newer version) are left out."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        values = {k: v for k, v in raw.items() if k in known}
+        for name in ("pip", "pip_gpu", "constraints", "imports"):
+            values[name] = tuple(values.get(name, ()))
+        return cls(**values)
+
+
+_LABELS = ("name", "version", "curated", "description")
+
+
+@dataclass(frozen=True)
+class EnvironmentLock:
+    """The exact packages of an environment on one kind of machine, with hashes, as text that pip and uv read.
+
+    `python`: the minor version ("3.11"); `platform`: as `this_platform()` gives it; `gpu`: for a target with GPUs.
+    """
+
+    requirements: str
+    python: str
+    platform: str
+    gpu: bool = False
+    resolved: str = ""
+    """When, as an ISO date; a label that does not count for the key."""
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of lock, Python and platform: what a built environment is cached under."""
+        content = "\n".join(["1", self.python, self.platform, *self._lines()])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """`name==version` of each package (or its direct address), in the lock's order."""
+        lines = (line.removesuffix("\\").strip() for line in self._lines())
+        return tuple(line for line in lines if not line.startswith("-"))
+
+    @property
+    def variant(self) -> str:
+        return variant(self.python, self.platform, self.gpu)
+
+    def _lines(self) -> list[str]:
+        lines = (line.strip() for line in self.requirements.splitlines())
+        return [line for line in lines if line and not line.startswith("#")]
+
+    def dumps(self) -> str:
+        head = [f"# format: {FORMAT}", f"# python: {self.python}", f"# platform: {self.platform}"]
+        head += [f"# gpu: {'yes' if self.gpu else 'no'}", f"# resolved: {self.resolved}"]
+        return "\n".join([*head, self.requirements.strip(), ""])
+
+    @classmethod
+    def loads(cls, text: str) -> EnvironmentLock:
+        """The lock that `dumps` wrote."""
+        head: dict[str, str] = {}
+        lines = text.splitlines()
+        while lines and lines[0].startswith("# "):
+            name, _, value = lines.pop(0)[2:].partition(": ")
+            head[name] = value
+        return cls(
+            requirements="\n".join(lines),
+            python=head["python"],
+            platform=head["platform"],
+            gpu=head.get("gpu") == "yes",
+            resolved=head.get("resolved", ""),
+        )
+
+
+def variant(python: str, on_platform: str, gpu: bool) -> str:
+    """The part of a lock's file name that says what kind of machine it is for."""
+    return f"py{python}-{on_platform}-{'gpu' if gpu else 'cpu'}"
+
+
+def this_platform() -> str:
+    """System, processor and C library of this machine: `linux-x86_64-glibc`."""
+    library = platform.libc_ver()[0] or "libc"
+    return f"{sys.platform}-{platform.machine()}" + (f"-{library}" if sys.platform == "linux" else "")

@@ -1,0 +1,65 @@
+"""From a definition to a lock: once, when a version is first needed; from then on without asking any index."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+
+from jupyter_mltrain.cache import cache_root, disk_errors
+from jupyter_mltrain.core.environment import EnvironmentDefinition, EnvironmentLock, this_platform
+from jupyter_mltrain.environments.indexes import index_settings
+from jupyter_mltrain.environments.interpreters import Interpreter
+from jupyter_mltrain.environments.uv import Log, Uv, failure
+
+
+def resolve(
+    definition: EnvironmentDefinition,
+    interpreter: Interpreter,
+    log: Log,
+    *,
+    gpu: bool = False,
+    cancelled: threading.Event | None = None,
+) -> EnvironmentLock:
+    """The exact packages that `definition` means on this machine, with hashes where the index gives them.
+
+    Raises `ResolveError` with the resolver's own words, `Unreachable` if an index does not answer, `DiskFull`, or
+    `Stopped`.
+    """
+    requirements = definition.requirements(gpu)
+    log(f"Resolving {definition.name} ({_short(requirements)}) for Python {interpreter.minor}")
+    root = cache_root()
+    with disk_errors(root, f"resolving the environment {definition.name!r}"):
+        root.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="resolve-", dir=root))
+    try:
+        (folder / "requirements.txt").write_text("\n".join([*requirements, ""]), encoding="utf-8")
+        (folder / "constraints.txt").write_text("\n".join([*definition.constraints, ""]), encoding="utf-8")
+        uv = Uv(index_settings(), folder, cancelled)
+        code, output = uv.run(
+            [
+                *("pip", "compile", "requirements.txt", "--constraint", "constraints.txt", "--output-file", "lock.txt"),
+                *("--python", interpreter.path, "--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
+                *uv.settings.flags,
+            ],
+            log,
+        )
+        if code != 0:
+            raise failure(output, name=definition.name, resolving=True, folder=root)
+        # Where the definition itself names indexes, the build has to look there too.
+        options = [line for line in requirements if line.startswith("--")]
+        text = "\n".join([*options, (folder / "lock.txt").read_text(encoding="utf-8").strip()])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    lock = EnvironmentLock(
+        text, interpreter.minor, this_platform(), gpu, datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
+    )
+    log(f"Resolved {len(lock.packages)} packages")
+    return lock
+
+
+def _short(requirements: tuple[str, ...]) -> str:
+    names = [line.split(";")[0].strip() for line in requirements if not line.startswith("-")]
+    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")

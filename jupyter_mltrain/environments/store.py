@@ -1,0 +1,114 @@
+"""The environments of a workspace: definitions by name and version, and the lock of each.
+
+    <folder>/<name>/<version>.json                 the definition, readable, never changed
+    <folder>/<name>/<version>.<variant>.lock       its lock for one kind of machine
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from jupyter_mltrain.cache import disk_errors, write_whole
+from jupyter_mltrain.core.environment import CURRENT, EnvironmentDefinition, EnvironmentLock, variant
+from jupyter_mltrain.core.ids import check_name
+from jupyter_mltrain.environments.curated import CURATED
+from jupyter_mltrain.environments.indexes import has_credentials
+from jupyter_mltrain.errors import ConflictError, EnvironmentNotFound, UsageError
+
+
+class EnvironmentStore:
+    """Definitions under `folder` (`.mltrain/environments`). One writer: the workspace's service."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def names(self) -> list[str]:
+        """All names: stored ones, curated ones and `current`."""
+        stored = {path.parent.name for path in self.folder.glob("*/*.json")}
+        return sorted({*stored, *CURATED, CURRENT})
+
+    def versions(self, name: str) -> list[int]:
+        """Versions of `name` that are stored, in order; empty for one that was never used."""
+        return sorted(int(path.stem) for path in (self.folder / name).glob("*.json") if path.stem.isdigit())
+
+    def get(self, reference: str) -> EnvironmentDefinition:
+        """The definition of `name` (its newest version) or `name:version`.
+
+        A curated name that this workspace has not used yet, or that this release defines anew, becomes a stored
+        version by this call. Raises `EnvironmentNotFound` with the nearest names.
+        """
+        name, _, number = reference.partition(":")
+        if name == CURRENT and not number:
+            return EnvironmentDefinition(CURRENT, description="The kernel's own Python.", curated=True)
+        if name in CURATED and not number:
+            return self._add(CURATED[name])
+        versions = self.versions(name) if name and "/" not in name and name not in (".", "..") else []
+        if not versions:
+            raise EnvironmentNotFound.of(name, self.names())
+        if number and number not in map(str, versions):
+            raise EnvironmentNotFound.of(reference, [f"{name}:{version}" for version in versions])
+        return self._read(name, int(number) if number else versions[-1])
+
+    def list(self) -> list[EnvironmentDefinition]:
+        """The newest definition of each name; a curated one that was never used has no version yet."""
+        found: list[EnvironmentDefinition] = []
+        for name in self.names():
+            versions = self.versions(name)
+            if name == CURRENT:
+                found.append(self.get(CURRENT))
+            elif versions:
+                found.append(self._read(name, versions[-1]))
+            else:
+                found.append(CURATED[name])
+        return found
+
+    def register(self, definition: EnvironmentDefinition, *, renew: bool = False) -> EnvironmentDefinition:
+        """Store `definition` and return it with its version: the newest one's if the content is equal, else the next.
+
+        `renew` makes a new version in any case, which then resolves to the packages of today. Raises `InvalidName`,
+        `ConflictError` for a reserved name, `UsageError` for credentials in its requirements.
+        """
+        name = check_name(definition.name, "Environment")
+        if name == CURRENT or name.startswith("AzureML") or (name in CURATED and not renew):
+            raise ConflictError(
+                f"The environment name {name!r} is reserved.", mend=f"Register it under another name, as my-{name}."
+            )
+        secret = next((line for line in (*definition.pip, *definition.pip_gpu) if has_credentials(line)), None)
+        if secret is not None:
+            raise UsageError(
+                f"A requirement of environment {name!r} holds a user or password; these are never stored.",
+                mend="Put the index with its credentials into pip's configuration, or write ${NAME} for the secret part.",
+            )
+        return self._add(dataclasses.replace(definition, curated=name in CURATED), renew=renew)
+
+    def lock(self, definition: EnvironmentDefinition, python: str | None, platform: str, gpu: bool) -> EnvironmentLock | None:
+        """The stored lock of a version for a kind of machine, None if it was not resolved for it yet. `python`: a minor
+        version, or None for whichever there is."""
+        pattern = f"{definition.version}.{variant(python or '*', platform, gpu)}.lock"
+        found = sorted((self.folder / definition.name).glob(pattern))
+        return EnvironmentLock.loads(found[-1].read_text(encoding="utf-8")) if found else None
+
+    def save_lock(self, definition: EnvironmentDefinition, lock: EnvironmentLock) -> None:
+        """Store the lock of a version; the first one stays."""
+        path = self.folder / definition.name / f"{definition.version}.{lock.variant}.lock"
+        if not path.exists():
+            with disk_errors(self.folder, f"storing the lock of environment {definition.name!r}"):
+                write_whole(path, lock.dumps().encode())
+
+    def _add(self, definition: EnvironmentDefinition, renew: bool = False) -> EnvironmentDefinition:
+        versions = self.versions(definition.name)
+        if versions and not renew:
+            newest = self._read(definition.name, versions[-1])
+            if newest.content_key == definition.content_key:
+                return newest
+        numbered = dataclasses.replace(definition, version=(versions[-1] if versions else 0) + 1)
+        text = json.dumps(numbered.to_json(), indent=1, ensure_ascii=False) + "\n"
+        with disk_errors(self.folder, f"storing the environment {definition.name!r}"):
+            write_whole(self.folder / definition.name / f"{numbered.version}.json", text.encode())
+        return numbered
+
+    def _read(self, name: str, version: int) -> EnvironmentDefinition:
+        text = (self.folder / name / f"{version}.json").read_text(encoding="utf-8")
+        return EnvironmentDefinition.from_json(json.loads(text))
