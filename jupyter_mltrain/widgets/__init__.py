@@ -1,1 +1,1 @@
-"""What a notebook shows."""
+"""How a run shows in a notebook: the mime bundle, and the static card inside it."""

@@ -1,0 +1,188 @@
+/**
+ * Reads a payload out of a notebook. Notebooks come from anywhere, so nothing is believed about its shape: what has the
+ * wrong type counts as absent, and only what a card cannot do without makes it a `PayloadError`.
+ */
+
+import {
+  type Failure,
+  FORMAT,
+  type Metric,
+  PayloadError,
+  type Progress,
+  type RunPayload,
+  type RunState,
+  type Series,
+  type Stage,
+  type StageState,
+  type Value,
+  type Versioned,
+} from "./payload";
+
+const MAX_ITEMS = 200;
+const MAX_POINTS = 4000;
+const STAGE_STATES: readonly string[] = ["pending", "active", "done", "failed", "skipped"];
+
+export function parsePayload(raw: unknown): RunPayload {
+  const top = object(raw);
+  const state = object(top.state);
+  if (number(top.format) === null || text(top.run) === "" || text(state.status) === "") {
+    throw new PayloadError("This output holds no run that can be shown.");
+  }
+  if ((number(top.format) ?? 0) > FORMAT) {
+    throw new PayloadError(
+      "A newer version of jupyter-mltrain saved this output; upgrade it to see the run.",
+    );
+  }
+  return {
+    workspace: text(top.workspace),
+    run: text(top.run),
+    recorded: number(top.recorded) ?? 0,
+    state: parseState(state, text(top.run)),
+    series: list(top.series).map(parseSeries),
+    log: top.log ? { name: text(object(top.log).name), tail: text(object(top.log).tail) } : null,
+  };
+}
+
+function parseState(raw: Fields, run: string): RunState {
+  const environment = object(raw.environment);
+  const tracking = object(raw.tracking);
+  const outputs = object(raw.outputs);
+  const snapshot = object(raw.snapshot);
+  return {
+    id: run,
+    experiment: text(raw.experiment),
+    displayName: text(raw.display_name) || run,
+    status: text(raw.status),
+    started: number(raw.started),
+    ended: number(raw.ended),
+    duration: number(raw.duration),
+    target: text(raw.target) || "local",
+    environment: text(environment.name) ? { ...versioned(environment), key: text(environment.key) } : null,
+    data: list(raw.data).map(versioned),
+    arguments: list(raw.arguments).map(text),
+    command: Array.isArray(raw.command) ? list(raw.command).map(text).join(" ") : text(raw.command),
+    stages: list(raw.stages).map(parseStage),
+    progress: raw.progress ? parseProgress(object(raw.progress)) : null,
+    failure: raw.failure ? parseFailure(object(raw.failure)) : null,
+    tracking: {
+      state: text(tracking.state),
+      pending: number(tracking.pending) ?? 0,
+      message: text(tracking.message),
+    },
+    metrics: list(raw.metrics).map(parseMetric),
+    metricPoints: number(raw.metric_points) ?? 0,
+    substitutions: list(raw.substitutions).map((one) => {
+      const fields = object(one);
+      return { asked: text(fields.asked), given: text(fields.given), reason: text(fields.reason) };
+    }),
+    notices: list(raw.notices).map(text),
+    tags: pairs(raw.tags),
+    git: pairs(raw.git),
+    resources: pairs(raw.resources),
+    notes: text(raw.notes),
+    snapshot: raw.snapshot
+      ? {
+          files: number(snapshot.files) ?? 0,
+          bytes: number(snapshot.bytes) ?? 0,
+          digest: text(snapshot.digest),
+        }
+      : null,
+    outputs: { files: number(outputs.files) ?? 0, bytes: number(outputs.bytes) ?? 0 },
+    models: list(raw.models).map(versioned),
+    queuePosition: number(raw.queue_position),
+  };
+}
+
+function parseStage(raw: unknown): Stage {
+  const fields = object(raw);
+  const state = text(fields.state);
+  return {
+    name: text(fields.name),
+    state: STAGE_STATES.includes(state) ? (state as StageState) : "pending",
+    started: number(fields.started),
+    ended: number(fields.ended),
+    note: text(fields.note),
+  };
+}
+
+function parseProgress(fields: Fields): Progress | null {
+  const value = number(fields.value);
+  return value === null
+    ? null
+    : {
+        label: text(fields.label) || "step",
+        value,
+        total: number(fields.total),
+        eta: number(fields.eta),
+      };
+}
+
+function parseFailure(fields: Fields): Failure {
+  return {
+    title: text(fields.title),
+    evidence: list(fields.evidence).map(text),
+    traceback: text(fields.traceback),
+    mend: text(fields.mend),
+  };
+}
+
+function parseMetric(raw: unknown): Metric {
+  const fields = object(raw);
+  return {
+    name: text(fields.name),
+    rank: number(fields.rank) ?? 0,
+    last: value(fields.last),
+    min: number(fields.min),
+    minStep: number(fields.min_step),
+    max: number(fields.max),
+    maxStep: number(fields.max_step),
+  };
+}
+
+function parseSeries(raw: unknown): Series {
+  const fields = object(raw);
+  const steps = list(fields.steps, MAX_POINTS).map(number);
+  const values = list(fields.values, MAX_POINTS).map(value);
+  const count = Math.min(steps.length, values.length);
+  return {
+    name: text(fields.name),
+    rank: number(fields.rank) ?? 0,
+    total: number(fields.total) ?? count,
+    steps: steps.slice(0, count),
+    values: values.slice(0, count),
+  };
+}
+
+type Fields = { readonly [key: string]: unknown };
+
+function object(raw: unknown): Fields {
+  return typeof raw === "object" && raw !== null && !Array.isArray(raw) ? (raw as Fields) : {};
+}
+
+function list(raw: unknown, limit = MAX_ITEMS): unknown[] {
+  return Array.isArray(raw) ? raw.slice(0, limit) : [];
+}
+
+function text(raw: unknown): string {
+  return typeof raw === "string" ? raw : typeof raw === "number" ? String(raw) : "";
+}
+
+function number(raw: unknown): number | null {
+  return typeof raw === "number" && Number.isFinite(raw) ? raw : null;
+}
+
+function value(raw: unknown): Value {
+  return typeof raw === "number" || typeof raw === "string" || typeof raw === "boolean" ? raw : null;
+}
+
+function versioned(raw: unknown): Versioned {
+  const fields = object(raw);
+  return { name: text(fields.name), version: text(fields.version) || null };
+}
+
+function pairs(raw: unknown): [string, string][] {
+  return Object.entries(object(raw))
+    .slice(0, MAX_ITEMS)
+    .map(([key, one]): [string, string] => [key, typeof one === "boolean" ? String(one) : text(one)])
+    .filter(([, one]) => one !== "");
+}

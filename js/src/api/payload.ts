@@ -1,0 +1,106 @@
+/** The value of `application/vnd.mltrain.run+json`, as `jupyter_mltrain.widgets.output.payload` writes it. */
+
+export const MIME_TYPE = "application/vnd.mltrain.run+json";
+export const FORMAT = 1;
+
+/** A logged value: a number, the JSON name of one that JSON cannot hold ("NaN", "Infinity"), or text. */
+export type Value = number | string | boolean | null;
+
+export interface Versioned {
+  name: string;
+  version: string | number | null;
+}
+
+export type StageState = "pending" | "active" | "done" | "failed" | "skipped";
+
+export interface Stage {
+  name: string;
+  state: StageState;
+  started: number | null;
+  ended: number | null;
+  note: string;
+}
+
+export interface Progress {
+  label: string;
+  value: number;
+  total: number | null;
+  eta: number | null;
+}
+
+export interface Failure {
+  title: string;
+  evidence: string[];
+  traceback: string;
+  mend: string;
+}
+
+/** A metric's summary; `min` and `max` are null where no finite number was logged. */
+export interface Metric {
+  name: string;
+  rank: number;
+  last: Value;
+  min: number | null;
+  minStep: number | null;
+  max: number | null;
+  maxStep: number | null;
+}
+
+/** Points of one metric of one rank. `steps[i]` belongs to `values[i]`. */
+export interface Series {
+  name: string;
+  rank: number;
+  total: number;
+  steps: (number | null)[];
+  values: Value[];
+}
+
+export interface Tracking {
+  state: string;
+  pending: number;
+  message: string;
+}
+
+export interface RunState {
+  id: string;
+  experiment: string;
+  displayName: string;
+  status: string;
+  started: number | null;
+  ended: number | null;
+  duration: number | null;
+  target: string;
+  environment: (Versioned & { key: string }) | null;
+  data: Versioned[];
+  arguments: string[];
+  command: string;
+  stages: Stage[];
+  progress: Progress | null;
+  failure: Failure | null;
+  tracking: Tracking;
+  metrics: Metric[];
+  metricPoints: number;
+  substitutions: { asked: string; given: string; reason: string }[];
+  notices: string[];
+  tags: [string, string][];
+  git: [string, string][];
+  resources: [string, string][];
+  notes: string;
+  snapshot: { files: number; bytes: number; digest: string } | null;
+  outputs: { files: number; bytes: number };
+  models: Versioned[];
+  queuePosition: number | null;
+}
+
+export interface RunPayload {
+  workspace: string;
+  run: string;
+  /** When this state was seen, in seconds since the epoch. */
+  recorded: number;
+  state: RunState;
+  series: Series[];
+  log: { name: string; tail: string } | null;
+}
+
+/** A payload that cannot be shown, and why, in words for a reader. */
+export class PayloadError extends Error {}

@@ -1,0 +1,160 @@
+/** The geometry of one metric's chart, without a DOM; `jupyter_mltrain/widgets/chart_svg.py` draws the same picture. */
+
+import type { Series, Value } from "../api/payload";
+import { formatNumber } from "./formats";
+
+export const WIDTH = 390;
+export const HEIGHT = 118;
+const TOP = 6;
+const BOTTOM = 16;
+const RIGHT = 4;
+const MAX_LINES = 8;
+const MAX_MARKERS = 40;
+
+export interface Line {
+  rank: number;
+  steps: number[];
+  /** NaN and ±Inf included. */
+  values: number[];
+}
+
+export interface Tick {
+  y: number;
+  label: string;
+}
+
+export interface Marker {
+  path: string;
+  title: string;
+}
+
+export interface Chart {
+  left: number;
+  right: number;
+  ticks: Tick[];
+  /** SVG path data, a line per rank. */
+  paths: string[];
+  markers: Marker[];
+  firstStep: string;
+  lastStep: string;
+}
+
+/** The number a payload's value stands for ("NaN", "Infinity" are names of numbers there), or null for text. */
+export function asNumber(value: Value): number | null {
+  if (typeof value === "number") {
+    return value;
+  }
+  const named = new Map([
+    ["NaN", Number.NaN],
+    ["Infinity", Number.POSITIVE_INFINITY],
+    ["-Infinity", Number.NEGATIVE_INFINITY],
+  ]);
+  return typeof value === "string" ? (named.get(value) ?? null) : null;
+}
+
+export function lineOf(series: Series): Line {
+  const line: Line = { rank: series.rank, steps: [], values: [] };
+  series.values.forEach((raw, index) => {
+    const value = asNumber(raw);
+    if (value !== null) {
+      line.steps.push(series.steps[index] ?? index);
+      line.values.push(value);
+    }
+  });
+  return line;
+}
+
+export function layOut(all: readonly Line[]): Chart {
+  const lines = all.slice(0, MAX_LINES);
+  const finite = lines.flatMap((line) => line.values.filter(Number.isFinite));
+  const steps = lines.flatMap((line) => line.steps);
+  const [from, to] = padded(...extent(finite, [0, 1]));
+  const values = niceTicks(from, to);
+  const low = values[0] ?? from;
+  const high = values.at(-1) ?? to;
+  const [firstStep, lastStep] = extent(steps, [0, 1]);
+  const labels = values.map(formatNumber);
+  const left = 8 + 5.6 * Math.max(1, ...labels.map((label) => label.length));
+  const x = (step: number) =>
+    left +
+    (lastStep > firstStep ? (step - firstStep) / (lastStep - firstStep) : 0.5) * (WIDTH - RIGHT - left);
+  const y = (value: number) => HEIGHT - BOTTOM - ((value - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);
+  return {
+    left,
+    right: WIDTH - RIGHT,
+    ticks: values.map((value, index) => ({ y: y(value), label: labels[index] ?? "" })),
+    paths: lines.map((line) => pathOf(line, x, y)),
+    markers: markersOf(lines, x),
+    firstStep: formatNumber(firstStep),
+    lastStep: formatNumber(lastStep),
+  };
+}
+
+/** Round numbers, 1, 2 or 5 times a power of ten apart, about so many; the first ≤ `low`, the last ≥ `high`. */
+export function niceTicks(low: number, high: number, about = 4): number[] {
+  const rough = (high - low) / about;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = ([1, 2, 5, 10].find((multiple) => multiple * power >= rough * 0.999) ?? 10) * power;
+  const first = Math.floor(low / step + 1e-9);
+  const last = Math.ceil(high / step - 1e-9);
+  const digits = Math.min(100, Math.max(0, -Math.floor(Math.log10(step))));
+  return Array.from({ length: last - first + 1 }, (_, index) =>
+    Number(((first + index) * step).toFixed(digits)),
+  );
+}
+
+function extent(values: readonly number[], otherwise: [number, number]): [number, number] {
+  return values.length
+    ? [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))]
+    : otherwise;
+}
+
+function padded(low: number, high: number): [number, number] {
+  if (high > low && Number.isFinite(high - low)) {
+    return [low, high];
+  }
+  const room = Math.abs(low) * 0.05 || 0.5;
+  return [low - room, low + room];
+}
+
+type Scale = (value: number) => number;
+
+function pathOf(line: Line, x: Scale, y: Scale): string {
+  // A gap (not a number) lifts the pen; a lone point between gaps is drawn as a dot by its zero-length line.
+  let pen = false;
+  return line.values
+    .map((value, index) => {
+      const drawn = Number.isFinite(value);
+      const at = drawn ? `${x(line.steps[index] ?? 0).toFixed(1)} ${y(value).toFixed(1)}` : "";
+      const part = !drawn ? "" : pen ? `L${at}` : `M${at}h.1`;
+      pen = drawn;
+      return part;
+    })
+    .join("");
+}
+
+function markersOf(lines: readonly Line[], x: Scale): Marker[] {
+  const found = lines.flatMap((line) =>
+    line.values
+      .map((value, index) => ({ step: line.steps[index] ?? 0, value }))
+      .filter(({ value }) => !Number.isFinite(value)),
+  );
+  const stride = Math.max(1, Math.ceil(found.length / MAX_MARKERS));
+  return found
+    .filter((_, index) => index % stride === 0)
+    .map(({ step, value }) => ({
+      path: shapeOf(x(step).toFixed(1), value),
+      title: `${formatNumber(value)} at step ${formatNumber(step)}`,
+    }));
+}
+
+/** +Inf points up at the top, −Inf down at the bottom, NaN is a diamond on the axis. */
+function shapeOf(x: string, value: number): string {
+  const bottom = HEIGHT - BOTTOM;
+  if (value === Number.POSITIVE_INFINITY) {
+    return `M${x} ${TOP - 5}l4 7h-8z`;
+  }
+  return value === Number.NEGATIVE_INFINITY
+    ? `M${x} ${bottom + 4}l4 -7h-8z`
+    : `M${x} ${bottom - 4.5}l4 4l-4 4l-4 -4z`;
+}

@@ -1,0 +1,39 @@
+/** Which metrics of a run are charts and which are single values. */
+
+import type { Metric, RunPayload } from "../api/payload";
+import { type Line, lineOf } from "./chart";
+
+const MAX_CHARTS = 12;
+
+export interface MetricChart {
+  metric: Metric;
+  lines: Line[];
+}
+
+/** Charts in the order of the payload's series; values are the metrics with a single point, or none saved. */
+export function arrangeMetrics({ state, series }: RunPayload): { charts: MetricChart[]; values: Metric[] } {
+  const lines = new Map<string, Line[]>();
+  for (const one of series) {
+    lines.set(one.name, [...(lines.get(one.name) ?? []), lineOf(one)]);
+  }
+  // One entry per name: the first rank speaks for a metric that several ranks log.
+  const metrics = new Map<string, Metric>();
+  for (const metric of state.metrics) {
+    if (!metrics.has(metric.name)) {
+      metrics.set(metric.name, metric);
+    }
+  }
+  const charted = [...lines].filter(([, all]) => all.some((line) => line.values.length > 1));
+  const names = new Set(charted.map(([name]) => name));
+  return {
+    charts: charted
+      .slice(0, MAX_CHARTS)
+      .map(([name, all]) => ({ metric: metrics.get(name) ?? unsummed(name, all), lines: all })),
+    values: [...metrics.values()].filter((metric) => !names.has(metric.name)),
+  };
+}
+
+function unsummed(name: string, lines: readonly Line[]): Metric {
+  const last = lines[0]?.values.at(-1) ?? null;
+  return { name, rank: 0, last, min: null, minStep: null, max: null, maxStep: null };
+}

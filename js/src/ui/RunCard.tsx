@@ -1,0 +1,136 @@
+import type { Failure, RunPayload, RunState } from "../api/payload";
+import { arrangeMetrics } from "../model/metrics";
+import {
+  detailRows,
+  footFacts,
+  lengthWords,
+  noteLines,
+  places,
+  stageShare,
+  stageWords,
+  statusWords,
+  tone,
+  wayBack,
+} from "../model/words";
+import { MetricCharts, MetricValues } from "./MetricCharts";
+
+/** The card of a run as it was recorded. Everything a run or user named is text here, never markup. */
+export function RunCard({ payload }: { payload: RunPayload }) {
+  const { state } = payload;
+  const { charts, values } = arrangeMetrics(payload);
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: a fieldset is for forms
+    <div class="mlt-card" role="group" aria-label={`Run ${state.displayName}, ${statusWords(state.status)}`}>
+      <Head payload={payload} />
+      <Stages state={state} />
+      {state.failure && <Why failure={state.failure} />}
+      <Notes lines={noteLines(state)} />
+      {values.length > 0 && <MetricValues metrics={values} />}
+      {charts.length > 0 && <MetricCharts charts={charts} />}
+      {payload.log?.tail && (
+        <details open={state.status === "Failed"}>
+          <summary>Last lines of {payload.log.name}</summary>
+          <pre class="mlt-log">{payload.log.tail}</pre>
+        </details>
+      )}
+      <Details state={state} />
+      <Foot payload={payload} />
+    </div>
+  );
+}
+
+/** What stands in place of a card that cannot be shown. */
+export function Unreadable({ reason }: { reason: string }) {
+  return (
+    <div class="mlt-card">
+      <div class="mlt-head">{reason}</div>
+    </div>
+  );
+}
+
+function Head({ payload }: { payload: RunPayload }) {
+  const { state } = payload;
+  return (
+    <div class="mlt-head">
+      <div class="mlt-name">
+        <span>{state.experiment} /</span> {state.displayName}
+      </div>
+      <span class={`mlt-pill ${tone(state.status)}`}>{statusWords(state.status)}</span>
+      <span class="mlt-num mlt-dim">{lengthWords(payload)}</span>
+      <span class="mlt-chip">{places(state)}</span>
+    </div>
+  );
+}
+
+function Stages({ state }: { state: RunState }) {
+  return (
+    <div class="mlt-stages">
+      {state.stages.map((stage) => (
+        <div
+          key={stage.name}
+          class={`mlt-stage${stage.state === "active" ? " mlt-now" : stage.state === "failed" ? " mlt-x" : ""}`}
+        >
+          <div class="mlt-bar">
+            <i style={{ width: `${stageShare(stage, state.progress)}%` }} />
+          </div>
+          <b>{stage.name}</b> <span class="mlt-num">{stageWords(stage, state)}</span>
+        </div>
+      ))}
+    </div>
+  );
+}
+
+function Why({ failure }: { failure: Failure }) {
+  return (
+    <>
+      <div class="mlt-why">
+        <b>{failure.title}</b>
+        <span>{failure.evidence.join(" · ")}</span>
+        {failure.mend && <span class="mlt-mend">{failure.mend}</span>}
+      </div>
+      {failure.traceback && (
+        <details open>
+          <summary>Traceback</summary>
+          <pre class="mlt-log">{failure.traceback.trimEnd()}</pre>
+        </details>
+      )}
+    </>
+  );
+}
+
+function Notes({ lines }: { lines: string[] }) {
+  return lines.length === 0 ? null : (
+    <ul class="mlt-notes">
+      {lines.map((line) => (
+        <li key={line}>{line}</li>
+      ))}
+    </ul>
+  );
+}
+
+function Details({ state }: { state: RunState }) {
+  return (
+    <details>
+      <summary>Details</summary>
+      <dl class="mlt-kv">
+        {detailRows(state).flatMap(([label, value]) => [
+          <dt key={label}>{label}</dt>,
+          <dd key={`${label} value`}>{value}</dd>,
+        ])}
+      </dl>
+    </details>
+  );
+}
+
+function Foot({ payload }: { payload: RunPayload }) {
+  return (
+    <div class="mlt-foot">
+      {footFacts(payload).map((fact) => (
+        <span key={fact} class="mlt-num">
+          {fact}
+        </span>
+      ))}
+      <code class="mlt-back">{wayBack(payload.state)}</code>
+    </div>
+  );
+}

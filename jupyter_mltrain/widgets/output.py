@@ -1,0 +1,109 @@
+"""The output of a run: what a notebook saves and every front end can show, with or without our extension."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from jupyter_mltrain.errors import MLTrainError
+from jupyter_mltrain.widgets.bounds import bounded_state, finite_or_name, short_paths
+from jupyter_mltrain.widgets.card_html import card
+
+MIME = "application/vnd.mltrain.run+json"
+FORMAT = 1
+MAX_SERIES = 12
+MAX_POINTS = 200
+LOG_BYTES = 4096
+LOG_LINES = 20
+LOG = "user_logs/std_log.txt"
+
+
+class Source(Protocol):
+    """The two reads of `client.connection.Connection` that an output needs."""
+
+    def get(self, path: str, /, **params: Any) -> Any: ...
+    def bytes(self, path: str, /, **params: Any) -> tuple[bytes, Mapping[str, str]]: ...
+
+
+def bundle(state: Mapping[str, Any], connection: Source | None, *, bound_to: str = "run") -> dict[str, Any]:
+    """The mime bundle of a run as it stands: our mime type, static HTML, plain text.
+
+    `state` is a RunState as the service sends it. With a `connection`, the charts' points and the end of the log are
+    fetched (at most 12 series of 200 points, 20 lines); what cannot be fetched is left out: an output is better than
+    an exception in a display. `bound_to` is the variable that holds the run, named in the card.
+    """
+    shown = payload(state, connection)
+    return {
+        MIME: shown,
+        "text/html": card(shown, bound_to=bound_to),
+        "text/plain": plain(state),
+    }
+
+
+def payload(state: Mapping[str, Any], connection: Source | None) -> dict[str, Any]:
+    """The value of our mime type: ids, the bounded state, series of the charts, the end of the log."""
+    kept = bounded_state(state)
+    workspace = state.get("workspace") or {}
+    return {
+        "format": FORMAT,
+        "workspace": str(workspace.get("id", "")),
+        "run": str(state["id"]),
+        "recorded": float(state.get("recorded") or time.time()),
+        "state": kept,
+        "series": _series(state, connection) if connection else [],
+        "log": _log_tail(state, connection) if connection else None,
+    }
+
+
+def plain(state: Mapping[str, Any]) -> str:
+    """The run as the SDK prints it."""
+    return (
+        f"Run(Experiment: {state['experiment']},\nId: {state['id']},\n"
+        f"Type: mltrain.scriptrun,\nStatus: {state['status']})"
+    )
+
+
+def _series(state: Mapping[str, Any], connection: Source) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for metric in (state.get("metrics") or [])[:MAX_SERIES]:
+        name, rank = metric["name"], metric.get("rank", 0)
+        try:
+            raw = connection.get(f"/v1/runs/{state['id']}/series", name=name, rank=rank, points=MAX_POINTS)
+        except MLTrainError:
+            continue  # the state itself still shows the last value
+        steps, values = _thinned(raw["steps"]), _thinned(raw["values"])
+        found.append(
+            {
+                "name": str(name)[:250],
+                "rank": int(rank),
+                "total": int(raw.get("total", len(values))),
+                "steps": steps,
+                "values": [finite_or_name(v) if isinstance(v, float) else v for v in values],
+            }
+        )
+    return found
+
+
+def _thinned(points: list[Any]) -> list[Any]:
+    # The service thins by its pyramid and keeps extremes; a window of two points per bucket may pass the limit a little.
+    return points if len(points) <= 2 * MAX_POINTS else points[:: -(-len(points) // MAX_POINTS)]
+
+
+def _log_tail(state: Mapping[str, Any], connection: Source) -> dict[str, Any] | None:
+    try:
+        raw, _ = connection.bytes(f"/v1/runs/{state['id']}/log", name=LOG, offset=-LOG_BYTES, limit=LOG_BYTES)
+    except MLTrainError:
+        return None
+    tail = last_lines(raw)
+    return {"name": LOG, "tail": tail} if tail.strip() else None
+
+
+def last_lines(raw: bytes, lines: int = LOG_LINES) -> str:
+    """The last lines of a log as a terminal would leave them: `\\r` overwrites, control sequences are gone."""
+    from jupyter_mltrain.widgets.terminal import settled
+
+    text = raw.decode("utf-8", errors="replace")
+    if len(raw) >= LOG_BYTES and "\n" in text:
+        text = text.partition("\n")[2]  # the first line is probably cut
+    return short_paths("\n".join(settled(text)[-lines:]))
