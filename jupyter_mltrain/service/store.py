@@ -164,7 +164,8 @@ class Store:
 
     def _append(self, run_id: str, position: int, change: Change) -> None:
         self._sql(
-            "INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)",
+            # A save that failed half-way (a full disk) is repeated as a whole.
+            "INSERT OR IGNORE INTO history VALUES (?, ?, ?, ?, ?, ?)",
             run_id,
             position,
             change.status.value,

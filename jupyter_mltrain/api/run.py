@@ -1,0 +1,259 @@
+"""A run as a notebook holds it. In a script, `Run.get_context()` gives the other implementation: the run client's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_mltrain.api.streaming import LogPrinter, stream_log
+from jupyter_mltrain.core.status import TERMINAL, Status
+from jupyter_mltrain.errors import PathNotFound, RunFailed
+
+if TYPE_CHECKING:
+    from jupyter_mltrain.api.experiment import Experiment
+    from jupyter_mltrain.api.model import Model
+    from jupyter_mltrain.api.workspace import Workspace
+
+_ENDED = frozenset(s.value for s in TERMINAL)
+_POST_PROCESSING = frozenset({Status.FINALIZING.value, Status.CANCEL_REQUESTED.value})
+_WAIT = 25.0
+
+
+class Run:
+    """One run of an experiment: live or ended, in any kernel, by its id. As a cell's value it shows its card."""
+
+    def __init__(self, experiment: Experiment, run_id: str) -> None:
+        self.experiment = experiment
+        self.workspace: Workspace = experiment.workspace
+        self.id = run_id
+        self._state: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, workspace: Workspace, state: dict[str, Any]) -> Run:
+        """The run that a state from the service describes."""
+        from jupyter_mltrain.api.experiment import Experiment  # noqa: PLC0415 - each knows the other
+
+        run = cls(Experiment(workspace, state["experiment"]), state["id"])
+        run._state = state
+        return run
+
+    @staticmethod
+    def get_context(allow_offline: bool = True) -> Any:
+        """In a submitted script: its run. Elsewhere an offline run that prints what it is given, or, without
+        `allow_offline`, a `RuntimeError`."""
+        from jupyter_mltrain import runclient  # noqa: PLC0415 - only scripts need it
+
+        return runclient.context(allow_offline=allow_offline)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the service last said of the run (see `refresh`)."""
+        return self._state if self._state is not None else self.refresh()
+
+    @property
+    def display_name(self) -> str:
+        """The name a person can remember: `brave-otter-7`."""
+        return str(self.state["display_name"])
+
+    @property
+    def number(self) -> int:
+        """Counts the workspace's runs, from 1."""
+        return int(self.state["number"])
+
+    @property
+    def status(self) -> str:
+        """The status as last seen; `get_status()` asks."""
+        return str(self.state["status"])
+
+    def refresh(self, wait: float = 0) -> dict[str, Any]:
+        """Ask the service for the state. With `wait`, up to that many seconds (at most 30) for something new."""
+        after = self._state["revision"] if self._state and wait else None
+        self._state = self.workspace.connection.get(
+            f"/v1/runs/{self.id}", after=after, wait=wait or None, timeout=30 + wait
+        )
+        return self._state
+
+    def get_status(self) -> str:
+        """The present status, as the SDK spells it: `"Running"`, `"Completed"`, …"""
+        if self._state is None or self._state["status"] not in _ENDED:
+            self.refresh()
+        return self.status
+
+    def get_details(self) -> dict[str, Any]:
+        """Id, target, status, times, properties and the definition of the run, in the SDK's shape."""
+        state = self.refresh()
+        failure = state.get("failure")
+        return {
+            "runId": state["id"],
+            "target": state["target"],
+            "status": state["status"],
+            "startTimeUtc": _utc(state["started"]),
+            "endTimeUtc": _utc(state["ended"]),
+            "error": {"error": {"message": failure["title"], "details": failure["evidence"]}} if failure else None,
+            "warnings": state["notices"],
+            "properties": {**state["properties"], **{f"git.{k}": v for k, v in state["git"].items()}},
+            "inputDatasets": state["data"],
+            "runDefinition": self.workspace.connection.get(f"/v1/runs/{self.id}/spec"),
+            "logFiles": {entry["name"]: entry["name"] for entry in self._logs()},
+        }
+
+    def wait_for_completion(
+        self, show_output: bool = False, wait_post_processing: bool = False, raise_on_error: bool = True
+    ) -> dict[str, Any]:
+        """Block until the run has ended, streaming its log with `show_output`; returns `get_details()`.
+
+        Raises `RunFailed` when it failed (not when it was canceled), unless `raise_on_error` is false. Interrupting
+        stops the waiting, never the run. Without output it returns when the script has ended, before outputs are
+        collected, unless `wait_post_processing`.
+        """
+        try:
+            if show_output:
+                self._stream()
+            else:
+                while not self._over(wait_post_processing):
+                    self.refresh(wait=_WAIT)
+        except KeyboardInterrupt:
+            print(f'\nDetached: the run goes on. `mltrain.run("{self.display_name}")` gives it back.')  # noqa: T201
+            raise
+        state = self.refresh()
+        if raise_on_error and state["status"] == Status.FAILED.value:
+            raise self._failed(state)
+        return self.get_details()
+
+    def cancel(self) -> None:
+        """Ask the run to end (TERM, after 10 s KILL, all its processes). Returns at once; `ConflictError` if it has ended."""
+        self._state = self.workspace.connection.post(f"/v1/runs/{self.id}/cancel")
+
+    def get_metrics(self, name: str | None = None) -> dict[str, Any]:
+        """All that was logged: name → value (logged once) or list; rows and tables as columns. With `name`, that one."""
+        values: dict[str, Any] = _revive(self.workspace.connection.get(f"/v1/runs/{self.id}/metrics", timeout=120)["values"])
+        if name is None:
+            return values
+        return {name: values[name]} if name in values else {}
+
+    def get_file_names(self) -> list[str]:
+        """All files of the run: `outputs/…`, `logs/…`, `user_logs/…`."""
+        return [f["path"] for f in self.workspace.connection.get(f"/v1/runs/{self.id}/files")["files"]]
+
+    def download_file(self, name: str, output_file_path: str | Path | None = None) -> None:
+        """Copy one of the run's files to `output_file_path` (default: its last part, in the current folder)."""
+        target = Path(output_file_path) if output_file_path is not None else Path(name).name
+        target = Path(target)
+        if target.is_dir():
+            target /= Path(name).name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.workspace.connection.download(f"/v1/runs/{self.id}/file", target, path=name)
+
+    def download_files(
+        self,
+        prefix: str | None = None,
+        output_directory: str | Path | None = None,
+        output_paths: list[str] | None = None,
+        batch_size: int = 100,  # noqa: ARG002 - the SDK's argument; there is no network to batch for
+        append_prefix: bool = True,
+    ) -> None:
+        """Copy the files below `prefix` (default: all) into `output_directory`, or, one by one, to `output_paths`.
+
+        With `append_prefix=False` the prefix is left out of their paths. Raises `PathNotFound` when none match.
+        """
+        given = (prefix or "").removeprefix("./").rstrip("/")
+        names = [n for n in self.get_file_names() if not given or n == given or n.startswith(given + "/")]
+        if not names:
+            raise PathNotFound.of(given, self.get_file_names())
+        base = Path(output_directory) if output_directory is not None else Path()
+        for index, name in enumerate(names):
+            if output_paths is not None:
+                target = base / output_paths[index]
+            else:
+                target = base / (name if append_prefix or not given else name[len(given) :].lstrip("/") or Path(name).name)
+            self.download_file(name, target)
+
+    def tag(self, key: str, value: str | None = None) -> None:
+        """Add a tag."""
+        tags = {**self.refresh()["tags"], key: "" if value is None else str(value)}
+        self._state = self.workspace.connection.patch(f"/v1/runs/{self.id}", {"tags": tags})
+
+    def get_tags(self) -> dict[str, str]:
+        return dict(self.refresh()["tags"])
+
+    def register_model(
+        self,
+        model_name: str,
+        model_path: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        model_framework: str | None = None,
+        model_framework_version: str | None = None,
+        description: str | None = None,
+    ) -> Model:
+        """Register a file or folder of the run's outputs as the next version of `model_name`.
+
+        `model_path` defaults to the model that the outputs hold. The same content as an earlier version gives that
+        version. Raises `PathNotFound` listing what is there, `InvalidName`.
+        """
+        from jupyter_mltrain.api.model import Model  # noqa: PLC0415 - each knows the other
+
+        body = {
+            "name": model_name,
+            "path": model_path or "outputs",
+            "tags": dict(tags or {}),
+            "description": description or "",
+            "framework": model_framework,
+            "framework_version": model_framework_version,
+        }
+        return Model(self.workspace, self.workspace.connection.post(f"/v1/runs/{self.id}/models", body, timeout=600))
+
+    def get_log(self, name: str = "user_logs/std_log.txt", tail: int | None = None) -> str:
+        """The text of a log, or its last `tail` bytes (at most 8 MB either way)."""
+        limit = min(tail or 8 << 20, 8 << 20)
+        data, _ = self.workspace.connection.bytes(f"/v1/runs/{self.id}/log", name=name, offset=-limit, limit=limit)
+        return data.decode(errors="replace")
+
+    def _over(self, wait_post_processing: bool) -> bool:
+        status = self.get_status()
+        return status in _ENDED or (status in _POST_PROCESSING and not wait_post_processing)
+
+    def _logs(self) -> list[dict[str, Any]]:
+        return list(self.workspace.connection.get(f"/v1/runs/{self.id}/logs")["logs"])
+
+    def _stream(self) -> None:
+        printer = LogPrinter()
+        view = f"%mltrain show {self.display_name}"
+        printer.line(f"RunId: {self.id}\nWeb View: {view}\n")
+        stream_log(self, printer)
+        state = self.refresh()
+        while state["status"] not in _ENDED:
+            state = self.refresh(wait=_WAIT)
+        printer.line(f"\nExecution Summary\n=================\nRunId: {self.id}\nWeb View: {view}\n")
+        if state["notices"]:
+            printer.line("Warnings:\n" + "\n".join(state["notices"]) + "\n")
+
+    def _failed(self, state: dict[str, Any]) -> RunFailed:
+        failure = state.get("failure") or {"title": "The run failed.", "evidence": [], "mend": ""}
+        facts = "; ".join(str(e).splitlines()[0] for e in failure["evidence"][:3] if e)
+        message = f"{self.display_name} failed: {failure['title']}" + (f" ({facts})" if facts else "")
+        mend = failure["mend"] or f'`mltrain.run("{self.display_name}")` has its log and what it left.'
+        return RunFailed(message, mend=mend, run_id=self.id, failure=failure)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        from jupyter_mltrain.widgets.output import bundle  # noqa: PLC0415 - only when shown
+
+        return bundle(self.refresh(), self.workspace.connection)
+
+    def __repr__(self) -> str:
+        status = self._state["status"] if self._state else "unknown"
+        return f"Run(Experiment: {self.experiment.name},\nId: {self.id},\nType: mltrain.scriptrun,\nStatus: {status})"
+
+
+def _utc(seconds: float | None) -> str | None:
+    return None if seconds is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _revive(value: Any) -> Any:
+    """NaN and the infinities cross the socket as `{"float": …}`-free strings; give the numbers back."""
+    if isinstance(value, dict):
+        return {k: _revive(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_revive(v) for v in value]
+    return {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}.get(value, value) if isinstance(value, str) else value

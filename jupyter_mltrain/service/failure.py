@@ -1,0 +1,123 @@
+"""Why a run ended: from what the shims saw and the end of its log to one sentence, its evidence and the mend."""
+
+from __future__ import annotations
+
+import re
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jupyter_mltrain.core.compute import Exit
+
+_TAIL = 256 << 10
+_ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+_TRACEBACK = b"Traceback (most recent call last):"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """`title` leads, `evidence` are short facts, `traceback` the script's last one, `mend` what to do."""
+
+    title: str
+    evidence: tuple[str, ...] = ()
+    traceback: str | None = None
+    rank: int | None = None
+    mend: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "title": self.title,
+            "evidence": list(self.evidence),
+            "traceback": self.traceback,
+            "rank": self.rank,
+            "mend": self.mend,
+        }
+
+
+def first_failed(exits: tuple[Exit, ...]) -> Exit | None:
+    """The rank that failed first: it is the cause, the others follow. None when all ended well."""
+    failed = [e for e in exits if e.code != 0 or e.error]
+    return min(failed, key=lambda e: e.ended) if failed else None
+
+
+def explain(exit_: Exit, log: Path, *, ranks: int = 1) -> Failure:
+    """What happened to a rank that did not end with code 0."""
+    on_rank = f" on rank {exit_.rank}" if ranks > 1 else ""
+    evidence = _evidence(exit_)
+    if exit_.error:
+        return Failure(f"The process could not be started{on_rank}: {exit_.error}", evidence, rank=exit_.rank)
+    if exit_.stopped == "time limit":
+        return Failure(f"The time limit was reached{on_rank}.", evidence, None, exit_.rank, "Raise --max-run-time.")
+    if exit_.stopped == "memory limit" or (exit_.oom_kills and exit_.signal == signal.SIGKILL):
+        limit = f" of its {_gb(exit_.limit_bytes)} limit" if exit_.limit_bytes else ""
+        return Failure(
+            f"Out of memory{on_rank}: the process used {_gb(exit_.peak_bytes)}{limit} and was killed.",
+            evidence,
+            None,
+            exit_.rank,
+            "Give it more with --memory, or use a smaller batch.",
+        )
+    traceback = last_traceback(log)
+    if exit_.signal is not None:
+        name = _signal_name(exit_.signal)
+        hint = " (probably out of memory: nothing else kills without a trace)" if exit_.signal == signal.SIGKILL else ""
+        return Failure(f"The process was ended by {name}{on_rank}{hint}.", evidence, traceback, exit_.rank)
+    if traceback:
+        return Failure(_last_line(traceback) + on_rank, evidence, traceback, exit_.rank)
+    return Failure(f"The script ended with exit code {exit_.code}{on_rank}.", evidence, None, exit_.rank, "Its log says more.")
+
+
+def last_traceback(log: Path) -> str | None:
+    """The last Python traceback in the last 256 KB of a log, without terminal colours; None if there is none."""
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _TAIL))
+            tail = _ANSI.sub(b"", file.read())
+    except OSError:
+        return None
+    at = tail.rfind(_TRACEBACK)
+    if at < 0:
+        return None
+    lines = tail[at:].decode(errors="replace").splitlines()
+    for number, line in enumerate(lines[1:], 1):
+        # The first line that is neither a frame nor its code is the exception; notes and hints may follow it.
+        if line and not line.startswith(" "):
+            return "\n".join(lines[: min(number + 12, len(lines))]).rstrip()
+    return "\n".join(lines[:200])
+
+
+def _last_line(traceback: str) -> str:
+    for line in traceback.splitlines()[1:]:
+        if line and not line.startswith(" "):
+            return line[:300]
+    return "The script raised an exception."
+
+
+def _evidence(exit_: Exit) -> tuple[str, ...]:
+    facts: list[str] = []
+    if exit_.code is not None:
+        facts.append(f"exit code {exit_.code}")
+    if exit_.signal is not None:
+        facts.append(f"signal {exit_.signal} ({_signal_name(exit_.signal)})")
+    if exit_.stopped:
+        facts.append(f"stopped: {exit_.stopped}")
+    if exit_.oom_kills:
+        facts.append(f"oom_kill counter rose by {exit_.oom_kills}")
+    if exit_.peak_bytes:
+        facts.append(f"peak memory {_gb(exit_.peak_bytes)}")
+    if exit_.leftovers:
+        facts.append(f"ended with it: {', '.join(exit_.leftovers[:5])}")
+    return tuple(facts)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _gb(size: int | None) -> str:
+    return f"{(size or 0) / 1e9:.1f} GB" if (size or 0) >= 1e8 else f"{(size or 0) / 1e6:.0f} MB"

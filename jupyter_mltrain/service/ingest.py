@@ -1,0 +1,189 @@
+"""Brings what a run says into its record: bytes of its streams, then metric columns, each exactly once and in order.
+
+Two steps, each with its own durable mark, so that a service killed anywhere continues where it was:
+the stream file itself (its size is the offset to ask the engine from), and the columns (their index holds the bytes
+of each file that are in them). For an engine that shares files the first step has nothing to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from jupyter_mltrain.core import records
+from jupyter_mltrain.core.compute import Compute, Frame, Handle
+from jupyter_mltrain.errors import EngineUnreachable
+from jupyter_mltrain.service.columns import Columns, Window
+
+_CHUNK = 4 << 20
+_REST = 0.05  # seconds between two reads of a run that logs without pause
+_FLUSH_SECONDS = 1.0
+
+_threads = ThreadPoolExecutor(2, thread_name_prefix="ingest")
+
+
+class Ingest:
+    """The metrics and logs of one run. `changed` is called, on the event loop, when something new is readable."""
+
+    def __init__(self, folder: Path, changed: Callable[[], None] = lambda: None) -> None:
+        self.streams = folder / "streams"
+        self._changed = changed
+        self._columns_folder = folder / "columns"
+        self._columns: Columns | None = None
+        self._lock = asyncio.Lock()
+        self._flushed = 0.0
+
+    async def follow(self, compute: Compute, handle: Handle) -> None:
+        """Until the run has ended and all it said is here. Lost connections are taken up again, with growing pauses."""
+        shared = compute.capabilities.shared_files
+        pause = 1.0
+        while True:
+            # Where files are shared nothing is copied: what comes beyond their present size rings the doorbell.
+            offsets = self._offsets()
+            await self.absorb()
+            reader = asyncio.create_task(self._absorb_on_doorbell(doorbell := asyncio.Event()))
+            try:
+                async for frame in compute.stream(handle, offsets):
+                    if not shared:
+                        await self._in_thread(self._mirror, frame)
+                    doorbell.set()
+                    pause = 1.0
+                return
+            except EngineUnreachable:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 60.0)
+            finally:
+                reader.cancel()
+                await self.absorb(flush=True)
+
+    async def absorb(self, *, flush: bool = False) -> None:
+        """Take into the columns what the stream files hold beyond them."""
+        async with self._lock:
+            grew = await self._in_thread(self._absorb, flush)
+        if grew:
+            self._changed()
+
+    async def summary(self) -> tuple[list[dict[str, Any]], int, dict[str, Any]]:
+        """Series (name, rank, count, last, extremes), the number of points in all, and the extra state."""
+        async with self._lock:
+            return await self._in_thread(self._summary)
+
+    async def window(self, key: tuple[int, str], **given: Any) -> Window:
+        """`Columns.window`."""
+        async with self._lock:
+            return await self._in_thread(lambda: self._open().window(key, **given))
+
+    def _offsets(self) -> dict[str, int]:
+        return {p.name: p.stat().st_size for p in self.streams.glob("*")} if self.streams.is_dir() else {}
+
+    def _mirror(self, frame: Frame) -> None:
+        self.streams.mkdir(exist_ok=True)
+        with (self.streams / Path(frame.stream).name).open("ab") as file:
+            size = file.tell()
+            if frame.offset <= size:
+                file.write(frame.data[size - frame.offset :])
+
+    async def _absorb_on_doorbell(self, doorbell: asyncio.Event) -> None:
+        while True:
+            await doorbell.wait()
+            doorbell.clear()
+            await self.absorb()
+            self._changed()
+            await asyncio.sleep(_REST)
+
+    async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(_threads, function, *args)
+
+    def _open(self) -> Columns:
+        if self._columns is None:
+            self._columns = Columns(self._columns_folder)
+        return self._columns
+
+    def _absorb(self, flush: bool) -> bool:
+        columns = self._open()
+        grew = False
+        for path in sorted(self.streams.glob("*.metrics")) if self.streams.is_dir() else []:
+            rank = records.file_rank(path.name)
+            if rank is not None and path.stat().st_size > columns.offsets.get(path.name, 0):
+                grew |= self._absorb_file(columns, path, rank)
+        if grew and (flush or time.monotonic() - self._flushed > _FLUSH_SECONDS):
+            columns.flush()
+            self._flushed = time.monotonic()
+        elif flush and self._flushed == 0.0 and columns.series:
+            columns.flush()
+        return grew
+
+    def _absorb_file(self, columns: Columns, path: Path, rank: int) -> bool:
+        grew, size = False, _CHUNK
+        with path.open("rb") as file:
+            while True:
+                file.seek(columns.offsets.get(path.name, 0))
+                data = file.read(size)
+                found, consumed = records.parse(data)
+                if not consumed:
+                    if len(data) < size:
+                        return grew  # the rest of the last record is not written yet
+                    size *= 4  # one record longer than what was read
+                    continue
+                size = _CHUNK
+                _take(columns, rank, found)
+                columns.offsets[path.name] = columns.offsets.get(path.name, 0) + consumed
+                grew = True
+
+    def _summary(self) -> tuple[list[dict[str, Any]], int, dict[str, Any]]:
+        columns = self._open()
+        series = [
+            {
+                "name": name,
+                "rank": rank,
+                "count": s.count,
+                "last": s.last,
+                "last_step": s.last_step,
+                "min": s.min,
+                "min_step": s.min_step,
+                "max": s.max,
+                "max_step": s.max_step,
+            }
+            for (rank, name), s in columns.series.items()
+        ]
+        return series, sum(s.count for s in columns.series.values()), dict(columns.extra)
+
+
+def _take(columns: Columns, rank: int, found: list[Any]) -> None:
+    groups: dict[str, tuple[list[Any], list[Any], list[Any]]] = {}
+    for record in found:
+        if type(record) is list:
+            name, step, when, value = record
+            if type(value) is float or type(value) is int or type(value) is bool:
+                group = groups.get(name)
+                if group is None:
+                    group = groups[name] = ([], [], [])
+                group[0].append(step)
+                group[1].append(when)
+                group[2].append(value)
+        else:
+            _note(columns.extra, record)
+    for name, (steps, times, values) in groups.items():
+        columns.append((rank, name), steps, times, values)
+
+
+def _note(extra: dict[str, Any], item: dict[str, Any]) -> None:
+    """Keep of an item what the run's state shows: progress (with its first value, for the rate), tags, unreadable lines."""
+    kind = item["k"]
+    if kind == "progress":
+        progress = {k: item.get(k) for k in ("label", "value", "total", "t")}
+        first = extra.get("progress_from")
+        if first is None or first["label"] != progress["label"]:
+            extra["progress_from"] = progress
+        extra["progress"] = progress
+    elif kind in {"tag", "property", "param"}:
+        extra.setdefault({"tag": "tags", "property": "properties", "param": "params"}[kind], {})[str(item.get("key"))] = item.get("value")
+    elif kind == "list":
+        values = item.get("values")
+        extra["lists"] = extra.get("lists", 0) + (len(values) if isinstance(values, list) else 0)
+    elif kind == records.UNREADABLE:
+        extra["unreadable"] = extra.get("unreadable", 0) + 1

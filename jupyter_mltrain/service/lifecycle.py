@@ -1,0 +1,301 @@
+"""A run's life: one task drives it from wherever it stands to a terminal status.
+
+Everything it needs to continue is saved before it is relied on (prepared environment, grant, handle, outcome), so a
+service that is killed and started again drives on from there. The engine observes; what that means is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import errno
+import shutil
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_mltrain.core.compute import (
+    Compute,
+    Exit,
+    Grant,
+    LaunchInputs,
+    Mount,
+    Observation,
+    Phase,
+    PreparedEnvironment,
+    StopEvidence,
+)
+from jupyter_mltrain.core.status import Status
+from jupyter_mltrain.errors import EngineUnreachable, MLTrainError
+from jupyter_mltrain.service.failure import Failure, explain, first_failed
+from jupyter_mltrain.service.preparation import prepare_data, prepare_environment
+from jupyter_mltrain.service.record import Record
+
+if TYPE_CHECKING:
+    from jupyter_mltrain.service.service import Service
+
+OBSERVE_SECONDS = 2.0
+SILENT_SECONDS = 20.0
+"""A shim beats every second; one that has not for this long does not respond."""
+
+STOP_GRACE = 10.0
+"""Seconds between TERM and KILL on a cancel."""
+
+_DRAIN_SECONDS = 60.0
+
+
+async def drive(service: Service, record: Record) -> None:
+    """Bring the run to a terminal status. An error on the way is the run's failure, told as such."""
+    try:
+        if record.status in {Status.NOT_STARTED, Status.PREPARING, Status.QUEUED}:
+            await _unless_canceled(record, _until_granted(service, record))
+        if record.status is Status.CANCEL_REQUESTED and not record.doc.get("granted"):
+            await record.advance(Status.CANCELED, "canceled before anything ran")
+            return
+        if record.status is not Status.FINALIZING:
+            await _run(service, record)
+        await _finalize(service, record)
+    except asyncio.CancelledError:
+        raise  # the service ends; the run does not
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run must not stay live for ever
+        await _fail(record, error)
+    finally:
+        if record.status.terminal:
+            service.pool(record.spec.target).release(record.id)
+            service.forget_secrets(record.id)
+
+
+async def _until_granted(service: Service, record: Record) -> None:
+    if record.status is Status.NOT_STARTED:
+        await record.advance(Status.PREPARING)
+    if record.status is Status.PREPARING:
+        environment, mounts = await asyncio.gather(prepare_environment(service, record), prepare_data(service, record))
+        record.doc["prepared"] = dataclasses.asdict(environment)
+        record.doc["environment"]["key"] = environment.key
+        record.doc["mounts"] = [{**dataclasses.asdict(m), "path": str(m.path)} for m in mounts]
+        await record.advance(Status.QUEUED)
+    grant = await service.pool(record.spec.target).acquire(record.id, record.spec.resources)
+    record.doc["grant"] = dataclasses.asdict(grant)
+    record.doc["granted"] = True
+    await record.advance(Status.STARTING)
+
+
+async def _unless_canceled(record: Record, work: Any) -> None:
+    """Do `work`, given up as soon as a cancel is asked for."""
+    task = asyncio.ensure_future(work)
+    cancel = asyncio.create_task(record.cancel.wait())
+    try:
+        await asyncio.wait({task, cancel}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        else:
+            task.result()
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    finally:
+        cancel.cancel()
+
+
+async def _run(service: Service, record: Record) -> None:
+    compute = service.compute(record.spec.target)
+    if record.doc.get("handle") is None:
+        missing = [name for name in record.spec.secrets if name not in service.secrets(record.id)]
+        if missing:
+            names = ", ".join(missing)
+            failure = Failure(
+                f"The secret {names} is gone: the service restarted while the run waited.",
+                ("secrets are never written down",),
+                mend="Rerun it from a kernel that has the value.",
+            )
+            await _conclude(record, Status.FAILED, failure, "secret lost")
+            return
+        plan = compute.plan(record.spec, _inputs(service, record))
+        record.doc["handle"] = await compute.launch(plan, service.secrets(record.id))
+        await record.save()
+    following = asyncio.create_task(_follow(record, compute))
+    try:
+        await _watch(service, record, compute, following)
+        if record.status is Status.FINALIZING and not record.doc["outcome"].get("abandoned"):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(following), _DRAIN_SECONDS)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def _watch(service: Service, record: Record, compute: Compute, following: asyncio.Task[None]) -> None:
+    """Until the run's processes have ended and the outcome is saved (status Finalizing)."""
+    handle = record.doc["handle"]
+    stopped: StopEvidence | None = None
+    while True:
+        if record.status is Status.CANCEL_REQUESTED and stopped is None:
+            grace = float(record.doc.get("cancel", {}).get("grace", STOP_GRACE))
+            with suppress(EngineUnreachable):
+                stopped = await compute.stop(handle, grace)
+        seen = await _observe(compute, handle)
+        if seen.phase is Phase.EXITED:
+            await _conclude_exits(record, seen.exits, stopped)
+            return
+        if seen.phase in {Phase.VANISHED, Phase.ABSENT}:
+            await _conclude_vanished(record, compute, seen, stopped)
+            return
+        await _note_phase(record, seen)
+        waits: set[asyncio.Task[Any]] = {asyncio.create_task(asyncio.sleep(OBSERVE_SECONDS))}
+        if not following.done():
+            waits.add(following)
+        if record.status is not Status.CANCEL_REQUESTED:
+            waits.add(asyncio.create_task(record.cancel.wait()))
+        pause = 0.05 if seen.phase is Phase.STARTING else OBSERVE_SECONDS
+        await asyncio.wait(waits, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits - {following}:
+            wait.cancel()
+
+
+async def _follow(record: Record, compute: Compute) -> None:
+    """Read the run's streams to their end. A disk that is full or locked is waited for: the streams keep what was said."""
+    told = False
+    while True:
+        try:
+            await record.ingest.follow(compute, record.doc["handle"])
+        except OSError as error:
+            if not told:
+                told = True
+                record.doc.setdefault("notices", []).append(f"reading the run's streams failed: {error}")
+                record.touch()
+            await asyncio.sleep(2)
+        else:
+            return
+
+
+async def _observe(compute: Compute, handle: dict[str, Any]) -> Observation:
+    try:
+        return await compute.observe(handle)
+    except EngineUnreachable as error:
+        return Observation(Phase.UNREACHABLE, detail=error.message)
+
+
+async def _note_phase(record: Record, seen: Observation) -> None:
+    if record.status is Status.CANCEL_REQUESTED:
+        return
+    silent = seen.beat_age is not None and seen.beat_age > SILENT_SECONDS
+    if seen.phase is Phase.UNREACHABLE or silent:
+        if record.status is not Status.NOT_RESPONDING:
+            age = f"last heartbeat {seen.beat_age:.0f} s ago" if seen.beat_age is not None else seen.detail
+            await record.advance(Status.NOT_RESPONDING, seen.detail or "the run's supervisor is silent", {"seen": age})
+    elif seen.phase is Phase.RUNNING and record.status is not Status.RUNNING:
+        await record.advance(Status.RUNNING, "", dict(seen.evidence))
+
+
+async def _conclude_exits(record: Record, exits: tuple[Exit, ...], stopped: StopEvidence | None) -> None:
+    evidence: dict[str, Any] = {"exits": [dataclasses.asdict(e) for e in exits]}
+    if stopped is not None:
+        evidence["stop"] = dataclasses.asdict(stopped)
+    if record.status is Status.CANCEL_REQUESTED and any(e.stopped == "requested" for e in exits):
+        await _conclude(record, Status.CANCELED, None, "canceled", evidence)
+        return
+    failed = first_failed(exits)
+    if failed is None:
+        await _conclude(record, Status.COMPLETED, None, "", evidence)
+        return
+    # The cause is looked for once the log is complete: in _finalize.
+    await _conclude(record, Status.FAILED, None, "", evidence)
+
+
+async def _conclude_vanished(record: Record, compute: Compute, seen: Observation, stopped: StopEvidence | None) -> None:
+    if record.status is Status.CANCEL_REQUESTED and stopped is not None:
+        await _conclude(record, Status.CANCELED, None, "canceled", {"stop": dataclasses.asdict(stopped)})
+        return
+    ended = await compute.stop(record.doc["handle"], 2.0)
+    facts = [seen.detail] if seen.detail else []
+    if ended.ended:
+        facts.append(f"ended: {', '.join(ended.ended[:5])}")
+    title = "The machine was restarted." if "machine restarted" in seen.detail else "Supervisor lost, exit code unknown."
+    failure = Failure(title, tuple(facts), mend="Rerun it.")
+    await _conclude(record, Status.FAILED, failure, title, {"stop": dataclasses.asdict(ended), "seen": seen.detail})
+
+
+async def _conclude(
+    record: Record, outcome: Status, failure: Failure | None, reason: str, evidence: dict[str, Any] | None = None
+) -> None:
+    record.doc["outcome"] = {"status": outcome.value, "reason": reason, "time": time.time()}
+    record.doc["failure"] = failure.to_json() if failure else None
+    await record.advance(Status.FINALIZING, reason, evidence)
+
+
+async def _finalize(service: Service, record: Record) -> None:
+    # The node is free at process exit; what follows needs none.
+    service.pool(record.spec.target).release(record.id)
+    compute = service.compute(record.spec.target)
+    outcome = Status(record.doc["outcome"]["status"])
+    handle = record.doc.get("handle")
+    if handle is not None:
+        # After a restart of the service the stream may hold more than was read.
+        with suppress(TimeoutError, EngineUnreachable):
+            await asyncio.wait_for(record.ingest.follow(compute, handle), _DRAIN_SECONDS)
+        await _patiently(record, lambda: compute.collect(handle, record.folder))
+    await record.ingest.absorb(flush=True)
+    if outcome is Status.FAILED and not record.doc.get("failure"):
+        exits = tuple(Exit(**{**e, "leftovers": tuple(e["leftovers"])}) for e in record.history[-1].evidence["exits"])
+        failed = first_failed(exits)
+        if failed is not None:
+            log = record.ingest.streams / f"r{failed.rank}.log"
+            failure = await asyncio.to_thread(explain, failed, log, ranks=len(exits))
+            record.doc["failure"] = failure.to_json()
+    record.doc["outputs"] = await asyncio.to_thread(_measure, record.folder)
+    if handle is not None:
+        await compute.remove(handle)
+    failure_json = record.doc.get("failure") or {}
+    await record.advance(outcome, failure_json.get("title", record.doc["outcome"]["reason"]))
+
+
+async def _patiently(record: Record, work: Any) -> None:
+    """Repeat `work` while the disk is full or the engine cannot be reached: nothing that a run made is given up."""
+    told = False
+    while True:
+        try:
+            await work()
+        except (EngineUnreachable, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            if not told:
+                told = True
+                record.doc.setdefault("notices", []).append(f"waits to collect outputs: {error}")
+                await record.save()
+            await asyncio.sleep(5)
+        else:
+            return
+
+
+async def _fail(record: Record, error: Exception) -> None:
+    if record.status.terminal:
+        return
+    if isinstance(error, MLTrainError):
+        details = [str(v) for v in error.details.values() if v]
+        failure = Failure(error.message, tuple(d[:4000] for d in details), mend=error.mend)
+    else:
+        lines = traceback.format_exception(error)
+        failure = Failure(f"A bug in jupyter_mltrain: {type(error).__name__}: {error}", (), "".join(lines)[-4000:])
+        traceback.print_exception(error)
+    record.doc["failure"] = failure.to_json()
+    await record.advance(Status.FAILED, failure.title)
+
+
+def _inputs(service: Service, record: Record) -> LaunchInputs:
+    grant = record.doc["grant"]
+    return LaunchInputs(
+        folder=record.folder,
+        blobs=service.layout.blobs,
+        environment=PreparedEnvironment(**record.doc["prepared"]),
+        mounts=tuple(Mount(**{**m, "path": Path(m["path"])}) for m in record.doc["mounts"]),
+        grant=Grant(**{**grant, "gpus": tuple(grant["gpus"])}),
+    )
+
+
+def _measure(folder: Path) -> dict[str, int]:
+    files = [p for p in (folder / "outputs").rglob("*") if p.is_file()]
+    return {"files": len(files), "bytes": sum(p.stat().st_size for p in files), "free": shutil.disk_usage(folder).free}

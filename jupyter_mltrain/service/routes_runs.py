@@ -1,0 +1,183 @@
+"""Routes about runs: submit, watch, cancel, metrics, logs, files."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import mimetypes
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import FileResponse, Response
+
+from jupyter_mltrain.core.status import Status
+from jupyter_mltrain.errors import ConflictError, PathNotFound
+from jupyter_mltrain.service import logs
+from jupyter_mltrain.service.metrics import metric_values
+from jupyter_mltrain.service.plan import describe_plan
+from jupyter_mltrain.service.state import run_state, run_summary
+from jupyter_mltrain.service.submission import submit
+from jupyter_mltrain.service.wire import CancelRequest, RunChanges, RunRequest
+
+if TYPE_CHECKING:
+    from jupyter_mltrain.service.service import Service
+
+_LONGEST_WAIT = 30.0
+
+
+def router(service: Service) -> APIRouter:  # noqa: C901 - a list of small routes
+    routes = APIRouter(prefix="/v1")
+
+    @routes.post("/plan")
+    async def plan(request: RunRequest) -> dict[str, Any]:
+        """What `POST /v1/runs` would do; starts and keeps nothing."""
+        return await describe_plan(service, request)
+
+    @routes.post("/runs", status_code=201)
+    async def create(request: RunRequest) -> dict[str, Any]:
+        return await run_state(service, await submit(service, request))
+
+    @routes.get("/runs")
+    async def listing(
+        experiment: str | None = None,
+        status: str | None = None,
+        order: str = "-created",
+        limit: int = Query(100, ge=1, le=10_000),
+        offset: int = Query(0, ge=0),
+    ) -> dict[str, Any]:
+        rows, total = await service.store.call(service.store.list, experiment, status, order, limit, offset)
+        return {"runs": [run_summary(service, row) for row in rows], "total": total}
+
+    @routes.get("/usage")
+    async def usage() -> dict[str, Any]:
+        """Bytes on disk: of all runs' folders, and of the snapshots' contents that they share."""
+        runs, blobs = await asyncio.to_thread(lambda: (_bytes_below(service.layout.runs), _bytes_below(service.layout.blobs)))
+        return {"runs": runs, "snapshots": blobs}
+
+    @routes.get("/runs/{key}")
+    async def show(key: str, after: int | None = None, wait: float = 0) -> dict[str, Any]:
+        record = await service.record(key)
+        if after is not None and wait > 0:
+            await record.wait_beyond(after, min(wait, _LONGEST_WAIT))
+        return await run_state(service, record)
+
+    @routes.post("/runs/{key}/cancel")
+    async def cancel(key: str, request: CancelRequest) -> dict[str, Any]:
+        """Ask a live run to end. Asking again is harmless; a run that has ended already is a conflict."""
+        record = await service.record(key)
+        if record.status is not Status.CANCEL_REQUESTED:
+            if record.status.terminal:
+                raise ConflictError(f"{record.row['display_name']} is {record.status} already: nothing to cancel.")
+            if record.status is Status.FINALIZING:
+                raise ConflictError(f"{record.row['display_name']} has ended already; its outputs are being collected.")
+            record.doc["cancel"] = {"reason": request.reason}
+            if request.grace is not None:
+                record.doc["cancel"]["grace"] = request.grace
+            await record.advance(Status.CANCEL_REQUESTED, request.reason or "cancel requested")
+            record.cancel.set()
+        return await run_state(service, record)
+
+    @routes.patch("/runs/{key}")
+    async def change(key: str, request: RunChanges) -> dict[str, Any]:
+        record = await service.record(key)
+        if request.display_name is not None:
+            record.row["display_name"] = request.display_name
+        if request.tags is not None:
+            record.doc["tags"] = request.tags
+        if request.notes is not None:
+            record.doc["notes"] = request.notes
+        if request.pinned is not None:
+            record.doc["pinned"] = request.pinned
+        await record.save()
+        service.publication.wake(record.id)
+        return await run_state(service, record)
+
+    @routes.get("/runs/{key}/spec")
+    async def spec(key: str) -> dict[str, Any]:
+        return (await service.record(key)).spec.to_json()
+
+    @routes.get("/runs/{key}/metrics")
+    async def metrics(key: str) -> dict[str, Any]:
+        record = await service.record(key)
+        await record.ingest.absorb()
+        series, _, _ = await record.ingest.summary()
+        values = await asyncio.to_thread(metric_values, record.ingest.streams)
+        return _plain({"series": series, "values": values})
+
+    @routes.get("/runs/{key}/series")
+    async def series(
+        key: str,
+        name: str,
+        rank: int = 0,
+        axis: str = Query("step", pattern="^(step|time)$"),
+        start: float | None = None,
+        stop: float | None = None,
+        points: int = Query(2000, ge=4, le=20_000),
+    ) -> dict[str, Any]:
+        """At most about `points` points of a window, with every extreme in it."""
+        record = await service.record(key)
+        window = await record.ingest.window((rank, name), axis=axis, start=start, stop=stop, pixels=max(1, points // 4))
+        taken = window.points
+        return _plain(
+            {
+                "name": name,
+                "rank": rank,
+                "total": window.total,
+                "steps": taken["step"].tolist(),
+                "times": taken["time"].tolist(),
+                "values": taken["value"].tolist(),
+            }
+        )
+
+    @routes.get("/runs/{key}/logs")
+    async def log_list(key: str) -> dict[str, Any]:
+        record = await service.record(key)
+        return {"logs": await asyncio.to_thread(logs.listing, record.folder), "complete": record.status.terminal}
+
+    @routes.get("/runs/{key}/log")
+    async def log(key: str, name: str = logs.FIRST, offset: int = 0, limit: int = Query(1 << 20, ge=1, le=8 << 20), wait: float = 0) -> Response:
+        """Bytes of a log from `offset` on (negative: from its end); waits up to `wait` seconds for the first new one."""
+        record = await service.record(key)
+        chunk = await logs.read(record, name, offset, limit, min(wait, _LONGEST_WAIT))
+        headers = {"X-Offset": str(chunk.offset), "X-Next-Offset": str(chunk.next), "X-Complete": str(int(chunk.complete))}
+        return Response(chunk.data, media_type="application/octet-stream", headers=headers)
+
+    @routes.get("/runs/{key}/files")
+    async def files(key: str) -> dict[str, Any]:
+        record = await service.record(key)
+        return {"files": await asyncio.to_thread(logs.files, record.folder)}
+
+    @routes.get("/runs/{key}/file")
+    async def file(key: str, path: str, request: Request) -> Response:
+        record = await service.record(key)
+        found = await asyncio.to_thread(logs.resolve, record.folder, path)
+        if found is None:
+            there = [f["path"] for f in await asyncio.to_thread(logs.files, record.folder)]
+            raise PathNotFound.of(path, there)
+        media = mimetypes.guess_type(found.name)[0] or "application/octet-stream"
+        return FileResponse(found, media_type=media, headers={"X-Content-Type-Options": "nosniff"})
+
+    return routes
+
+
+def _bytes_below(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            info = path.lstat()
+        except FileNotFoundError:
+            continue  # a live run tidies up
+        total += info.st_blocks * 512
+    return total
+
+
+def _plain(value: Any) -> Any:
+    """`value` with NaN and the infinities as the strings that JSON can carry."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,228 @@
+"""The service of one workspace: what it holds, how it opens and closes. The parts meet here and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from jupyter_mltrain import computes
+from jupyter_mltrain.client.workspaces import WorkspaceConfig
+from jupyter_mltrain.core.compute import Compute
+from jupyter_mltrain.core.layout import Layout
+from jupyter_mltrain.core.spec import RunSpec
+from jupyter_mltrain.core.status import Change, Status
+from jupyter_mltrain.data.store import DatasetStore
+from jupyter_mltrain.environments.store import EnvironmentStore
+from jupyter_mltrain.errors import RunNotFound, TargetNotFound
+from jupyter_mltrain.service.lifecycle import drive
+from jupyter_mltrain.service.publication import Publication
+from jupyter_mltrain.service.record import Record
+from jupyter_mltrain.service.scheduler import Pool
+from jupyter_mltrain.service.store import Store
+
+_KEEP_TERMINAL = 200
+"""Records of ended runs that stay in memory; others are read again when asked for."""
+
+
+class Service:
+    """Holds the store, the targets, the records of runs, and a task per live run."""
+
+    def __init__(self, layout: Layout, config: WorkspaceConfig) -> None:
+        self.layout = layout
+        self.config = config
+        self.started = time.time()
+        self.store = Store(layout.database)
+        self.environments = EnvironmentStore(layout.environments)
+        self.datasets = DatasetStore()
+        self.publication = Publication(layout, config)
+        self.on_end: Callable[[], None] = lambda: None
+        self.accepting = True
+        self.submitting = asyncio.Lock()
+        self._computes: dict[str, Compute] = {}
+        self._pools: dict[str, Pool] = {}
+        self._records: dict[str, Record] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._secrets: dict[str, dict[str, str]] = {}
+        self._last_request = time.monotonic()
+        self._busy = 0
+
+    async def open(self) -> None:
+        """Open the store and take up every live run where it stands."""
+        self.layout.runs.mkdir(mode=0o700, exist_ok=True)
+        await self.store.call(self.store.open)
+        await self.store.call(self._rebuild_index)
+        local = computes.load("local", **self.config.raw.get("targets", {}).get("local", {}))
+        self._computes["local"] = local
+        self._pools["local"] = Pool("local", await local.capacity(), self._moved)
+        for run_id in await self.store.call(self.store.live):
+            record = await self.record(run_id)
+            if record.doc.get("granted") and record.status is not Status.QUEUED:
+                self.pool(record.spec.target).restore(run_id, _grant(record.doc["grant"]))
+            if record.status is Status.CANCEL_REQUESTED:
+                record.cancel.set()
+            self.drive(record)
+        self.publication.start(self)
+
+    async def close(self) -> None:
+        """Stop driving (live runs go on without us) and close what is open."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self.publication.close()
+        for record in self._records.values():
+            with suppress(OSError):
+                await record.ingest.absorb(flush=True)
+        await self.store.call(self.store.close)
+        self.store.shutdown()
+
+    def end(self) -> None:
+        """Stop accepting requests and end the process; live runs are left alone."""
+        self.accepting = False
+        self.on_end()
+
+    def touch(self) -> None:
+        self._last_request = time.monotonic()
+
+    def idle_seconds(self) -> float:
+        """How long nothing has needed the service: no live run, no request, nothing to publish."""
+        if self._tasks or self._busy or self.publication.busy:
+            self.touch()
+        return time.monotonic() - self._last_request
+
+    def working(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run something that outlasts its request; the service is not idle meanwhile."""
+        self._busy += 1
+        task = asyncio.create_task(work)
+
+        def done(_: object) -> None:
+            self._busy -= 1
+
+        task.add_done_callback(done)
+        return task
+
+    def compute(self, target: str) -> Compute:
+        if target not in self._computes:
+            raise TargetNotFound.of(target, self._computes)
+        return self._computes[target]
+
+    def pool(self, target: str) -> Pool:
+        if target not in self._pools:
+            raise TargetNotFound.of(target, self._pools)
+        return self._pools[target]
+
+    @property
+    def targets(self) -> Mapping[str, Compute]:
+        return self._computes
+
+    def secrets(self, run_id: str) -> Mapping[str, str]:
+        """Values of a run's secrets; in memory only."""
+        return self._secrets.get(run_id, {})
+
+    def keep_secrets(self, run_id: str, values: Mapping[str, str]) -> None:
+        if values:
+            self._secrets[run_id] = dict(values)
+
+    def forget_secrets(self, run_id: str) -> None:
+        self._secrets.pop(run_id, None)
+
+    def adopt(self, record: Record) -> None:
+        """Hold a record that was just made."""
+        self._records[record.id] = record
+
+    def held(self, run_id: str) -> Record | None:
+        return self._records.get(run_id)
+
+    def drive(self, record: Record) -> None:
+        """Start the task that brings the run to its end; one per run."""
+        if record.id in self._tasks or record.status.terminal:
+            return
+        task = asyncio.create_task(drive(self, record), name=record.id)
+        self._tasks[record.id] = task
+
+        def done(_: object) -> None:
+            self._tasks.pop(record.id, None)
+            self.publication.wake(record.id)
+
+        task.add_done_callback(done)
+
+    async def record(self, key: str) -> Record:
+        """The run that `key` means: an id, a display name or `latest`. Raises `RunNotFound` with the nearest names."""
+        record = self._records.get(key)
+        if record is not None:
+            return record
+        run_id = await self.store.call(self.store.find, key)
+        if run_id is None:
+            raise RunNotFound.of(key, await self.store.call(self.store.names))
+        if run_id in self._records:
+            return self._records[run_id]
+        found = await self.store.call(self.store.get, run_id)
+        assert found is not None, "found by name, so it is there"
+        row, history = found
+        folder = self.layout.run(run_id)
+        spec = RunSpec.from_json(json.loads(await asyncio.to_thread((folder / "spec.json").read_text, "utf-8")))
+        # Somebody else may have read it meanwhile: one record per run, for there is one lock in it.
+        record = self._records.setdefault(run_id, Record(self.store, folder, spec, row, history))
+        self._forget_some()
+        return record
+
+    def _forget_some(self) -> None:
+        ended = [r for r in self._records.values() if r.status.terminal and not self.publication.holds(r.id)]
+        for record in ended[: max(0, len(ended) - _KEEP_TERMINAL)]:
+            del self._records[record.id]
+
+    def _moved(self, run_id: str) -> None:
+        record = self._records.get(run_id)
+        if record is not None:
+            record.touch()
+
+    def _rebuild_index(self) -> None:
+        """Runs whose folder is there but which the index does not know (a new or restored database)."""
+        for path in sorted(self.layout.runs.glob("*/state.json")):
+            row = _read_state(path)
+            if row is None or self.store.get(row["id"]) is not None:
+                continue
+            changes = _read_history(path.parent / "status.jsonl")
+            if not changes:
+                continue
+            with suppress(sqlite3.IntegrityError):
+                row["status"] = changes[-1].status.value
+                self.store.insert(row, changes[0])
+                for position, change in enumerate(changes[1:], 1):
+                    self.store.save(row, change, position)
+
+
+def _read_state(path: Path) -> dict[str, Any] | None:
+    try:
+        row: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return row if (path.parent / "spec.json").is_file() else None
+
+
+def _read_history(path: Path) -> list[Change]:
+    changes: list[Change] = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return changes
+    for line in lines:
+        try:
+            raw = json.loads(line)
+            change = Change(Status(raw["status"]), raw["time"], raw["reason"], raw["evidence"])
+        except (ValueError, KeyError):
+            continue  # torn by a full disk; the change was written again after it
+        if not changes or changes[-1].status is not change.status:
+            changes.append(change)
+    return changes
+
+
+def _grant(raw: Mapping[str, Any]) -> Any:
+    from jupyter_mltrain.core.compute import Grant  # noqa: PLC0415
+
+    return Grant(**{**raw, "gpus": tuple(raw["gpus"])})

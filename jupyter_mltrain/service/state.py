@@ -1,0 +1,134 @@
+"""What a view sees of a run: its record as one JSON document."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from jupyter_mltrain.core.status import STAGES, Status
+from jupyter_mltrain.service.record import Record
+
+if TYPE_CHECKING:
+    from jupyter_mltrain.service.service import Service
+
+_MOST_SERIES = 50
+_LIVE_CONDITIONS = {Status.CANCEL_REQUESTED, Status.NOT_RESPONDING}
+
+
+async def run_state(service: Service, record: Record) -> dict[str, Any]:
+    """The whole state: what `GET /v1/runs/{id}` answers."""
+    series, points, extra = await record.ingest.summary()
+    summary = run_summary(service, record.row)
+    return {
+        **summary,
+        "history": [c.to_json() for c in record.history],
+        "stages": stages(record),
+        "progress": _progress(extra, record),
+        "metrics": series[:_MOST_SERIES],
+        "metric_points": points,
+        "tags": {**extra.get("tags", {}), **summary["tags"]},
+        "properties": extra.get("properties", {}),
+        "arguments": list(record.spec.arguments),
+        "script": record.spec.script,
+        "command": list(record.spec.command) if record.spec.command else None,
+        "substitutions": [vars(s) for s in record.spec.substitutions],
+        "git": dict(record.spec.git),
+        "resources": vars(record.spec.resources),
+        "source_directory": record.spec.source_directory,
+        "rerun_of": record.spec.rerun_of,
+        "workspace": {"id": service.config.id, "name": service.config.name},
+    }
+
+
+def run_summary(service: Service, row: dict[str, Any]) -> dict[str, Any]:
+    """What a list shows of a run: from its row alone, without opening its folder."""
+    doc = row["doc"]
+    ended = row["ended"] or time.time()
+    return {
+        "id": row["id"],
+        "number": row["number"],
+        "experiment": row["experiment"],
+        "display_name": row["display_name"],
+        "status": row["status"],
+        "revision": row["revision"],
+        "created": row["created"],
+        "started": row["started"],
+        "ended": row["ended"],
+        "duration": ended - row["started"] if row["started"] else None,
+        "target": row["target"],
+        "environment": doc["environment"],
+        "data": doc["data"],
+        "failure": doc.get("failure"),
+        "tracking": doc["tracking"],
+        "tags": doc["tags"],
+        "notes": doc["notes"],
+        "pinned": doc["pinned"],
+        "snapshot": doc["snapshot"],
+        "outputs": {k: v for k, v in doc.get("outputs", {"files": 0, "bytes": 0}).items() if k != "free"},
+        "models": doc["models"],
+        "notices": doc["notices"],
+        "queue_position": service.pool(row["target"]).position(row["id"]) if row["target"] in service.targets else None,
+        "recorded": time.time(),
+    }
+
+
+def stages(record: Record) -> list[dict[str, Any]]:
+    """The stages as a ruler of time: each with its state, start, end (seconds since the epoch) and a short note."""
+    entered: dict[Status, float] = {}
+    left: dict[Status, float] = {}
+    current: Status | None = None
+    for change in record.history:
+        if change.status in _LIVE_CONDITIONS:
+            continue  # they colour the stage they fell into; they are none
+        if current is not None:
+            left[current] = change.time
+        if change.status in STAGES:
+            entered.setdefault(change.status, change.time)
+            current = change.status
+        elif change.status.terminal:
+            current = None
+    return [_stage(record, stage, entered.get(stage), left.get(stage)) for stage in STAGES]
+
+
+def _stage(record: Record, stage: Status, started: float | None, ended: float | None) -> dict[str, Any]:
+    over = record.status.terminal
+    if started is None:
+        state = "skipped" if over else "pending"
+    elif ended is None and not over:
+        state = "active"
+    elif over and record.status is Status.FAILED and stage is _broken(record):
+        state = "failed"
+    else:
+        state = "done"
+    return {"name": stage.value, "state": state, "started": started, "ended": ended, "note": _note(record, stage)}
+
+
+def _broken(record: Record) -> Status | None:
+    """The stage in which a failed run broke: the last one that it entered, but for the cleaning up after it."""
+    seen = [c.status for c in record.history if c.status in STAGES]
+    if len(seen) > 1 and seen[-1] is Status.FINALIZING:
+        return seen[-2]
+    return seen[-1] if seen else None
+
+
+def _note(record: Record, stage: Status) -> str:
+    if stage is Status.PREPARING:
+        return str(record.doc.get("preparing", ""))
+    if stage is Status.FINALIZING and record.status.terminal:
+        return {"synced": "MLflow synced", "pending": "MLflow pending", "error": "MLflow error"}.get(record.doc["tracking"]["state"], "")
+    return ""
+
+
+def _progress(extra: dict[str, Any], record: Record) -> dict[str, Any] | None:
+    last = extra.get("progress")
+    if last is None:
+        return None
+    first = extra.get("progress_from", last)
+    eta = None
+    try:
+        done, elapsed = last["value"] - first["value"], last["t"] - first["t"]
+        if done > 0 and last["total"] and not record.status.terminal:
+            eta = max(0.0, (last["total"] - last["value"]) * elapsed / done)
+    except TypeError:
+        eta = None  # a script's own progress record without numbers
+    return {"label": last["label"], "value": last["value"], "total": last["total"], "eta": eta}

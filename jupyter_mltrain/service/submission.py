@@ -1,0 +1,179 @@
+"""From a request to a run: everything that can be refused is refused here, before anything is started."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import shutil
+import sqlite3
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_mltrain.core.ids import check_experiment, new_display_name, new_run_id
+from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, DataInput, Resources, RunSpec
+from jupyter_mltrain.core.status import Change, Status
+from jupyter_mltrain.errors import DiskFull, InvalidName, PathNotFound, UsageError
+from jupyter_mltrain.service import git
+from jupyter_mltrain.service.record import Record, append_status, write_state
+from jupyter_mltrain.service.snapshot import Snapshot, take
+from jupyter_mltrain.service.wire import RunRequest
+
+if TYPE_CHECKING:
+    from jupyter_mltrain.service.service import Service
+
+DEFAULT_ENVIRONMENT = "tensorflow"
+DEFAULT_TARGET = "local"
+
+_LEAST_FREE = 50e6
+"""Bytes that must be free before a run is taken: its record alone needs some."""
+
+
+async def check(service: Service, request: RunRequest) -> RunSpec:
+    """The spec that `request` means. Raises the error that names what is wrong with it; changes nothing."""
+    defaults = service.config.raw.get("defaults", {})
+    check_experiment(request.experiment)
+    if (request.script is None) == (request.command is None):
+        raise UsageError("A run needs a script or a command, and not both.")
+    target = request.target or str(defaults.get("target", DEFAULT_TARGET))
+    pool = service.pool(target)
+    resources = Resources(**request.resources.model_dump())
+    pool.check(resources)
+    name, _, version = (request.environment or str(defaults.get("environment", DEFAULT_ENVIRONMENT))).partition(":")
+    if version and not version.isdigit():
+        raise UsageError(f"Environment version {version!r} is not a number.", mend="Write NAME or NAME:VERSION.")
+    if name == "current" and not request.kernel_python:
+        raise UsageError("Environment `current` is a kernel's interpreter; this request comes from none.")
+    if name != "current":
+        await asyncio.to_thread(service.environments.get, name, int(version) if version else None)
+    for data in request.data:
+        await asyncio.to_thread(service.datasets.resolve, data.name, data.version)
+    run_id = request.run_id or new_run_id(request.experiment)
+    if Path(run_id).name != run_id or len(run_id.encode()) > 255 or run_id.startswith("."):
+        raise InvalidName(f"Run id {run_id[:60]!r} is not allowed.")
+    return RunSpec(
+        run_id=run_id,
+        experiment=request.experiment,
+        display_name=request.display_name or "",
+        target=target,
+        environment=name,
+        environment_version=int(version) if version else None,
+        script=request.script,
+        command=tuple(request.command) if request.command else None,
+        arguments=tuple(_arguments(request)),
+        source_directory=request.source_directory,
+        data=tuple(DataInput(**d.model_dump()) for d in request.data),
+        environment_variables=request.environment_variables,
+        secrets=tuple(request.secrets),
+        resources=resources,
+        tags=request.tags,
+        rerun_of=request.rerun_of,
+    )
+
+
+def snapshot(service: Service, request: RunRequest, *, store: bool) -> Snapshot:
+    """The files that `request` names; with `store` kept as blobs. Blocking. Refuses a script that is not among them."""
+    free = shutil.disk_usage(service.layout.root).free
+    if store and free < _LEAST_FREE:
+        raise DiskFull(f"Only {free / 1e6:.0f} MB are free at {service.layout.root}.", mend="Free some, then submit again.")
+    source = Path(request.source_directory) if request.source_directory else None
+    taken = take(service.layout, source, request.files, store=store)
+    if request.script is not None and not any(f["path"] == request.script for f in taken.files):
+        where = f"in {source}" if source else "in the snapshot"
+        raise PathNotFound(
+            f"The script {request.script} is not {where}.", mend="Check its name, and that the ignore file does not leave it out."
+        )
+    return taken
+
+
+async def submit(service: Service, request: RunRequest) -> Record:
+    """Make the run and start driving it. The same `run_id` a second time gives the first run."""
+    if request.run_id:
+        async with service.submitting:
+            known = await _known(service, request.run_id)
+        if known is not None:
+            return known
+    spec = await check(service, request)
+    taken = await asyncio.to_thread(snapshot, service, request, store=True)
+    found_git = await asyncio.to_thread(git.describe, Path(request.source_directory)) if request.source_directory else {}
+    async with service.submitting:
+        known = await _known(service, spec.run_id)
+        if known is not None:
+            return known
+        number = await service.store.call(service.store.next_number)
+        spec = RunSpec.from_json(
+            {
+                **spec.to_json(),
+                "display_name": spec.display_name or new_display_name(number),
+                "snapshot": taken.digest,
+                "git": found_git,
+            }
+        )
+        change = Change(Status.NOT_STARTED, time.time(), "submitted")
+        row = _row(spec, number, change.time, taken, request)
+        folder = service.layout.run(spec.run_id)
+        try:
+            await asyncio.to_thread(_write_folder, folder, spec, taken, row, change)
+            await service.store.call(service.store.insert, row, change)
+        except (OSError, sqlite3.OperationalError) as error:
+            if isinstance(error, OSError) and error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            free = shutil.disk_usage(service.layout.root).free / 1e6
+            raise DiskFull(f"The run's record cannot be written: {error} ({free:.0f} MB free).") from error
+        record = Record(service.store, folder, spec, row, [change])
+        service.adopt(record)
+        service.keep_secrets(spec.run_id, request.secrets)
+    service.drive(record)
+    return record
+
+
+async def _known(service: Service, run_id: str) -> Record | None:
+    if service.held(run_id) is None and await service.store.call(service.store.get, run_id) is None:
+        return None
+    return await service.record(run_id)
+
+
+def _row(spec: RunSpec, number: int, now: float, taken: Snapshot, request: RunRequest) -> dict[str, Any]:
+    return {
+        "id": spec.run_id,
+        "number": number,
+        "experiment": spec.experiment,
+        "display_name": spec.display_name,
+        "status": Status.NOT_STARTED.value,
+        "revision": int(now * 1000),
+        "created": now,
+        "started": None,
+        "ended": None,
+        "target": spec.target,
+        "doc": {
+            "environment": {"name": spec.environment, "version": spec.environment_version, "key": None},
+            "data": [{"name": d.name, "version": d.version} for d in spec.data],
+            "snapshot": {"files": len(taken.files), "bytes": taken.bytes, "digest": taken.digest},
+            "notices": taken.notices,
+            "tags": dict(spec.tags),
+            "notes": "",
+            "pinned": False,
+            "models": [],
+            "kernel_python": request.kernel_python,
+            "tracking": {"state": "pending", "pending": 0, "message": ""},
+        },
+    }
+
+
+def _write_folder(folder: Path, spec: RunSpec, taken: Snapshot, row: dict[str, Any], change: Change) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / "snapshot.json").write_text(
+        json.dumps(taken.manifest(), indent=1, ensure_ascii=False), encoding="utf-8", errors="surrogateescape"
+    )
+    (folder / "spec.json").write_text(spec.dumps(), encoding="utf-8", errors="surrogateescape")
+    # A sending that failed here before (a killed service) may have left its first line.
+    (folder / "status.jsonl").unlink(missing_ok=True)
+    append_status(folder, change)
+    write_state(folder, row)
+
+
+def _arguments(request: RunRequest) -> list[str]:
+    """The script's arguments, with each dataset's option in front: `--data-folder DatasetConsumptionConfig:mnist`."""
+    given = [part for d in request.data if d.argument for part in (d.argument, DATA_PLACEHOLDER + d.name)]
+    return [*given, *request.arguments]

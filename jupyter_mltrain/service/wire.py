@@ -1,0 +1,87 @@
+"""What clients send, checked: unknown keys are refused, so that a typing error never goes unnoticed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Wire(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class DataRequest(Wire):
+    name: str
+    version: int | None = None
+    argument: str = ""
+
+
+class ResourcesRequest(Wire):
+    gpus: Annotated[int, Field(ge=0)] | None = None
+    cpus: Annotated[int, Field(ge=1)] | None = None
+    memory_gb: Annotated[float, Field(gt=0)] | None = None
+    max_run_seconds: Annotated[float, Field(gt=0)] | None = None
+
+
+class RunRequest(Wire):
+    """A run to submit, or to plan. `run_id` comes from the client, so that sending twice submits once."""
+
+    run_id: str | None = None
+    experiment: str
+    target: str | None = None
+    environment: str | None = None
+    script: str | None = None
+    command: list[str] | None = None
+    arguments: list[str] = []
+    files: dict[str, str] = {}
+    source_directory: str | None = None
+    data: list[DataRequest] = []
+    environment_variables: dict[str, str] = {}
+    secrets: dict[str, str] = {}
+    resources: ResourcesRequest = ResourcesRequest()
+    tags: dict[str, str] = {}
+    display_name: str | None = None
+    kernel_python: str | None = None
+    rerun_of: str | None = None
+
+
+class CancelRequest(Wire):
+    reason: str = ""
+    grace: Annotated[float, Field(ge=0, le=3600)] | None = None
+
+
+class RunChanges(Wire):
+    display_name: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    tags: dict[str, str] | None = None
+    notes: Annotated[str, Field(max_length=100_000)] | None = None
+    pinned: bool | None = None
+
+
+class ModelRequest(Wire):
+    name: str
+    path: str
+    tags: dict[str, str] = {}
+    description: str = ""
+    framework: str | None = None
+    framework_version: str | None = None
+    force: bool = False
+
+
+class EnvironmentRequest(Wire):
+    """An environment to register; the fields of `core.environment.EnvironmentDefinition` that a user gives."""
+
+    name: str
+    python: str | None = None
+    pip: list[str] = []
+    environment_variables: dict[str, str] = {}
+    interpreter: str | None = None
+    description: str = ""
+
+
+class BuildRequest(Wire):
+    gpus: bool | None = None
+
+
+class Nothing(Wire):
+    """The empty body."""
