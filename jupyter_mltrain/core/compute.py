@@ -121,8 +121,8 @@ class LaunchPlan:
     mounts: tuple[Mount, ...] = ()
     max_run_seconds: float | None = None
     memory_bytes: int | None = None
-    cpus: tuple[int, ...] | None = None
-    """CPU indexes the run may use, or None for all."""
+    cpus: int | None = None
+    """How many CPUs the run may use, or None for all; which ones the engine chooses at launch, by what else runs."""
 
     def to_json(self) -> dict[str, Any]:
         raw = dataclasses.asdict(self)

@@ -1,0 +1,232 @@
+"""The engine `local`: runs are processes on this machine, each held by a detached shim of its own.
+
+The run folder is the run's record. Everything that is known of a run is read from there, so an engine object that was
+made a second ago knows as much as the one that launched the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import subprocess
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from jupyter_mltrain import runclient
+from jupyter_mltrain.computes import gpus, workfolder
+from jupyter_mltrain.computes.plan import compose
+from jupyter_mltrain.computes.reports import Heartbeats, stop_of
+from jupyter_mltrain.computes.scope import in_scope
+from jupyter_mltrain.core.compute import (
+    Capabilities,
+    Capacity,
+    Frame,
+    Handle,
+    Health,
+    LaunchInputs,
+    LaunchPlan,
+    Observation,
+    Phase,
+    StopEvidence,
+)
+from jupyter_mltrain.core.spec import RunSpec
+from jupyter_mltrain.errors import DiskFull, EngineError
+from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim import follow, records
+from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.files import delete
+from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.observe import observe
+from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.stop import stop
+
+GRACE = 10.0
+"""Seconds between TERM and KILL where nobody says otherwise (time limit)."""
+_START_PATIENCE = 60.0
+_NOT_FOR_RUNS = ("JPY_", "JUPYTER_", "MLFLOW_", "MLTRAIN_")
+_NOT_FOR_RUNS_EITHER = {"PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONUNBUFFERED", "VIRTUAL_ENV", "AZUREML_RUN_ID"}
+
+
+class LocalCompute:
+    """Processes on this machine.
+
+    `slots`: how many runs at once (default: half the CPUs, at least one); `cpus`, `memory_gb`: what they have in all
+    (default: what this process may use).
+    """
+
+    name = "local"
+
+    def __init__(self, *, slots: int | None = None, cpus: int | None = None, memory_gb: float | None = None) -> None:
+        self._cpu_indexes = sorted(os.sched_getaffinity(0))[:cpus]
+        self._slots = slots if slots is not None else max(1, len(self._cpu_indexes) // 2)
+        self._memory_gb = memory_gb if memory_gb is not None else _memory_gb()
+        self._gpus: tuple[str, ...] | None = None
+        self._heartbeats = Heartbeats()
+        self._cpus_of: dict[str, list[int]] = {}  # of live runs: so that two of them do not share a CPU unasked
+        self.capabilities = Capabilities(gpu=True, shared_files=True)
+
+    async def check(self) -> Health:
+        return Health(ok=True)
+
+    async def capacity(self) -> Capacity:
+        if self._gpus is None:
+            self._gpus = await asyncio.to_thread(gpus.names)
+        return Capacity(self._slots, len(self._cpu_indexes), self._memory_gb, self._gpus)
+
+    def plan(self, spec: RunSpec, inputs: LaunchInputs) -> LaunchPlan:
+        mounts = {mount.name: str(mount.path) for mount in inputs.mounts}
+        python = inputs.environment.python
+        return compose(spec, inputs, engine=self.name, root=str(inputs.folder), python=python, mounts=mounts)
+
+    async def launch(self, plan: LaunchPlan, secrets: Mapping[str, str]) -> Handle:
+        cpus = self._choose_cpus(plan)
+        handle: Handle = {
+            "engine": self.name, "run_id": plan.run_id, "root": plan.root, "boot_id": records.boot_id(), "cpus": cpus,
+        }  # fmt: skip
+        try:
+            await asyncio.to_thread(_launch, plan, dict(secrets), cpus)
+        except BaseException:
+            self._cpus_of.pop(plan.run_id, None)
+            raise
+        return handle
+
+    async def observe(self, handle: Handle) -> Observation:
+        raw = observe(handle["root"])
+        seen = self._heartbeats.observation(handle["run_id"], raw)
+        if seen.phase in {Phase.STARTING, Phase.RUNNING}:
+            if handle.get("cpus"):
+                self._cpus_of.setdefault(handle["run_id"], handle["cpus"])
+        else:
+            self._cpus_of.pop(handle["run_id"], None)
+        if seen.phase is Phase.ABSENT and handle["boot_id"] != records.boot_id():
+            return Observation(Phase.VANISHED, detail="machine restarted", evidence={"boot_id": handle["boot_id"]})
+        return seen
+
+    async def stream(self, handle: Handle, offsets: Mapping[str, int]) -> AsyncIterator[Frame]:
+        with follow.Tail(handle["root"], offsets) as tail:
+            while True:
+                tail.hush()
+                for piece in tail.read():
+                    yield Frame(piece.name, piece.offset, piece.data)
+                    await asyncio.sleep(0)  # a log that grows faster than it is read must not hold the loop
+                if tail.over:
+                    return
+                await _bell(tail)
+
+    async def collect(self, handle: Handle, into: Path) -> None:
+        await asyncio.to_thread(workfolder.collect, Path(handle["root"], "work"), into)
+
+    async def stop(self, handle: Handle, grace: float) -> StopEvidence:
+        return stop_of(await asyncio.to_thread(stop, handle["root"], handle["run_id"], grace))
+
+    async def remove(self, handle: Handle) -> None:
+        self._cpus_of.pop(handle["run_id"], None)
+        self._heartbeats.forget(handle["run_id"])
+        for name in ("work", "work.partial", "inject"):
+            await asyncio.to_thread(delete, os.path.join(handle["root"], name))
+
+    def _choose_cpus(self, plan: LaunchPlan) -> list[int] | None:
+        """The CPUs that the fewest live runs are bound to; None where the run may use all."""
+        if plan.cpus is None or plan.cpus >= len(self._cpu_indexes):
+            return None
+        self._cpus_of.pop(plan.run_id, None)
+        used = Counter(index for taken in self._cpus_of.values() for index in taken)
+        chosen = sorted(sorted(self._cpu_indexes, key=lambda index: used[index])[: plan.cpus])
+        self._cpus_of[plan.run_id] = chosen
+        return chosen
+
+
+async def _bell(tail: follow.Tail) -> None:
+    """Wait until the streams may have changed."""
+    if tail.fd < 0:
+        await asyncio.sleep(tail.pause)
+        return
+    loop = asyncio.get_running_loop()
+    rung = asyncio.Event()
+    loop.add_reader(tail.fd, rung.set)
+    try:
+        await asyncio.wait_for(rung.wait(), tail.pause)
+    except TimeoutError:
+        return
+    finally:
+        loop.remove_reader(tail.fd)
+    await asyncio.sleep(follow.GATHER)
+
+
+def _launch(plan: LaunchPlan, secrets: dict[str, str], cpus: list[int] | None) -> None:
+    root = Path(plan.root)
+    for name in ("shim", "streams"):
+        (root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (root / "shim" / "prepare.lock").open("w") as lock:
+        # Two launches of one run: the second waits here, and then finds everything done.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not any(os.path.exists(p) for r in records.ranks(plan.root) for p in (r.start, r.exit)):
+            workfolder.materialise(Path(plan.record), Path(plan.blobs), root / "work")
+            runclient.inject(root / "inject")
+            for rank in plan.ranks:
+                records.write(records.Rank(plan.root, rank.rank).launch, launch_record(plan, rank.rank, secrets, cpus))
+        for rank in plan.ranks:
+            _start_shim(plan, rank.rank, secrets)
+
+
+def launch_record(plan: LaunchPlan, rank: int, secrets: Mapping[str, str], cpus: list[int] | None) -> dict[str, Any]:
+    """`launch.json` of a rank; holds the names of the secrets, never their values."""
+    process = next(one for one in plan.ranks if one.rank == rank)
+    streams = f"{plan.root}/streams"
+    return {
+        "format": 1,
+        "run_id": plan.run_id,
+        "rank": rank,
+        "argv": list(process.argv),
+        "cwd": f"{plan.root}/work",
+        "env": dict(process.env),
+        "secrets": sorted(secrets),
+        "log": f"{streams}/r{rank}.log",
+        "streams": streams,
+        "max_run_seconds": plan.max_run_seconds,
+        "memory_bytes": plan.memory_bytes,
+        "cpus": cpus,
+        "grace": GRACE,
+    }
+
+
+def _start_shim(plan: LaunchPlan, rank: int, secrets: dict[str, str]) -> None:
+    paths = records.Rank(plan.root, rank)
+    python = plan.ranks[0].env["MLTRAIN_PYTHON"]
+    command = [python, "-I", "-S", f"{plan.root}/inject/{runclient.SHIM}", "launch", paths.launch]
+    env = {**_own_environment(), **secrets}
+    said = None
+    for attempt in (in_scope(command, plan.run_id), command):
+        if attempt is None:
+            continue
+        try:
+            said = subprocess.run(
+                attempt, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+                start_new_session=True, timeout=_START_PATIENCE, check=False,
+            )  # fmt: skip
+        except OSError as error:
+            raise EngineError(
+                f"The environment's interpreter {python} cannot be started: {error.strerror}.",
+                mend="Build the environment again.",
+            ) from error
+        except subprocess.TimeoutExpired as error:
+            raise EngineError(f"The run's supervisor did not start within {_START_PATIENCE:.0f} s.") from error
+        if said.returncode == 0 or os.path.exists(paths.start) or os.path.exists(paths.exit):
+            return
+    assert said is not None, "the plain command was tried"
+    problem = said.stderr.strip()[-2000:]
+    if "[Errno 28]" in problem or "[Errno 122]" in problem:
+        raise DiskFull(f"The run's folder cannot be written: {problem.splitlines()[-1]}", mend="Free some disk space.")
+    raise EngineError(f"The run's supervisor did not start: {problem.splitlines()[-1] if problem else 'no reason'}", said=problem)
+
+
+def _own_environment() -> dict[str, str]:
+    """What a run gets of the service's environment: not what belongs to Jupyter, to the service or to its Python."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_NOT_FOR_RUNS) and name not in _NOT_FOR_RUNS_EITHER
+    }
+
+
+def _memory_gb() -> float:
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 3)

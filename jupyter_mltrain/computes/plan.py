@@ -1,0 +1,74 @@
+"""From a spec to the processes that would run: argument list and environment, the same rules for every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from posixpath import join
+
+from jupyter_mltrain.core.compute import Grant, LaunchInputs, LaunchPlan, RankPlan
+from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, RunSpec
+from jupyter_mltrain.errors import DatasetNotFound
+
+
+def compose(spec: RunSpec, inputs: LaunchInputs, *, engine: str, root: str, python: str, mounts: Mapping[str, str]) -> LaunchPlan:
+    """The plan of a run with one process.
+
+    `root` is the run folder, `python` the environment's interpreter and `mounts` the folder of each dataset, all as the
+    run will see them. Raises `DatasetNotFound` for a placeholder of a dataset that the run does not read.
+    """
+    command = [python, spec.script] if spec.script is not None else [*(spec.command or ())]
+    argv = [_fill(part, mounts) for part in (*command, *spec.arguments)]
+    asked = inputs.grant.memory_gb if inputs.grant.memory_gb is not None else spec.resources.memory_gb
+    return LaunchPlan(
+        run_id=spec.run_id,
+        engine=engine,
+        root=root,
+        ranks=(RankPlan(rank=0, argv=tuple(argv), env=_environment(spec, inputs, root, python, mounts)),),
+        record=str(inputs.folder),
+        blobs=str(inputs.blobs),
+        mounts=inputs.mounts,
+        max_run_seconds=spec.resources.max_run_seconds,
+        memory_bytes=round(asked * 1e9) if asked is not None else None,
+        cpus=inputs.grant.cpus,
+    )
+
+
+def _environment(
+    spec: RunSpec, inputs: LaunchInputs, root: str, python: str, mounts: Mapping[str, str]
+) -> dict[str, str]:
+    chosen = {**inputs.environment.variables, **spec.environment_variables}
+    env = {"PYTHONUNBUFFERED": "1", "MLFLOW_DISABLE_TELEMETRY": "1"}
+    if "MLFLOW_TRACKING_URI" not in chosen:
+        # A script that names a server of its own talks to that one, and knows no run of ours there.
+        env |= {"MLFLOW_TRACKING_URI": "mltrain://run", "MLFLOW_RUN_ID": spec.run_id}
+    env |= chosen
+    inject = join(root, "inject")
+    env |= {
+        "AZUREML_RUN_ID": spec.run_id,
+        "CUDA_VISIBLE_DEVICES": _visible(inputs.grant),
+        "MLTRAIN_DISPLAY_NAME": spec.display_name,
+        "MLTRAIN_EXPERIMENT": spec.experiment,
+        "MLTRAIN_PYTHON": python,
+        "MLTRAIN_RANK": "0",
+        "MLTRAIN_RUN_ID": spec.run_id,
+        "MLTRAIN_STREAMS": join(root, "streams"),
+        "PYTHONPATH": f"{inject}:{chosen['PYTHONPATH']}" if chosen.get("PYTHONPATH") else inject,
+    }
+    env |= {mount.variable: mounts[mount.name] for mount in inputs.mounts}
+    # Secrets come another way, and a plan is shown to people.
+    return {name: value for name, value in sorted(env.items()) if name not in spec.secrets}
+
+
+def _visible(grant: Grant) -> str:
+    # "-1" hides all devices; an empty string would too, but some libraries take it for "not set".
+    return ",".join(map(str, grant.gpus)) or "-1"
+
+
+def _fill(argument: str, mounts: Mapping[str, str]) -> str:
+    """`argument` with the placeholder of a dataset (alone, or behind `--option=`) replaced by its folder."""
+    before, found, name = argument.partition(DATA_PLACEHOLDER)
+    if not found or (before and not before.endswith("=")):
+        return argument
+    if name not in mounts:
+        raise DatasetNotFound.of(name, mounts)
+    return before + mounts[name]

@@ -1,0 +1,1 @@
+"""The run client as a training script sees it (being built)."""

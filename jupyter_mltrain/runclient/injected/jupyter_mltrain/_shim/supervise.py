@@ -1,0 +1,280 @@
+"""The shim: starts one process of a run, holds it to its end, and writes down how that was.
+
+It detaches, becomes the reaper of everything the process leaves behind, and keeps a lock for as long as it lives. The
+process writes to files, not to pipes, so that it survives the death of its shim. Before the process runs its first
+instruction, `start.json` says who it is: so at no moment is there a process that nobody could find, and a second launch
+finds the first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import sys
+import time
+from typing import Any, Callable, Dict, List, Optional
+
+from . import memory, processes, records
+from .spawn import Child
+
+PR_SET_CHILD_SUBREAPER = 36
+BEAT = 1.0
+"""Seconds between heartbeats."""
+WATCH = 0.2
+"""Seconds between looks at the memory of a tree that has a limit and no cgroup."""
+STOPPING = 0.05
+"""Seconds between looks at a tree that is being ended."""
+LEFTOVER_GRACE = 5.0
+"""Seconds that processes have to end which are still there after the main one."""
+UNKILLABLE = 60.0
+"""Seconds after which processes that do not even react to KILL (stuck in the kernel) are given up and named."""
+
+
+def supervise(launch_file: str, ready: Callable[[], None]) -> None:
+    """Run what `launch_file` describes, unless its rank was launched before; `ready` is called once it is there.
+
+    Raises OSError if the records cannot be written; whatever is wrong with the process itself is in the exit record.
+    """
+    launch = records.read(launch_file)
+    if launch is None:
+        raise FileNotFoundError(launch_file)
+    paths = records.Rank(os.path.dirname(os.path.dirname(os.path.abspath(launch_file))), int(launch["rank"]))
+
+    def launched() -> bool:
+        return os.path.exists(paths.start) or os.path.exists(paths.exit)
+
+    lock = records.take_lock(paths.lock, patience=0.5)
+    if lock is None:
+        # Another shim has it. It will start the process, or is about to give up and free the lock.
+        records.wait_for(lambda: launched() or not records.is_held(paths.lock), 30)
+        ready()
+        return
+    if not launched():
+        _Shim(launch, paths).run(ready)
+    ready()
+
+
+class _Shim:
+    def __init__(self, launch: Dict[str, Any], paths: records.Rank) -> None:
+        self.launch = launch
+        self.paths = paths
+        self.run_id = str(launch["run_id"])
+        self.grace = float(launch.get("grace", 10))
+        self.limit: Optional[int] = launch.get("memory_bytes")
+        self.exit = records.Reserved(paths.exit)
+        self.beat_fd = os.open(paths.beat, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.beats = 0
+        self.peak = 0
+        self.status: Optional[int] = None  # what waitpid said of the main process
+        self.ended = 0.0
+        self.term = False
+        # Of a stop in progress:
+        self.reason: Optional[str] = None
+        self.kill_at = 0.0
+        self.signals: List[str] = []
+        self.touched: Dict[int, str] = {}
+        self.leftovers: List[str] = []
+
+    def run(self, ready: Callable[[], None]) -> None:
+        _become_subreaper()
+        self.wake = _wake_on_signals(self._on_term)
+        # Version and limits are read before the process exists, so that its first allocation counts.
+        self.group = memory.group(f"mltrain-{self.run_id[-120:]}-r{self.paths.rank}", self.limit)
+        self.watched = self.limit is not None and (self.group is None or self.group.limit is None)
+        if os.path.exists(self.paths.stop):
+            self._record(error="stopped before it was started", stopped="requested")
+            return
+        try:
+            self.child = Child(self.launch)
+        except OSError as error:
+            self._record(error=f"no process could be made: {error.strerror}")
+            return
+        if self.group is not None and self.group.limit is not None:
+            self.group.add(self.child.pid)
+        self.started = time.monotonic()
+        self._beat([self.child.pid])
+        self._write_start()
+        problem = self.child.go()
+        if problem:
+            os.waitpid(self.child.pid, 0)
+            self._record(error=problem)
+            return
+        ready()
+        self._hold()
+
+    def _write_start(self) -> None:
+        me, child = processes.find(os.getpid()), processes.find(self.child.pid)
+        records.write(
+            self.paths.start,
+            {
+                "pid": self.child.pid,
+                "start_ticks": child.ticks if child else 0,
+                "shim_pid": os.getpid(),
+                "shim_start_ticks": me.ticks if me else 0,
+                "boot_id": records.boot_id(),
+                "time": time.time(),
+            },
+        )
+
+    def _hold(self) -> None:
+        limit_seconds = self.launch.get("max_run_seconds")
+        next_beat = next_watch = 0.0
+        while True:
+            now = time.monotonic()
+            wait = next_beat - now if not self.watched else min(next_beat, next_watch) - now
+            if limit_seconds is not None and self.reason is None:
+                wait = min(wait, self.started + limit_seconds - now)
+            if self.reason is not None:
+                wait = min(wait, STOPPING)
+            select.select([self.wake], [], [], max(wait, 0))
+            _drain(self.wake)
+            self._reap()
+            now = time.monotonic()
+            if self.reason is None:
+                if self.status is not None:
+                    self._after_main()
+                elif self.term or os.path.exists(self.paths.stop):
+                    asked = records.read(self.paths.stop) or {}
+                    self._stop("requested", float(asked.get("grace", self.grace)))
+                elif limit_seconds is not None and now - self.started >= limit_seconds:
+                    self._stop("time limit", self.grace)
+            if now >= next_beat or (self.watched and now >= next_watch):
+                tree = [self.child.pid, *processes.below([os.getpid()], processes.table())]
+                if now >= next_beat:
+                    self._beat(tree)
+                    next_beat = now + BEAT
+                if self.watched:
+                    self._watch(tree)
+                    next_watch = now + WATCH
+            if self.reason is not None and self._press():
+                break
+        self._record()
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self.child.pid:
+                self.status, self.ended = status, time.time()
+
+    def _after_main(self) -> None:
+        """The main process ended by itself: end what it left behind, and name it."""
+        left = processes.of_run(self.run_id, [os.getpid()])
+        self.leftovers = [str(process) for process in left]
+        self._stop("", min(self.grace, LEFTOVER_GRACE))
+
+    def _stop(self, reason: str, grace: float) -> None:
+        self.reason = reason
+        self.kill_at = time.monotonic() + grace
+        self._signal(signal.SIGTERM)
+        self._signal(signal.SIGCONT, named=False)  # a process that is suspended would not see the other
+
+    def _press(self) -> bool:
+        """One look at a tree that is being ended; whether it is over."""
+        left = processes.of_run(self.run_id, [os.getpid()])
+        if not left and self.status is not None:
+            return True
+        now = time.monotonic()
+        if now >= self.kill_at:
+            self._signal(signal.SIGKILL)  # again and again: it may have had children meanwhile
+            self._reap()
+        return now >= self.kill_at + UNKILLABLE
+
+    def _signal(self, number: signal.Signals, named: bool = True) -> None:
+        sent = False
+        for process in processes.of_run(self.run_id, [os.getpid()]):
+            if processes.send(process, number):
+                sent = True
+                self.touched.setdefault(process.pid, str(process))
+        if sent and named and number.name not in self.signals:
+            self.signals.append(number.name)
+
+    def _watch(self, tree: List[int]) -> None:
+        assert self.limit is not None
+        used = processes.resident(tree)
+        if used > self.limit:
+            used = processes.proportional(tree) or used  # pages that forked workers share count once
+        self.peak = max(self.peak, used)
+        if used > self.limit and self.reason is None and self.status is None:
+            # No time to end well: what is over the limit now would take the machine down during the grace.
+            self._stop("memory limit", 0)
+
+    def _beat(self, tree: List[int]) -> None:
+        used = processes.resident(tree)
+        if not self.watched:
+            self.peak = max(self.peak, used)
+        self.beats += 1
+        with contextlib.suppress(OSError):  # a beat that cannot be written makes the run look late, no more
+            os.pwrite(self.beat_fd, b"%010d %020d\n" % (self.beats, used), 0)
+
+    def _record(self, error: str = "", stopped: str = "") -> None:
+        import resource
+
+        code = signal_number = None
+        if self.status is not None:
+            code = os.WEXITSTATUS(self.status) if os.WIFEXITED(self.status) else None
+            signal_number = os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else None
+        elif not error:
+            error = "the process does not end, not even by KILL"
+        kills = self.group.oom_kills() if self.group else 0
+        largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+        peak = max(self.peak, largest, self.group.peak() if self.group and self.group.limit and kills else 0)
+        left = processes.of_run(self.run_id, [os.getpid()])
+        remaining = [str(process) for process in left]
+        self.exit.write(
+            {
+                "format": 1,
+                "rank": self.paths.rank,
+                "code": code,
+                "signal": signal_number,
+                "ended": self.ended or time.time(),
+                "error": error,
+                "stopped": stopped or self.reason or "",
+                "oom_kills": kills,
+                "peak_bytes": peak,
+                "limit_bytes": self.limit,
+                "leftovers": self.leftovers[:100],
+                "stop_signals": self.signals,
+                "ended_processes": [n for n in self.touched.values() if n not in remaining][:100],
+                "remaining": remaining[:100],
+            }
+        )
+        if self.group is not None:
+            self.group.remove()
+
+    def _on_term(self) -> None:
+        self.term = True
+
+
+def _become_subreaper() -> None:
+    # Without it (no Linux) orphans go to init; the run's id in their environment still finds them.
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _wake_on_signals(on_term: Callable[[], None]) -> int:
+    """A descriptor that becomes readable when a signal arrives."""
+    reader, writer = os.pipe()
+    for fd in (reader, writer):
+        os.set_blocking(fd, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, lambda *_: on_term())
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    return reader
+
+
+def _drain(fd: int) -> None:
+    try:
+        while os.read(fd, 4096):
+            pass
+    except BlockingIOError:
+        pass

@@ -1,0 +1,86 @@
+"""The verbs of the shim's command line (see the package's docstring)."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import List
+
+
+def main(arguments: List[str]) -> None:
+    verb, rest = arguments[0], arguments[1:]
+    if verb == "launch":
+        _launch(rest[0], detach="--wait" not in rest)
+    elif verb == "observe":
+        from .observe import observe
+
+        print(json.dumps(observe(rest[0])))
+    elif verb == "follow":
+        from .follow import follow
+
+        follow(rest[0], json.loads(rest[1]), _write_all)
+    elif verb == "stop":
+        from .stop import stop
+
+        print(json.dumps(stop(rest[0], rest[1], float(rest[2]))))
+    elif verb in ("pack", "unpack", "remove"):
+        from . import files
+
+        getattr(files, verb)(*rest)
+    else:
+        sys.exit(f"The shim has no verb {verb!r}.")
+
+
+def _launch(launch_file: str, detach: bool) -> None:
+    from .supervise import supervise
+
+    if not detach:
+        supervise(launch_file, lambda: None)
+        return
+    reader, writer = os.pipe()
+    if os.fork():
+        # The one who asked waits for a word; what it started lives on without it.
+        os.close(writer)
+        said = b""
+        while True:
+            part = os.read(reader, 4096)
+            if not part:
+                break
+            said += part
+        if said != b"ready":
+            sys.exit(said.decode("utf-8", "replace") or "The shim ended before the process was there.")
+        return
+    os.close(reader)
+    os.setsid()
+    _leave_terminal(launch_file)
+    told: List[bool] = []
+
+    def tell(message: bytes) -> None:
+        if not told:
+            told.append(True)
+            os.write(writer, message)
+            os.close(writer)
+
+    try:
+        supervise(launch_file, lambda: tell(b"ready"))
+    except OSError as error:
+        tell(str(error).encode("utf-8", "replace"))
+        raise
+
+
+def _leave_terminal(launch_file: str) -> None:
+    errors = os.open(launch_file[: -len("launch.json")] + "err", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(errors, 1)
+    os.dup2(errors, 2)
+    os.chdir("/")
+
+
+def _write_all(data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(1, view) :]
+
+
