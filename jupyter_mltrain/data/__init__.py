@@ -1,1 +1,7 @@
-"""Datasets: references, versions, fetch, checksum."""
+"""Dataset → folder: fetched once, checked by content, cached for all workspaces of a user."""
+
+from jupyter_mltrain.core.dataset import DatasetDefinition, DatasetFile
+from jupyter_mltrain.data.datasets import Datasets, FetchedDataset
+from jupyter_mltrain.data.sources import FetchProgress
+
+__all__ = ["DatasetDefinition", "DatasetFile", "Datasets", "FetchProgress", "FetchedDataset"]

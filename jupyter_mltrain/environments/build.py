@@ -1,12 +1,12 @@
 """From a lock to an interpreter, once per key for all workspaces, threads and processes of a user.
 
-    <cache>/envs/<20 hex of the key>/
-        venv/           the environment; scripts name it by this path, so it is built here and never moved
-        lock.txt        what was installed
-        build.log       the log of the build, without secrets; grows while it runs
-        failed.json     the error of the last build, if it failed
-        ready.json      written last: without it the rest is the leavings of a killed build
-    <cache>/envs/<20 hex>.lock       held by the builder, and by its uv, until the build is over
+<cache>/envs/<20 hex of the key>/
+    venv/           the environment; scripts name it by this path, so it is built here and never moved
+    lock.txt        what was installed
+    build.log       the log of the build, without secrets; grows while it runs
+    failed.json     the error of the last build, if it failed
+    ready.json      written last: without it the rest is the leavings of a killed build
+<cache>/envs/<20 hex>.lock       held by the builder, and by its uv, until the build is over
 """
 
 from __future__ import annotations

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import configparser
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+
+from jupyter_mltrain.core.addresses import passwords, redact
 
 _SECTIONS = ("global", "install")
 
@@ -35,33 +35,13 @@ def index_settings(environ: Mapping[str, str] | None = None, files: Sequence[Pat
     """pip's settings of this user as settings for uv. Arguments stand in for the process's own, for tests."""
     environ = os.environ if environ is None else environ
     pip = read_pip_settings(environ, pip_configuration_files(environ) if files is None else files)
-    told: dict[str, str] = {}
-    if index := pip.get("index-url"):
-        told["UV_DEFAULT_INDEX"] = index
-    if more := pip.get("extra-index-url"):
-        told["UV_INDEX"] = " ".join(more.split())
-    if links := pip.get("find-links"):
-        told["UV_FIND_LINKS"] = ",".join(links.split())
-    if constraint := pip.get("constraint"):
-        told["UV_CONSTRAINT"] = " ".join(constraint.split())
-    if hosts := pip.get("trusted-host"):
-        told["UV_INSECURE_HOST"] = " ".join(hosts.split())
-    if certificates := pip.get("cert"):
-        told["SSL_CERT_FILE"] = certificates
-    if client_certificate := pip.get("client-cert"):
-        told["SSL_CLIENT_CERT"] = client_certificate
-    if proxy := pip.get("proxy"):
-        told |= {"HTTPS_PROXY": proxy, "HTTP_PROXY": proxy}
-    if pip.get("keyring-provider") in {"subprocess", "import"}:
-        told["UV_KEYRING_PROVIDER"] = "subprocess"
-    if (timeout := pip.get("timeout", pip.get("default-timeout", ""))).isdigit():
-        told["UV_HTTP_TIMEOUT"] = timeout
+    told = _told_to_uv(pip)
     variables = {name: value for name, value in told.items() if not _said_to_uv(name, environ)}
     if "UV_INDEX" in variables:
         # pip takes the best version of all its indexes; uv would stop at the first index that has the name at all.
         variables.setdefault("UV_INDEX_STRATEGY", environ.get("UV_INDEX_STRATEGY", "unsafe-best-match"))
     flags = ("--no-index",) if pip.get("no-index", "").lower() in {"1", "true", "yes", "on"} else ()
-    return IndexSettings(variables, flags, _secrets_in([*variables.values(), *_addresses(environ)]))
+    return IndexSettings(variables, flags, passwords([*variables.values(), *_addresses(environ)]))
 
 
 def pip_configuration_files(environ: Mapping[str, str]) -> list[Path]:
@@ -100,20 +80,17 @@ def read_pip_settings(environ: Mapping[str, str], files: Sequence[Path]) -> dict
     return found
 
 
-def redact(text: str, secrets: Sequence[str] = ()) -> str:
-    """`text` without the user and password parts of addresses, and without any of `secrets`."""
-    for secret in secrets:
-        text = text.replace(secret, "****")
-    return _USER_INFO.sub(r"\1****@", text)
-
-
-def has_credentials(line: str) -> bool:
-    """Whether an address in `line` carries a user or password written out (`${TOKEN}` is a name, not a secret)."""
-    return any(not _ONLY_NAMES.fullmatch(found.group(2)) for found in _USER_INFO.finditer(line))
-
-
-_USER_INFO = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.\-]*://)([^/@\s'\"]+)@")
-_ONLY_NAMES = re.compile(r"git|(\$\{[A-Z0-9_]+\}|:|oauth2|__token__)+")
+_NAMES = {
+    # pip's option: uv's variable, and what joins several values (None: there is one)
+    "index-url": ("UV_DEFAULT_INDEX", None),
+    "extra-index-url": ("UV_INDEX", " "),
+    "find-links": ("UV_FIND_LINKS", ","),
+    "constraint": ("UV_CONSTRAINT", " "),
+    "trusted-host": ("UV_INSECURE_HOST", " "),
+    "cert": ("SSL_CERT_FILE", None),
+    "client-cert": ("SSL_CLIENT_CERT", None),
+    "proxy": ("HTTPS_PROXY", None),
+}
 _SAME = {
     "UV_DEFAULT_INDEX": ("UV_DEFAULT_INDEX", "UV_INDEX_URL"),
     "UV_INDEX": ("UV_INDEX", "UV_EXTRA_INDEX_URL"),
@@ -131,12 +108,15 @@ def _addresses(environ: Mapping[str, str]) -> list[str]:
     return [environ[name] for name in (*names, "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY") if name in environ]
 
 
-def _secrets_in(values: Sequence[str]) -> tuple[str, ...]:
-    found: set[str] = set()
-    for address in re.split(r"[\s,]+", " ".join(values)):
-        if "://" not in address or "@" not in address:
-            continue
-        password = urlsplit(address).password
-        if password and len(password) >= 4:  # shorter ones would blot out half of the text
-            found |= {password, unquote(password)}
-    return tuple(sorted(found, key=len, reverse=True))
+def _told_to_uv(pip: Mapping[str, str]) -> dict[str, str]:
+    told: dict[str, str] = {}
+    for option, (variable, joint) in _NAMES.items():
+        if value := pip.get(option):
+            told[variable] = value if joint is None else joint.join(value.split())
+    if "HTTPS_PROXY" in told:
+        told["HTTP_PROXY"] = told["HTTPS_PROXY"]
+    if pip.get("keyring-provider") in {"subprocess", "import"}:
+        told["UV_KEYRING_PROVIDER"] = "subprocess"
+    if (timeout := pip.get("timeout", pip.get("default-timeout", ""))).isdigit():
+        told["UV_HTTP_TIMEOUT"] = timeout
+    return told

@@ -86,7 +86,13 @@ class ProgressReader:
         done = self._done if not self._running else int(min(max(self._done, self._written / self.UNPACKED), most))
         remaining = elapsed * (self._total - done) / done if done and self._phase == "downloading" else None
         return Progress(
-            self._phase, self._packages, self._downloads, self._downloads - len(self._running), done, self._total, remaining
+            self._phase,
+            self._packages,
+            self._downloads,
+            self._downloads - len(self._running),
+            done,
+            self._total,
+            remaining,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import shutil
 import tempfile
 import threading
@@ -53,9 +53,7 @@ def resolve(
         text = "\n".join([*options, (folder / "lock.txt").read_text(encoding="utf-8").strip()])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    lock = EnvironmentLock(
-        text, interpreter.minor, this_platform(), gpu, datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
-    )
+    lock = EnvironmentLock(text, interpreter.minor, this_platform(), gpu, dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"))
     log(f"Resolved {len(lock.packages)} packages")
     return lock
 

@@ -1,7 +1,7 @@
 """The environments of a workspace: definitions by name and version, and the lock of each.
 
-    <folder>/<name>/<version>.json                 the definition, readable, never changed
-    <folder>/<name>/<version>.<variant>.lock       its lock for one kind of machine
+<folder>/<name>/<version>.json                 the definition, readable, never changed
+<folder>/<name>/<version>.<variant>.lock       its lock for one kind of machine
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import json
 from pathlib import Path
 
 from jupyter_mltrain.cache import disk_errors, write_whole
+from jupyter_mltrain.core.addresses import has_credentials
 from jupyter_mltrain.core.environment import CURRENT, EnvironmentDefinition, EnvironmentLock, variant
 from jupyter_mltrain.core.ids import check_name
 from jupyter_mltrain.environments.curated import CURATED
-from jupyter_mltrain.environments.indexes import has_credentials
 from jupyter_mltrain.errors import ConflictError, EnvironmentNotFound, UsageError
 
 
@@ -83,7 +83,9 @@ class EnvironmentStore:
             )
         return self._add(dataclasses.replace(definition, curated=name in CURATED), renew=renew)
 
-    def lock(self, definition: EnvironmentDefinition, python: str | None, platform: str, gpu: bool) -> EnvironmentLock | None:
+    def lock(
+        self, definition: EnvironmentDefinition, python: str | None, platform: str, gpu: bool
+    ) -> EnvironmentLock | None:
         """The stored lock of a version for a kind of machine, None if it was not resolved for it yet. `python`: a minor
         version, or None for whichever there is."""
         pattern = f"{definition.version}.{variant(python or '*', platform, gpu)}.lock"

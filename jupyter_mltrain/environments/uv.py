@@ -88,7 +88,7 @@ def uv_environment(variables: Mapping[str, str]) -> dict[str, str]:
     foreign = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_PROJECT_ENVIRONMENT")
     clean = {name: value for name, value in os.environ.items() if name not in foreign}
     # A Python is never downloaded behind the user's back; the error says how to get one.
-    return {**clean, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1", **variables}
+    return {**clean, "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1", **variables}
 
 
 def is_unreachable(output: str) -> bool:
