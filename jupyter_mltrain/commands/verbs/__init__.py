@@ -1,0 +1,170 @@
+"""The verbs: what each takes (`VERBS`), and how one is called (`call`). Their functions are loaded when they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from jupyter_mltrain.commands import values
+from jupyter_mltrain.commands.context import Context
+from jupyter_mltrain.commands.grammar import Argument, Grammar, Option, nearest_of
+from jupyter_mltrain.commands.options import RUN, SUBMIT
+from jupyter_mltrain.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Verb:
+    """`function` is `module:name` in this package: a plain function of a `Context` and the values of the grammar."""
+
+    name: str
+    function: str
+    grammar: Grammar
+
+    def __call__(self, context: Context, given: Mapping[str, Any]) -> Any:
+        module, _, name = self.function.partition(":")
+        return getattr(import_module(f"{__name__}.{module}"), name)(context, **given)
+
+
+def _verb(
+    name: str,
+    function: str,
+    summary: str,
+    arguments: tuple[Argument, ...] = (),
+    options: tuple[Option, ...] = (),
+    *,
+    script: bool = False,
+) -> Verb:
+    return Verb(name, function, Grammar(f"%mltrain {name}", summary, options, arguments, script))
+
+
+_LIMIT = Option(("-n", "--limit"), "at most so many, the newest first (default: 20)", "N", values.positive)
+
+CELL = Grammar("%%mltrain", "Run the cell as a script, in an environment of its own.", SUBMIT, takes_script_arguments=True)
+"""What the first line of a cell takes; the script's arguments follow ` -- `."""
+
+VERBS: dict[str, Verb] = {
+    verb.name: verb
+    for verb in (
+        _verb(
+            "init",
+            "workspace:init",
+            "Make a folder a workspace; runs, environments and models are kept in its .mltrain.",
+            (Argument("folder", "the folder; default: the current one", optional=True, completes="paths"),),
+            (Option(("--name",), "name of the workspace; default: the folder's", "NAME"),),
+        ),
+        _verb("doctor", "doctor:doctor", "Say what is where and what is missing, each with its mend."),
+        _verb(
+            "run",
+            "run:run",
+            "Run a Python file as a script, in an environment of its own.",
+            (Argument("file", "the script", completes="paths"),),
+            SUBMIT,
+            script=True,
+        ),
+        _verb(
+            "runs",
+            "runs:runs",
+            "List runs, newest first, and the disk they use.",
+            (),
+            (
+                Option(("--experiment",), "only those of this experiment", "NAME"),
+                Option(("--status",), "only those with this status (Running, Completed, Failed, …)", "STATUS"),
+                _LIMIT,
+            ),
+        ),
+        _verb("show", "runs:show", "Show a run.", (RUN,)),
+        _verb(
+            "logs",
+            "logs:logs",
+            "Show what a run wrote.",
+            (Argument(RUN.name, RUN.help, optional=True, completes="runs"),),
+            (
+                Option(("--tail",), "only the last N lines (default in a notebook: 200)", "N", values.positive),
+                Option(("--name",), "which log: user_logs/std_log.txt (default), build.log, …", "NAME"),
+                Option(("-f", "--follow"), "go on as it grows, until the run ends", terminal_only=True),
+            ),
+        ),
+        _verb("cancel", "runs:cancel", "Ask a run to stop; its outputs so far are kept.", (RUN,)),
+        _verb(
+            "register",
+            "models:register",
+            "Register a file or folder of a run's outputs as a new version of a model.",
+            (RUN,),
+            (
+                Option(("--name",), "name of the model; default: the experiment's", "NAME"),
+                Option(("--path",), "file or folder in the run, such as outputs/model; default: the only model there", "PATH"),
+                Option(("--tag",), "tag, repeatable", "K[=V]", values.tag, repeated=True),
+                Option(("--description",), "one line", "TEXT"),
+            ),
+        ),
+        _verb(
+            "models",
+            "models:models",
+            "List registered models, or the versions of one.",
+            (Argument("name", "the model", optional=True, completes="models"),),
+        ),
+        _verb(
+            "env",
+            "environments:env",
+            "List environments, show one, or build one now.",
+            (
+                Argument("action", "list (default), show, build", optional=True, choices=("list", "show", "build")),
+                Argument("name", "NAME[:VERSION]", optional=True, completes="environments"),
+            ),
+        ),
+        _verb(
+            "data",
+            "data:data",
+            "List datasets, or fetch one now.",
+            (
+                Argument("action", "list (default), fetch", optional=True, choices=("list", "fetch")),
+                Argument("name", "NAME[:VERSION]", optional=True, completes="datasets"),
+            ),
+        ),
+        _verb(
+            "export",
+            "export:export",
+            "Write a notebook as one HTML file that needs no network: charts alive, runs as they stand now.",
+            (Argument("notebook", "the .ipynb file", completes="paths"),),
+            (Option(("-o", "--output"), "the HTML file; default: beside the notebook", "FILE", completes="paths"),),
+        ),
+    )
+}
+
+
+def find(name: str, program: str = "%mltrain") -> Verb:
+    """The verb; raises `UsageError` with the nearest that exist."""
+    verb = VERBS.get(name)
+    if verb is None:
+        near = nearest_of(name, VERBS)
+        mend = f"Did you mean {' or '.join(f'`{program} {n}`' for n in near)}?" if near else f"They are: {' '.join(VERBS)}."
+        raise UsageError(f"`{program}` has no verb {name!r}.", mend=mend)
+    return verb
+
+
+def call(context: Context, name: str, tokens: Sequence[str], script_arguments: Sequence[str] | None = None) -> Any:
+    """Read the tokens by the verb's grammar and run it; the result shows itself."""
+    verb = find(name, context.program)
+    given = verb.grammar.parse(tokens, script_arguments)
+    for option in verb.grammar.options:
+        if option.terminal_only and not context.terminal and given.pop(option.name):
+            raise UsageError(
+                f"`{option.flags[-1]}` works in a terminal alone.",
+                mend="A run's output follows it by itself; `%%mltrain --wait` shows the log while it runs.",
+            )
+    return verb(context, given)
+
+
+def overview(program: str = "%mltrain") -> str:
+    """What `%mltrain` alone prints: the verbs, one line each."""
+    width = max(len(name) for name in VERBS)
+    lines = [f"  {verb.name:<{width}}  {verb.grammar.summary}" for verb in VERBS.values()]
+    head = [
+        "%%mltrain [options] [-- script arguments]   runs the cell as a script",
+        "%mltrain VERB …                             (each has --help)",
+    ]
+    if program != "%mltrain":
+        head = [f"{program} VERB …   (each has --help)"]
+    return "\n".join([*head, "", *lines])

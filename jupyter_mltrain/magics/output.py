@@ -1,0 +1,131 @@
+"""The output of a run under its cell: shown once, updated by the watcher, with `--wait` with the end of its log."""
+
+from __future__ import annotations
+
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from jupyter_mltrain.commands.follow import Tail, follow
+from jupyter_mltrain.commands.lookup import part
+from jupyter_mltrain.commands.outcome import check_outcome
+from jupyter_mltrain.magics.watch import Watcher
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from jupyter_mltrain.api.run import Run
+
+LOG_LINES = 100
+"""Lines of log that `--wait` leaves in the notebook; all of it is in the run."""
+
+_REDRAW = 0.25
+"""Least seconds between two updates of the log: a script may print faster than a browser draws."""
+
+_PATIENCE = 2.0
+"""Seconds for an answer about a run, beyond those it was asked to wait."""
+
+_watchers: dict[int, Watcher] = {}
+
+
+def show(shell: InteractiveShell, run: Run, variable: str) -> None:
+    """Display `run`, with the variable it is bound to, and keep its output up to date until it ends."""
+    output = RunOutput(shell, run, variable)
+    output.display()
+    if _in_kernel(shell):
+        watcher(shell).add(run.id, output, run.state)
+
+
+def wait(shell: InteractiveShell, run: Run, variable: str) -> None:
+    """Show the end of the log as it grows and return when the run has ended; raises `RunFailed` unless it completed.
+
+    An interrupt leaves the run alone and raises `Detached`, which says how to get it back.
+    """
+    try:
+        _stream(shell, run)
+    except KeyboardInterrupt:
+        raise Detached(str(run.state["display_name"]), variable) from None
+    state = run.refresh()
+    if _in_kernel(shell):
+        watcher(shell).settle()
+    check_outcome(state)
+
+
+def watcher(shell: InteractiveShell) -> Watcher:
+    """The watcher of this kernel's outputs."""
+    if id(shell) not in _watchers:
+        _watchers[id(shell)] = made = Watcher()
+        shell.events.register("post_run_cell", lambda _result: made.settle())
+    return _watchers[id(shell)]
+
+
+class Detached(KeyboardInterrupt):
+    """A wait was interrupted; the run goes on. Ends the cell (and Run All) as an interrupt does, in two lines."""
+
+    def __init__(self, name: str, variable: str) -> None:
+        super().__init__(name)
+        self.lines = [
+            f"Detached: {name} goes on, and `{variable}` holds it.",
+            f'After a restart: run = mltrain.run("{name}"). To end it: %mltrain cancel {name}',
+        ]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+    def _render_traceback_(self) -> list[str]:
+        return self.lines
+
+
+class RunOutput:
+    """One display of a run, by its display id."""
+
+    def __init__(self, shell: InteractiveShell, run: Run, variable: str) -> None:
+        self._shell, self._run, self._variable = shell, run, variable
+        self._id = uuid.uuid4().hex
+
+    def display(self) -> None:
+        self._publish(self._run.state, update=False)
+
+    def refresh(self, after: int, wait: float) -> Mapping[str, Any]:
+        path = f"/v1/runs/{part(self._run.id)}"
+        return self._run.workspace.connection.get(path, timeout=wait + _PATIENCE, after=after, wait=wait)
+
+    def publish(self, state: Mapping[str, Any]) -> None:
+        self._publish(state, update=True)
+
+    def _publish(self, state: Mapping[str, Any], *, update: bool) -> None:
+        # By name: the widgets are a layer beside the magics. What the user's own object holds stays as it is.
+        widgets = import_module("jupyter_mltrain.widgets.output")
+        bundle = widgets.bundle(state, self._run.workspace.connection, bound_to=self._variable)
+        self._shell.display_pub.publish(bundle, transient={"display_id": self._id}, update=update)
+
+
+def _stream(shell: InteractiveShell, run: Run) -> None:
+    if not _in_kernel(shell):
+        for data in follow(run.workspace.connection, run.id):
+            sys.stdout.write(data.decode(errors="replace"))
+            sys.stdout.flush()
+        return
+    tail, shown, display_id = Tail(LOG_LINES), "", uuid.uuid4().hex
+    drawn = 0.0
+    for data in follow(run.workspace.connection, run.id):
+        tail.feed(data)
+        if not data or time.monotonic() - drawn >= _REDRAW:
+            shown = _draw(shell, tail.text, shown, display_id)
+            drawn = time.monotonic()
+    _draw(shell, tail.text, shown, display_id)
+
+
+def _draw(shell: InteractiveShell, text: str, shown: str, display_id: str) -> str:
+    if text != shown:
+        transient = {"display_id": display_id}
+        shell.display_pub.publish({"text/plain": text}, transient=transient, update=bool(shown))
+    return text
+
+
+def _in_kernel(shell: InteractiveShell) -> bool:
+    """Whether outputs can be updated: a terminal's IPython would print them again instead."""
+    return hasattr(shell, "kernel")

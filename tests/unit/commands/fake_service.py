@@ -1,0 +1,175 @@
+"""A service in memory: what the commands ask of a `Connection`, answered from dictionaries. Tests drive its runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from jupyter_mltrain.core.status import STAGES, Status
+from jupyter_mltrain.errors import ConflictError, EnvironmentNotFound, ModelNotFound, PathNotFound, RunNotFound
+
+WORKSPACE = "7b0f4a52-0000-4000-8000-000000000000"
+
+
+class FakeConnection:
+    """`get`, `post`, `patch`, `bytes` as `client.connection.Connection` has them; `requests` is what was asked."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, dict[str, Any]] = {}
+        self.logs: dict[tuple[str, str], bytearray] = {}
+        self.files: dict[str, list[str]] = {}
+        self.models: list[dict[str, Any]] = []
+        self.requests: list[tuple[str, str, Any]] = []
+        self.environments = ["tensorflow", "tensorflow-horovod"]
+        self.fail: Exception | None = None
+        self.script: list[tuple[str, bytes]] = []
+        self._changed = threading.Condition()
+
+    # what a test does
+
+    def advance(self, run_id: str, status: str, **changes: Any) -> dict[str, Any]:
+        with self._changed:
+            state = self.runs[run_id]
+            now = Status(status)
+            reached = STAGES.index(now) if now in STAGES else len(STAGES)
+            for index, stage in enumerate(state["stages"]):
+                stage["state"] = "done" if index < reached else "active" if index == reached else "pending"
+            state.update(status=status, revision=state["revision"] + 1, recorded=time.time(), **changes)
+            if now.terminal:
+                state["ended"] = time.time()
+            self._changed.notify_all()
+            return state
+
+    def write(self, run_id: str, data: bytes, name: str = "user_logs/std_log.txt") -> None:
+        with self._changed:
+            self.logs.setdefault((run_id, name), bytearray()).extend(data)
+            self._changed.notify_all()
+
+    # what a Connection does
+
+    def get(self, path: str, *, timeout: float = 30, **params: Any) -> dict[str, Any]:
+        self.requests.append(("GET", path, params))
+        if self.fail is not None:
+            raise self.fail
+        match path.split("/")[2:]:
+            case ["hello"]:
+                return {"version": "0", "protocol": 1, "pid": 1, "started": 0.0, "python": "/usr/bin/python3", "workspace": {"id": WORKSPACE, "name": "w", "root": "/w"}}
+            case ["usage"]:
+                return {"runs": 1_500_000, "snapshots": 500_000}
+            case ["runs"]:
+                found = [dict(r) for r in reversed(self.runs.values()) if params.get("status") in {None, r["status"]}]
+                return {"runs": found[: params.get("limit") or 100], "total": len(found)}
+            case ["runs", key]:
+                return self._wait(key, params.get("after"), params.get("wait") or 0)
+            case ["runs", key, "logs"]:
+                run = self._run(key)["id"]
+                return {"logs": [{"name": n, "size": len(d), "rank": 0} for (r, n), d in self.logs.items() if r == run], "complete": True}
+            case ["runs", key, "files"]:
+                return {"files": [{"path": p, "size": 1, "modified": 0} for p in self.files.get(self._run(key)["id"], [])]}
+            case ["runs", _, "series"]:
+                return {"name": params["name"], "total": 2, "steps": [0, 1], "times": [0.0, 1.0], "values": [0.5, 0.25]}
+            case ["models"]:
+                return {"models": self.models}
+            case ["models", name]:
+                found = [m for m in self.models if m["name"] == name]
+                if not found:
+                    raise ModelNotFound.of(name, [m["name"] for m in self.models])
+                return {"models": found}
+            case _:
+                raise AssertionError(f"GET {path}")
+
+    def post(self, path: str, body: Any = None, *, timeout: float = 60, **params: Any) -> dict[str, Any]:
+        self.requests.append(("POST", path, body))
+        if self.fail is not None:
+            raise self.fail
+        match path.split("/")[2:]:
+            case ["runs"]:
+                return self._submit(body)
+            case ["plan"]:
+                return {
+                    "plan": {"engine": "local", "ranks": [{"argv": ["<python of tensorflow>", body["script"], *body["arguments"]]}]},
+                    "environment": {"name": "tensorflow", "version": 3, "state": "to build", "cached": False, "key": ""},
+                    "snapshot": {"files": 1, "bytes": 120, "ignored": 0, "secrets": [".env"]},
+                    "notices": ["One file looks like a secret."],
+                }
+            case ["runs", key, "cancel"]:
+                run = self._run(key)
+                if Status(run["status"]).terminal:
+                    raise ConflictError(f"{run['display_name']} is {run['status']} already: nothing to cancel.")
+                return dict(self.advance(run["id"], "CancelRequested"))
+            case ["runs", key, "models"]:
+                run = self._run(key)
+                version = {
+                    "name": body["name"], "version": len(self.models) + 1, "id": f"{body['name']}:{len(self.models) + 1}", "run_id": run["id"],
+                    "path": body["path"], "created": 0.0, "tags": body["tags"], "framework": "TensorFlow", "framework_version": "2.21",
+                    "metrics": {"val_accuracy": 0.97512}, "same_as": None,
+                }  # fmt: skip
+                self.models.append(version)
+                return version
+            case _:
+                raise AssertionError(f"POST {path}")
+
+    def patch(self, path: str, body: Any, *, timeout: float = 30) -> dict[str, Any]:
+        raise AssertionError(f"PATCH {path}")
+
+    def bytes(self, path: str, *, timeout: float = 60, **params: Any) -> tuple[bytes, dict[str, str]]:
+        self.requests.append(("GET", path, params))
+        if self.fail is not None:
+            raise self.fail
+        run, name, offset = self._run(path.split("/")[3]), params["name"], params["offset"]
+        deadline = time.monotonic() + min(params.get("wait") or 0, 0.05)
+        with self._changed:
+            while True:
+                ended = Status(run["status"]).terminal
+                data = self.logs.get((run["id"], name))
+                if data is None and ended:
+                    raise PathNotFound.of(name, [n for r, n in self.logs if r == run["id"]])
+                data = data or bytearray()
+                start = max(0, len(data) + offset) if offset < 0 else offset
+                piece = bytes(data[start : start + params["limit"]])
+                left = deadline - time.monotonic()
+                if piece or ended or left <= 0:
+                    at = start + len(piece)
+                    complete = str(int(ended and at >= len(data)))
+                    return piece, {"x-offset": str(start), "x-next-offset": str(at), "x-complete": complete}
+                self._changed.wait(left)
+
+    def _wait(self, key: str, after: int | None, wait: float) -> dict[str, Any]:
+        run = self._run(key)
+        with self._changed:
+            if after is not None:
+                self._changed.wait_for(lambda: run["revision"] > after, timeout=min(wait, 0.05))
+            return {**run, "stages": [dict(s) for s in run["stages"]]}
+
+    def _run(self, key: str) -> dict[str, Any]:
+        if key == "latest" and self.runs:
+            return list(self.runs.values())[-1]
+        for run in self.runs.values():
+            if key in {run["id"], run["display_name"]}:
+                return run
+        raise RunNotFound.of(key, [r["display_name"] for r in self.runs.values()])
+
+    def _submit(self, body: dict[str, Any]) -> dict[str, Any]:
+        wanted = (body["environment"] or "tensorflow").partition(":")[0]
+        if wanted not in [*self.environments, "current"]:
+            raise EnvironmentNotFound.of(wanted, self.environments)
+        number = len(self.runs) + 1
+        state = {
+            "id": body["run_id"], "number": number, "experiment": body["experiment"], "display_name": f"brave-otter-{number}",
+            "status": "NotStarted", "revision": 1, "created": 1_760_000_000.0, "started": 1_760_000_001.0, "ended": None, "duration": 42.0,
+            "target": body["target"] or "local", "environment": {"name": wanted, "version": 3, "key": "k"},
+            "data": [{"name": d["name"], "version": d["version"]} for d in body["data"]], "arguments": body["arguments"], "command": None,
+            "script": body["script"], "stages": [{"name": s.value, "state": "pending", "started": None, "ended": None, "note": ""} for s in STAGES],
+            "history": [], "progress": None, "failure": None, "tracking": {"state": "pending", "pending": 0, "message": ""}, "metrics": [],
+            "metric_points": 0, "substitutions": [], "tags": body["tags"], "notes": "", "pinned": False, "git": {}, "resources": body["resources"],
+            "snapshot": {"files": 1, "bytes": 10, "digest": "d"}, "outputs": {"files": 2, "bytes": 2048}, "models": [], "queue_position": None,
+            "notices": [], "workspace": {"id": WORKSPACE, "name": "w"}, "recorded": time.time(), "properties": {}, "rerun_of": None,
+        }  # fmt: skip
+        self.runs[state["id"]] = state
+        for status, data in self.script:
+            if data:
+                self.write(state["id"], data)
+            failure = {"title": "exit code 3", "evidence": [], "traceback": None, "rank": 0, "mend": ""} if status == "Failed" else None
+            self.advance(state["id"], status, failure=failure)
+        return {**state, "stages": [dict(s) for s in state["stages"]]}
