@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import platformdirs
@@ -37,7 +37,7 @@ def cache_root() -> Path:
 @contextlib.contextmanager
 def exclusive(
     path: Path, cancelled: threading.Event | None = None, while_waiting: Callable[[], None] | None = None
-) -> Iterator[int]:
+) -> Generator[int, None, None]:
     """Hold the lock file `path` against all other threads and processes; yields its descriptor.
 
     A child given that descriptor (`pass_fds`) holds the lock too, so that what it writes stays guarded when this
@@ -83,37 +83,28 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        Path(temporary).unlink(missing_ok=True)
         raise
 
 
 def remove_tree(folder: Path) -> None:
     """Delete a folder of the cache, read-only parts included. A folder that is not there is no error."""
-
-    def make_writable(function: Callable[[str], object], path: str, error: BaseException) -> None:
-        if isinstance(error, FileNotFoundError):
-            return
-        os.chmod(os.path.dirname(path), 0o700)
-        os.chmod(path, 0o700)
-        function(path)
-
-    if folder.is_symlink():
-        folder.unlink()
-    elif folder.exists():
-        shutil.rmtree(folder, onexc=make_writable) if _HAS_ONEXC else shutil.rmtree(
-            folder, onerror=lambda f, p, info: make_writable(f, p, info[1])
-        )
-
-
-_HAS_ONEXC = "onexc" in (shutil.rmtree.__kwdefaults__ or {})  # Python 3.12 renamed it
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        if folder.exists():  # something in it went while it was deleted
+            remove_tree(folder)
+    except PermissionError:
+        for inner, _, _ in os.walk(folder):
+            Path(inner).chmod(0o700)
+        shutil.rmtree(folder)
 
 
 @contextlib.contextmanager
-def disk_errors(folder: Path, doing: str) -> Iterator[None]:
+def disk_errors(folder: Path, doing: str) -> Generator[None, None, None]:
     """Turn "no space" and "may not write" of the block into `DiskFull` and `NotWritable`, with figures and the mend."""
     try:
         yield

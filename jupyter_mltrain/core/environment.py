@@ -38,7 +38,7 @@ class EnvironmentDefinition:
     pip_gpu: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
-    environment_variables: Mapping[str, str] = field(default_factory=dict)
+    environment_variables: Mapping[str, str] = field(default_factory=dict[str, str])
     interpreter: str | None = None
     curated: bool = False
     description: str = ""

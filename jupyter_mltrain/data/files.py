@@ -8,12 +8,16 @@ import hashlib
 import os
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from jupyter_mltrain.core.dataset import DatasetFile
 from jupyter_mltrain.errors import DownloadCorrupt
 
 _BLOCK = 1 << 20
+
+
+class _Readable(Protocol):
+    def read(self, size: int = ..., /) -> bytes: ...
 
 
 def check_content(path: Path, file: DatasetFile, source: str) -> None:
@@ -32,7 +36,7 @@ def check_content(path: Path, file: DatasetFile, source: str) -> None:
         )
 
 
-def store_content(content: IO[bytes], file: DatasetFile, target: Path, source: str) -> None:
+def store_content(content: _Readable, file: DatasetFile, target: Path, source: str) -> None:
     """Write `content` (not compressed) to `target` as `file` is named, `.gz` compressed with no time stamp, so that
     equal content gives equal bytes. Raises `DownloadCorrupt`, with nothing left at `target`, if it is another."""
     part = target.with_name(f"{target.name}.new")
@@ -54,12 +58,12 @@ def store_content(content: IO[bytes], file: DatasetFile, target: Path, source: s
             part.unlink()
 
 
-def _difference(content: IO[bytes], file: DatasetFile, copy_to: IO[bytes] | None = None) -> str:
+def _difference(content: _Readable, file: DatasetFile, copy_to: IO[bytes] | None = None) -> str:
     """What is wrong with `content`, "" if nothing; writes what was read to `copy_to` meanwhile."""
     digest = hashlib.sha256()
     size = 0
     with contextlib.ExitStack() as stack:
-        out = copy_to
+        out: IO[bytes] | gzip.GzipFile | None = copy_to
         if copy_to is not None and file.name.endswith(".gz"):
             # mtime and name are part of a gzip file. Level 6 is what the originals were made with.
             out = stack.enter_context(gzip.GzipFile("", "wb", compresslevel=6, fileobj=copy_to, mtime=0))

@@ -71,7 +71,7 @@ class Mirror:
         part.replace(transfer.folder / file.name)
 
     def _download(self, file: DatasetFile, part: Path, transfer: Transfer) -> None:
-        pause = self.pause
+        pause, reason = self.pause, ""
         for attempt in range(1, ATTEMPTS + 1):
             before = part.stat().st_size if part.exists() else 0
             try:
@@ -140,16 +140,7 @@ class Mirror:
                 answers.put(None)
 
         threading.Thread(target=ask, name=f"ask {self.name}", daemon=True).start()
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while True:
-            if cancelled.is_set():
-                raise Stopped
-            try:
-                error = answers.get(timeout=0.05)
-                break
-            except queue.Empty:
-                if time.monotonic() > deadline:
-                    raise NotReached(f"no answer in {ANSWER_SECONDS:.0f} s") from None
+        error = _first(answers, ANSWER_SECONDS, cancelled)
         if isinstance(error, urllib.error.HTTPError):
             error.close()
             raise NotReached(f"HTTP {error.code} for {file.name}") from error
@@ -167,6 +158,19 @@ class Mirror:
             method=method,
         )
         return urllib.request.urlopen(request, timeout=timeout)  # noqa: S310
+
+
+def _first(
+    answers: queue.SimpleQueue[Exception | None], patience: float, cancelled: threading.Event
+) -> Exception | None:
+    deadline = time.monotonic() + patience
+    while not cancelled.is_set():
+        try:
+            return answers.get(timeout=0.05)
+        except queue.Empty:
+            if time.monotonic() > deadline:
+                raise NotReached(f"no answer in {patience:.0f} s") from None
+    raise Stopped
 
 
 def _reason(error: Exception) -> str:

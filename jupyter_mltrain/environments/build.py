@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,11 @@ class Built:
 def folder_of(key: str) -> Path:
     """Where the environment of `key` is built. Twenty hex digits: longer paths do not fit a script's first line."""
     return cache_root() / "envs" / key[:20]
+
+
+def build_log(key: str) -> Path:
+    """The log of the build of `key`; grows while it runs. May not exist."""
+    return folder_of(key) / "build.log"
 
 
 def find_built(key: str) -> Built | None:
@@ -98,83 +103,79 @@ def build(
                 return found
             if tail.waited and (error := _failure_since(folder, asked)):
                 raise error
-            return _build(definition, lock, folder, log, descriptor, cancelled, progress)
+            return _Build(definition, lock, folder, descriptor, cancelled).run(log, progress)
 
 
-def _build(
-    definition: EnvironmentDefinition,
-    lock: EnvironmentLock,
-    folder: Path,
-    log: Log,
-    descriptor: int,
-    cancelled: threading.Event | None,
-    progress: BuildProgress | None,
-) -> Built:
-    started = time.monotonic()
-    for leaving in (folder / "ready.json", folder / "failed.json"):
-        leaving.unlink(missing_ok=True)
-    remove_tree(folder / "venv")
-    with _logged(folder / "build.log", log) as both:
-        try:
-            interpreter = find_interpreter(lock.python)
-            (folder / "lock.txt").write_text(lock.dumps(), encoding="utf-8")
-            _install(definition, lock, folder, interpreter, both, descriptor, cancelled, progress)
-            _check(definition, lock, folder, both)
-        except Stopped:
-            both("Build stopped on request")
-            remove_tree(folder / "venv")
-            raise
-        except MLTrainError as error:
-            both(f"Build failed: {error.message}")
-            remove_tree(folder / "venv")
-            write_whole(folder / "failed.json", json.dumps({"time": time.time(), **error.to_wire()}).encode())
-            raise
-        built = Built(
-            key=lock.key,
-            python=str(folder / "venv" / "bin" / "python"),
-            python_version=interpreter.version,
-            packages=lock.packages,
-            bytes=disk_usage(folder),
-            seconds=round(time.monotonic() - started, 2),
+@dataclass(frozen=True)
+class _Build:
+    """One build, made by the holder of its lock (`descriptor`)."""
+
+    definition: EnvironmentDefinition
+    lock: EnvironmentLock
+    folder: Path
+    descriptor: int
+    cancelled: threading.Event | None
+
+    def run(self, log: Log, progress: BuildProgress | None) -> Built:
+        started = time.monotonic()
+        for leaving in ("ready.json", "failed.json"):
+            (self.folder / leaving).unlink(missing_ok=True)
+        remove_tree(self.folder / "venv")
+        with _logged(self.folder / "build.log", log) as both:
+            try:
+                interpreter = find_interpreter(self.lock.python)
+                (self.folder / "lock.txt").write_text(self.lock.dumps(), encoding="utf-8")
+                self._install(interpreter, both, progress)
+                _check(self.definition, self.lock, self.folder, both)
+            except Stopped:
+                both("Build stopped on request")
+                remove_tree(self.folder / "venv")
+                raise
+            except MLTrainError as error:
+                both(f"Build failed: {error.message}")
+                remove_tree(self.folder / "venv")
+                failed = {"time": time.time(), **error.to_wire()}
+                write_whole(self.folder / "failed.json", json.dumps(failed).encode())
+                raise
+            built = Built(
+                key=self.lock.key,
+                python=str(self.folder / "venv" / "bin" / "python"),
+                python_version=interpreter.version,
+                packages=self.lock.packages,
+                bytes=disk_usage(self.folder),
+                seconds=round(time.monotonic() - started, 2),
+            )
+            both(f"Ready: {len(built.packages)} packages, {built.bytes / 1e6:.0f} MB, {built.seconds:.1f} s")
+        record = {"format": FORMAT, **asdict(built), "name": self.definition.name, "built": time.time()}
+        write_whole(self.folder / "ready.json", json.dumps(record, indent=1).encode())
+        return built
+
+    def _install(self, interpreter: Interpreter, log: Log, progress: BuildProgress | None) -> None:
+        name = self.definition.name
+        log(f"Building {name}: {len(self.lock.packages)} packages for Python {interpreter.version}")
+        uv = Uv(index_settings(), self.folder, self.cancelled)
+        # With the lock's descriptor uv holds the lock as well: should this process be killed, nobody else starts to
+        # build here before uv is gone.
+        held = (self.descriptor,)
+        venv = str(self.folder / "venv")
+        code, output = uv.run(
+            ["venv", "--quiet", "--no-project", "--python", interpreter.path, venv], log, pass_fds=held
         )
-        both(f"Ready: {len(built.packages)} packages, {built.bytes / 1e6:.0f} MB, {built.seconds:.1f} s")
-    record = {"format": FORMAT, **asdict(built), "name": definition.name, "built": time.time()}
-    write_whole(folder / "ready.json", json.dumps(record, indent=1).encode())
-    return built
-
-
-def _install(
-    definition: EnvironmentDefinition,
-    lock: EnvironmentLock,
-    folder: Path,
-    interpreter: Interpreter,
-    log: Log,
-    descriptor: int,
-    cancelled: threading.Event | None,
-    progress: BuildProgress | None,
-) -> None:
-    log(f"Building {definition.name}: {len(lock.packages)} packages for Python {interpreter.version}")
-    uv = Uv(index_settings(), folder, cancelled)
-    venv = str(folder / "venv")
-    code, output = uv.run(
-        ["venv", "--quiet", "--no-project", "--python", interpreter.path, venv], log, pass_fds=(descriptor,)
-    )
-    reader = ProgressReader(len(lock.packages), log, progress)
-    sync = [
-        *("pip", "sync", "lock.txt", "--python", f"{venv}/bin/python", "--compile-bytecode"),
-        *("--allow-empty-requirements", "--link-mode", _link_mode(folder), *uv.settings.flags),
-    ]
-    if code == 0:
-        code, output = uv.run(sync, reader.line, pass_fds=(descriptor,), while_running=reader.look)
-    if code != 0 and is_unreachable(output):
-        # The lock says exactly what is needed, with hashes: if uv has it all in its cache, no index is.
-        log("No answer from the package index; trying with what uv has in its cache")
-        offline = uv.run([*sync, "--offline"], lambda _: None, pass_fds=(descriptor,))
-        if offline[0] == 0:
-            log("Everything was in uv's cache")
-            return
-    if code != 0:
-        raise failure(output, name=definition.name, resolving=False, folder=folder)
+        reader = ProgressReader(len(self.lock.packages), log, progress)
+        sync = [
+            *("pip", "sync", "lock.txt", "--python", f"{venv}/bin/python", "--compile-bytecode"),
+            *("--allow-empty-requirements", "--link-mode", _link_mode(self.folder), *uv.settings.flags),
+        ]
+        if code == 0:
+            code, output = uv.run(sync, reader.line, pass_fds=held, while_running=reader.look)
+        if code != 0 and is_unreachable(output):
+            # The lock says exactly what is needed, with hashes: if uv has it all in its cache, no index is.
+            log("No answer from the package index; trying with what uv has in its cache")
+            if uv.run([*sync, "--offline"], lambda _: None, pass_fds=held)[0] == 0:
+                log("Everything was in uv's cache")
+                return
+        if code != 0:
+            raise failure(output, name=name, resolving=False, folder=self.folder)
 
 
 def _link_mode(folder: Path) -> str:
@@ -223,7 +224,7 @@ def _check(definition: EnvironmentDefinition, lock: EnvironmentLock, folder: Pat
             output=answer.stderr[-20_000:],
         )
     there = set(json.loads(answer.stdout.splitlines()[-1]))
-    wanted = {_normal(package.split("==")[0]) for package in lock.packages if "==" in package}
+    wanted = {_normal(package.partition("==")[0]) for package in lock.packages if "==" in package}
     if missing := sorted(wanted - there):
         raise BuildFailed(
             f"Environment {definition.name!r} was installed, but lacks {', '.join(missing[:5])}.",
@@ -232,7 +233,9 @@ def _check(definition: EnvironmentDefinition, lock: EnvironmentLock, folder: Pat
 
 
 def _normal(name: str) -> str:
-    return "-".join(part for part in name.split("[")[0].replace("_", "-").replace(".", "-").lower().split("-") if part)
+    return "-".join(
+        part for part in name.partition("[")[0].replace("_", "-").replace(".", "-").lower().split("-") if part
+    )
 
 
 def _failure_since(folder: Path, since: float) -> MLTrainError | None:
@@ -244,7 +247,7 @@ def _failure_since(folder: Path, since: float) -> MLTrainError | None:
 
 
 @contextlib.contextmanager
-def _logged(path: Path, log: Log) -> Iterator[Log]:
+def _logged(path: Path, log: Log) -> Generator[Log, None, None]:
     # A new file each time: whoever waits for this build tails it from the start.
     path.unlink(missing_ok=True)
     with path.open("w", encoding="utf-8", buffering=1) as file:

@@ -161,7 +161,7 @@ def _stamp(folders: Sequence[str]) -> _Stamp:
     stamps: list[tuple[str, int]] = []
     for folder in folders:
         try:
-            stamps.append((folder, os.stat(folder).st_mtime_ns))
+            stamps.append((folder, Path(folder).stat().st_mtime_ns))
         except OSError:
             stamps.append((folder, -1))
     return tuple(stamps)

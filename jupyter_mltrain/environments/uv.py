@@ -135,7 +135,8 @@ def failure(output: str, *, name: str, resolving: bool, folder: Path, needed: in
 
 def one_line_cause(output: str, limit: int = 400) -> str:
     """The resolver's own reason: its `error:` and the causes that say why, on one line."""
-    text = " ".join(line.strip(" \t│×╰─▶├") for line in output.splitlines())
+    # The characters are those that older versions of uv draw a tree of causes with.
+    text = " ".join(line.strip(" \t\u2502\u00d7\u2570\u2500\u25b6") for line in output.splitlines())
     start = text.rfind("error: ")
     words = " ".join(text[max(start, 0) :].removeprefix("error: ").split())
     _, because, reason = words.partition("cause: Because ")
