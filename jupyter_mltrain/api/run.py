@@ -128,7 +128,7 @@ class Run:
 
     def get_metrics(self, name: str | None = None) -> dict[str, Any]:
         """All that was logged: name → value (logged once) or list; rows and tables as columns. With `name`, that one."""
-        values: dict[str, Any] = _revive(self.workspace.connection.get(f"/v1/runs/{self.id}/metrics", timeout=120)["values"])
+        values: dict[str, Any] = self.workspace.connection.get(f"/v1/runs/{self.id}/values", timeout=120)
         if name is None:
             return values
         return {name: values[name]} if name in values else {}
@@ -248,12 +248,3 @@ class Run:
 
 def _utc(seconds: float | None) -> str | None:
     return None if seconds is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
-def _revive(value: Any) -> Any:
-    """NaN and the infinities cross the socket as `{"float": …}`-free strings; give the numbers back."""
-    if isinstance(value, dict):
-        return {k: _revive(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_revive(v) for v in value]
-    return {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}.get(value, value) if isinstance(value, str) else value

@@ -10,6 +10,9 @@ from __future__ import annotations
 import os
 import sys
 
+LOG_LIMIT = 5_000_000
+"""Bytes of `service.log` after which a new one is begun."""
+
 
 def main(argv: list[str]) -> int:
     if len(argv) != 2 or argv[0] != "--root":
@@ -24,6 +27,7 @@ def main(argv: list[str]) -> int:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os.close(reader)
     os.setsid()
+    _log_to(os.path.join(argv[1], ".mltrain", "service.log"))  # noqa: PTH118 - nothing is imported yet
 
     def ready() -> None:
         os.write(writer, b"1")
@@ -32,6 +36,19 @@ def main(argv: list[str]) -> int:
     from jupyter_mltrain.service.process import run  # noqa: PLC0415 - only the child pays for the imports
 
     return run(argv[1], ready)
+
+
+def _log_to(path: str) -> None:
+    """Send output to the log, whose older half is kept when it has grown large."""
+    try:
+        if os.path.exists(path) and os.path.getsize(path) > LOG_LIMIT:  # noqa: PTH110, PTH202
+            os.replace(path, path + ".1")  # noqa: PTH105
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError:
+        return  # a full or read-only disk: what follows fails with a better message
+    os.dup2(fd, 1)
+    os.dup2(fd, 2)
+    os.close(fd)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ class Ingest:
 
     def __init__(self, folder: Path, changed: Callable[[], None] = lambda: None) -> None:
         self.streams = folder / "streams"
+        self.news: Callable[[], None] = lambda: None
+        """Called, on the event loop, when records were taken in."""
         self._changed = changed
         self._columns_folder = folder / "columns"
         self._columns: Columns | None = None
@@ -66,6 +68,7 @@ class Ingest:
             grew = await self._in_thread(self._absorb, flush)
         if grew:
             self._changed()
+            self.news()
 
     async def summary(self) -> tuple[list[dict[str, Any]], int, dict[str, Any]]:
         """Series (name, rank, count, last, extremes), the number of points in all, and the extra state."""
@@ -92,7 +95,7 @@ class Ingest:
             await doorbell.wait()
             doorbell.clear()
             await self.absorb()
-            self._changed()
+            self._changed()  # a log that grew is something new to see, too
             await asyncio.sleep(_REST)
 
     async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:

@@ -28,14 +28,11 @@ from jupyter_mltrain.service.service import Service
 IDLE_SECONDS = 15 * 60
 """A service without live runs and without requests for this long ends. `JUPYTER_MLTRAIN_IDLE_SECONDS` overrides."""
 
-_LOG_LIMIT = 5_000_000
-
 
 def run(root: str, ready: Callable[[], None]) -> int:
     """Serve the workspace at `root` until idle, told to hand over, or TERM. Returns the exit code."""
     layout = Layout(Path(root))
     os.umask(0o077)
-    _redirect_output(layout.log)
     with layout.lock.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -115,19 +112,6 @@ async def _end_when_idle(service: Service) -> None:
         if service.idle_seconds() >= limit:
             _say(f"idle for {limit:.0f} s: ends")
             service.end()
-
-
-def _redirect_output(log: Path) -> None:
-    with suppress(OSError):
-        if log.stat().st_size > _LOG_LIMIT:
-            log.replace(log.with_suffix(".log.1"))
-    try:
-        fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    except OSError:
-        return  # a full or read-only disk: what follows fails with a better message
-    os.dup2(fd, 1)
-    os.dup2(fd, 2)
-    os.close(fd)
 
 
 def _say(text: str) -> None:

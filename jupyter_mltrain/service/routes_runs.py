@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import math
+import json
 import mimetypes
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from jupyter_mltrain.service.metrics import metric_values
 from jupyter_mltrain.service.plan import describe_plan
 from jupyter_mltrain.service.state import run_state, run_summary
 from jupyter_mltrain.service.submission import submit
-from jupyter_mltrain.service.wire import CancelRequest, RunChanges, RunRequest
+from jupyter_mltrain.service.wire import CancelRequest, RunChanges, RunRequest, plain
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
@@ -101,9 +101,14 @@ def router(service: Service) -> APIRouter:  # noqa: C901 - a list of small route
     async def metrics(key: str) -> dict[str, Any]:
         record = await service.record(key)
         await record.ingest.absorb()
-        series, _, _ = await record.ingest.summary()
-        values = await asyncio.to_thread(metric_values, record.ingest.streams)
-        return _plain({"series": series, "values": values})
+        return plain({"series": (await record.ingest.summary())[0]})
+
+    @routes.get("/runs/{key}/values")
+    async def values(key: str) -> Response:
+        """All that was logged, in the shapes of `get_metrics`; NaN and the infinities as Python's JSON writes them."""
+        record = await service.record(key)
+        text = await asyncio.to_thread(lambda: json.dumps(metric_values(record.ingest.streams)))
+        return Response(text, media_type="application/json")
 
     @routes.get("/runs/{key}/series")
     async def series(
@@ -119,7 +124,7 @@ def router(service: Service) -> APIRouter:  # noqa: C901 - a list of small route
         record = await service.record(key)
         window = await record.ingest.window((rank, name), axis=axis, start=start, stop=stop, pixels=max(1, points // 4))
         taken = window.points
-        return _plain(
+        return plain(
             {
                 "name": name,
                 "rank": rank,
@@ -170,14 +175,3 @@ def _bytes_below(folder: Path) -> int:
             continue  # a live run tidies up
         total += info.st_blocks * 512
     return total
-
-
-def _plain(value: Any) -> Any:
-    """`value` with NaN and the infinities as the strings that JSON can carry."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_plain(v) for v in value]
-    return value

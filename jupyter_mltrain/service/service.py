@@ -17,8 +17,8 @@ from jupyter_mltrain.core.compute import Compute
 from jupyter_mltrain.core.layout import Layout
 from jupyter_mltrain.core.spec import RunSpec
 from jupyter_mltrain.core.status import Change, Status
-from jupyter_mltrain.data.store import DatasetStore
-from jupyter_mltrain.environments.store import EnvironmentStore
+from jupyter_mltrain.data.datasets import Datasets
+from jupyter_mltrain.environments import Environments
 from jupyter_mltrain.errors import RunNotFound, TargetNotFound
 from jupyter_mltrain.service.lifecycle import drive
 from jupyter_mltrain.service.publication import Publication
@@ -38,9 +38,9 @@ class Service:
         self.config = config
         self.started = time.time()
         self.store = Store(layout.database)
-        self.environments = EnvironmentStore(layout.environments)
-        self.datasets = DatasetStore()
-        self.publication = Publication(layout, config)
+        self.environments = Environments(layout.environments)
+        self.datasets = Datasets()
+        self.publication = Publication(self, layout, config)
         self.on_end: Callable[[], None] = lambda: None
         self.accepting = True
         self.submitting = asyncio.Lock()
@@ -67,7 +67,7 @@ class Service:
             if record.status is Status.CANCEL_REQUESTED:
                 record.cancel.set()
             self.drive(record)
-        self.publication.start(self)
+        await self.publication.start()
 
     async def close(self) -> None:
         """Stop driving (live runs go on without us) and close what is open."""
@@ -142,6 +142,7 @@ class Service:
         """Start the task that brings the run to its end; one per run."""
         if record.id in self._tasks or record.status.terminal:
             return
+        record.ingest.news = lambda: self.publication.news(record.id)
         task = asyncio.create_task(drive(self, record), name=record.id)
         self._tasks[record.id] = task
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.core.status import STAGES, Status
 from jupyter_mltrain.service.record import Record
+from jupyter_mltrain.service.wire import plain
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
@@ -24,7 +25,7 @@ async def run_state(service: Service, record: Record) -> dict[str, Any]:
         "history": [c.to_json() for c in record.history],
         "stages": stages(record),
         "progress": _progress(extra, record),
-        "metrics": series[:_MOST_SERIES],
+        "metrics": plain(series[:_MOST_SERIES]),
         "metric_points": points,
         "tags": {**extra.get("tags", {}), **summary["tags"]},
         "properties": extra.get("properties", {}),

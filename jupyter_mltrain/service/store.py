@@ -153,6 +153,11 @@ class Store:
         rows = self._sql("SELECT id FROM runs WHERE status NOT IN ('Completed', 'Failed', 'Canceled') ORDER BY number")
         return [r[0] for r in rows]
 
+    def unpublished(self) -> list[str]:
+        """Ids of the runs whose copy in MLflow is not complete, newest first."""
+        rows = self._sql("SELECT id FROM runs WHERE doc ->> '$.tracking.state' <> 'synced' ORDER BY number DESC")
+        return [r[0] for r in rows]
+
     @property
     def _connection(self) -> sqlite3.Connection:
         assert self._db is not None, "the store is closed"

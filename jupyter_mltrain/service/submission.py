@@ -40,13 +40,14 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
     pool = service.pool(target)
     resources = Resources(**request.resources.model_dump())
     pool.check(resources)
-    name, _, version = (request.environment or str(defaults.get("environment", DEFAULT_ENVIRONMENT))).partition(":")
+    reference = request.environment or str(defaults.get("environment", DEFAULT_ENVIRONMENT))
+    name, _, version = reference.partition(":")
     if version and not version.isdigit():
         raise UsageError(f"Environment version {version!r} is not a number.", mend="Write NAME or NAME:VERSION.")
     if name == "current" and not request.kernel_python:
         raise UsageError("Environment `current` is a kernel's interpreter; this request comes from none.")
     if name != "current":
-        await asyncio.to_thread(service.environments.get, name, int(version) if version else None)
+        await asyncio.to_thread(service.environments.store.get, reference)
     for data in request.data:
         await asyncio.to_thread(service.datasets.resolve, data.name, data.version)
     run_id = request.run_id or new_run_id(request.experiment)

@@ -1,0 +1,92 @@
+"""Environments built on request, outside any run: one build per environment at a time, its log kept for who watches."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from jupyter_mltrain.core.environment import EnvironmentDefinition
+from jupyter_mltrain.environments import ReadyEnvironment
+from jupyter_mltrain.errors import MLTrainError
+
+if TYPE_CHECKING:
+    from jupyter_mltrain.service.service import Service
+
+_LOOK_SECONDS = 0.1
+
+
+class _Build:
+    def __init__(self) -> None:
+        self.log = bytearray()
+        self.task: asyncio.Task[Any] | None = None
+        self.error: dict[str, Any] | None = None
+        self.ready: ReadyEnvironment | None = None
+
+    def line(self, text: str) -> None:
+        self.log += text.rstrip("\n").encode() + b"\n"
+
+    @property
+    def over(self) -> bool:
+        return self.task is None or self.task.done()
+
+
+class Builds:
+    """Builds that were asked for by name. Their logs live as long as the service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._builds: dict[str, _Build] = {}
+
+    async def register(self, definition: EnvironmentDefinition) -> dict[str, Any]:
+        """Store and resolve. What the resolver said is in the error, and in the environment's log."""
+        build = self._builds.setdefault(definition.name, _Build())
+        stored = await asyncio.to_thread(self._service.environments.register, definition, log=build.line)
+        return stored.to_json()
+
+    async def start(self, name: str, *, gpu: bool) -> dict[str, Any]:
+        """Build `name` unless that is under way. Raises `EnvironmentNotFound`."""
+        await asyncio.to_thread(self._service.environments.store.get, name)
+        build = self._builds.get(name)
+        if build is None or build.over:
+            build = self._builds[name] = _Build()
+            build.task = self._service.working(self._run(name, build, gpu))
+        return self.state(name)
+
+    def state(self, name: str) -> dict[str, Any]:
+        """`building`, `ready`, `failed` (with the error) or `idle`."""
+        build = self._builds.get(name)
+        if build is None or build.task is None:
+            return {"name": name, "state": "idle"}
+        if not build.over:
+            return {"name": name, "state": "building"}
+        if build.error is not None:
+            return {"name": name, "state": "failed", "error": build.error}
+        assert build.ready is not None, "neither error nor result"
+        ready = build.ready
+        return {
+            "name": name,
+            "state": "ready",
+            "key": ready.prepared.key,
+            "python": ready.prepared.python,
+            "seconds": ready.seconds,
+            "cached": ready.cached,
+        }
+
+    async def log(self, name: str, offset: int, wait: float) -> tuple[bytes, bool]:
+        """The log's bytes from `offset`, and whether nothing more will come; waits for the first new one."""
+        deadline = time.monotonic() + wait
+        build = self._builds.get(name)
+        if build is None:
+            return b"", True
+        while len(build.log) <= offset and not build.over and time.monotonic() < deadline:
+            await asyncio.sleep(_LOOK_SECONDS)
+        data = bytes(build.log[offset : offset + (1 << 20)])
+        return data, build.over and offset + len(data) >= len(build.log)
+
+    async def _run(self, name: str, build: _Build, gpu: bool) -> None:
+        try:
+            build.ready = await asyncio.to_thread(self._service.environments.prepare, name, log=build.line, gpu=gpu)
+        except MLTrainError as error:
+            build.error = error.to_wire()
+            build.line(str(error))

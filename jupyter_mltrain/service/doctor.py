@@ -1,0 +1,45 @@
+"""What the service sees of its own surroundings, for `%mltrain doctor`: facts, and what is wrong with a mend."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+from jupyter_mltrain._version import PROTOCOL, __version__
+from jupyter_mltrain.cache import cache_root
+
+if TYPE_CHECKING:
+    from jupyter_mltrain.service.service import Service
+
+_LITTLE = 5e9
+
+
+async def examine(service: Service) -> dict[str, Any]:
+    """`facts`: name → value; `problems`: [{"problem", "mend"}]."""
+    disk = await asyncio.to_thread(shutil.disk_usage, service.layout.root)
+    problems: list[dict[str, str]] = []
+    facts: dict[str, Any] = {
+        "service": {"version": __version__, "protocol": PROTOCOL, "python": sys.executable, "pid": os.getpid()},
+        "workspace": {"root": str(service.layout.root), "id": service.config.id, "free_bytes": disk.free},
+        "cache": str(cache_root()),
+        "tracking": service.config.raw.get("tracking", {}).get("uri") or "embedded",
+        "targets": {},
+    }
+    if disk.free < _LITTLE:
+        problems.append({"problem": f"Only {disk.free / 1e9:.1f} GB are free.", "mend": "A TensorFlow environment takes 2 GB."})
+    for name, compute in service.targets.items():
+        health = await compute.check()
+        capacity = await compute.capacity()
+        facts["targets"][name] = {
+            "ok": health.ok,
+            "slots": capacity.slots,
+            "cpus": capacity.cpus,
+            "memory_gb": round(capacity.memory_gb, 1),
+            "gpus": list(capacity.gpus),
+        }
+        if not health.ok:
+            problems.append({"problem": f"{name}: {health.problem}", "mend": health.mend})
+    return {"facts": facts, "problems": problems}
