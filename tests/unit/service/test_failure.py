@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import signal
+
+from jupyter_mltrain.core.compute import Exit
+from jupyter_mltrain.service.failure import explain, first_failed, last_traceback
+
+TRACE = b"""epoch 1
+Traceback (most recent call last):
+  File "old.py", line 1, in <module>
+ValueError: the first, which was caught
+more output
+\x1b[31mTraceback (most recent call last):\x1b[0m
+  File "cell.py", line 3, in <module>
+    model.fit(x)
+  File "keras.py", line 9, in fit
+    raise
+tensorflow.errors.InvalidArgumentError: shapes [1] and [2]
+\tnote of it
+"""
+
+
+def made(**given):
+    return Exit(**{"rank": 0, "code": None, "signal": None, "ended": 1.0, **given})
+
+
+def test_the_last_traceback_leads_without_colours(tmp_path):
+    (tmp_path / "log").write_bytes(b"\x00\xff" * 300_000 + TRACE)
+    failure = explain(made(code=1), tmp_path / "log")
+    assert failure.title == "tensorflow.errors.InvalidArgumentError: shapes [1] and [2]"
+    assert failure.traceback is not None
+    assert failure.traceback.startswith("Traceback")
+    assert "the first" not in failure.traceback
+    assert "exit code 1" in failure.evidence
+
+
+def test_exit_code_without_a_traceback(tmp_path):
+    (tmp_path / "log").write_bytes(b"bye\n")
+    assert explain(made(code=3), tmp_path / "log").title == "The script ended with exit code 3."
+    assert last_traceback(tmp_path / "missing") is None
+
+
+def test_out_of_memory_is_told_from_counters_and_only_then(tmp_path):
+    sure = explain(made(signal=9, oom_kills=1, peak_bytes=4_000_000_000, limit_bytes=4_000_000_000), tmp_path / "log", ranks=2)
+    assert sure.title == "Out of memory on rank 0: the process used 4.0 GB of its 4.0 GB limit and was killed."
+    assert "oom_kill counter rose by 1" in sure.evidence
+    watched = explain(made(signal=9, stopped="memory limit", peak_bytes=50_000_000), tmp_path / "log")
+    assert watched.title == "Out of memory: the process used 50 MB and was killed."
+    assert "probably" in explain(made(signal=9), tmp_path / "log").title
+    assert "probably" not in explain(made(signal=11), tmp_path / "log").title
+    assert "SIGSEGV" in explain(made(signal=signal.SIGSEGV), tmp_path / "log").title
+
+
+def test_time_limit_and_a_process_that_never_started(tmp_path):
+    assert explain(made(signal=15, stopped="time limit"), tmp_path / "log").title == "The time limit was reached."
+    assert "no such interpreter" in explain(made(error="no such interpreter"), tmp_path / "log").title
+
+
+def test_the_first_to_fail_is_the_cause():
+    exits = (made(rank=0, signal=15, ended=5.0), made(rank=1, code=1, ended=2.0), made(rank=2, code=0, ended=1.0))
+    found = first_failed(exits)
+    assert found is not None
+    assert found.rank == 1
+    assert first_failed((made(code=0),)) is None
