@@ -42,8 +42,11 @@ from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.stop import stop
 GRACE = 10.0
 """Seconds between TERM and KILL where nobody says otherwise (time limit)."""
 _START_PATIENCE = 60.0
-_NOT_FOR_RUNS = ("JPY_", "JUPYTER_", "MLFLOW_", "MLTRAIN_")
-_NOT_FOR_RUNS_EITHER = {"PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONUNBUFFERED", "VIRTUAL_ENV", "AZUREML_RUN_ID"}
+_FROM_MACHINE = frozenset(
+    "PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TMPDIR LD_LIBRARY_PATH HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY"
+    " SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE".split()
+)
+_FROM_MACHINE_TOO = ("LC_", "XDG_", "CUDA_", "NVIDIA_", "NCCL_")
 
 
 class LocalCompute:
@@ -220,11 +223,15 @@ def _start_shim(plan: LaunchPlan, rank: int, secrets: dict[str, str]) -> None:
 
 
 def _own_environment() -> dict[str, str]:
-    """What a run gets of the service's environment: not what belongs to Jupyter, to the service or to its Python."""
+    """What a run gets of the service's environment: what describes the machine and nothing else.
+
+    The service's variables are those of whichever kernel or terminal happened to start it (`MPLBACKEND`, API keys): a
+    run must not depend on them, nor get a secret that nobody gave it.
+    """
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(_NOT_FOR_RUNS) and name not in _NOT_FOR_RUNS_EITHER
+        if name.upper() in _FROM_MACHINE or name.startswith(_FROM_MACHINE_TOO)
     }
 
 
