@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jupyter_mltrain.errors import EngineError
-from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.files import delete
+from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.files import copy, delete, keep_what_links_reach
 
 KEPT = ("outputs", "logs")
 """Folders made for the script, and kept when the run is over; the rest of the working folder is not."""
@@ -60,9 +60,9 @@ def collect(work: Path, into: Path) -> None:
         source, target = work / name, into / name
         if not os.path.lexists(source):
             continue
-        _keep_what_links_reach(source, work)
+        keep_what_links_reach(os.fspath(source), os.fspath(work))
         if source.is_symlink() or not source.is_dir():
-            _copy(source, target)
+            copy(os.fspath(source), os.fspath(target))
             source.unlink()
         else:
             _move(source, target)
@@ -73,7 +73,7 @@ def _move(source: Path, target: Path) -> None:
         try:
             source.rename(target)
         except OSError:  # another file system
-            _copy(source, target)
+            copy(os.fspath(source), os.fspath(target))
             delete(os.fspath(source))
         return
     if source.is_dir() and not source.is_symlink() and target.is_dir():
@@ -83,42 +83,3 @@ def _move(source: Path, target: Path) -> None:
     else:
         delete(os.fspath(target))
         _move(source, target)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a file or tree in bounded memory; a top that is a link is followed, pipes and sockets are left out."""
-    if source.is_dir():
-        target.mkdir(exist_ok=True)
-        for entry in sorted(source.iterdir()):
-            if entry.is_symlink():
-                if not os.path.lexists(target / entry.name):
-                    (target / entry.name).symlink_to(os.readlink(entry))
-            else:
-                _copy(entry, target / entry.name)
-        shutil.copystat(source, target)
-    elif source.is_file():
-        # Whole or not at all under its name, so that a copy that was cut short is not taken for the file.
-        partial = target.with_name(f".{target.name[:200]}.partial")
-        shutil.copyfile(source, partial)
-        shutil.copystat(source, partial)
-        partial.rename(target)
-
-
-def _keep_what_links_reach(source: Path, work: Path) -> None:
-    """Links out of `source` to files elsewhere in `work` become those files: `work` goes away, the outputs stay."""
-    top = work.resolve()
-    for parent, folders, files in os.walk(source):
-        for name in (*folders, *files):
-            link = Path(parent, name)
-            if not link.is_symlink():
-                continue
-            reached = link.resolve()
-            inside = reached.is_relative_to(source.resolve())
-            if not inside and reached.is_relative_to(top) and reached.exists() and not _loops(link, reached):
-                link.unlink()
-                _copy(reached, link)
-
-
-def _loops(link: Path, reached: Path) -> bool:
-    """Whether the link points to a folder that holds it: a copy would not end."""
-    return link.parent.resolve().is_relative_to(reached)

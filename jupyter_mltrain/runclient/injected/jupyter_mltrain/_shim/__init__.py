@@ -3,13 +3,15 @@
 One file, `__main__.py`, is run by whatever interpreter is there (`python -I -S …/_shim/__main__.py VERB …`), where the
 run is. An engine needs nothing else on that side than to run a command and to pass bytes:
 
-    launch LAUNCH_JSON [--wait]   start the process that the file describes and hold it to its end; detaches unless
-                                  `--wait`. Does nothing when the rank was launched before
+    launch LAUNCH_JSON [--wait] [--secrets]
+                                  start the process that the file describes and hold it to its end; detaches unless
+                                  `--wait`; with `--secrets`, standard input is a JSON object of variables that are
+                                  written nowhere. Does nothing when the rank was launched before
     observe FOLDER                print what is seen of the run in FOLDER, one JSON object (`observe.py`)
     follow FOLDER OFFSETS         write the run's stream files from OFFSETS (JSON, name to byte) on, framed (`frames.py`),
                                   as they grow; ends when the run has ended and all is sent
     stop FOLDER RUN_ID GRACE      end the run's processes, print what was seen, one JSON object (`stop.py`)
-    unpack FOLDER                 extract a tar archive from standard input into FOLDER
+    unpack FOLDER                 make FOLDER from a tar archive on standard input, unless it is there
     pack FOLDER NAME…             write those entries of FOLDER to standard output as a tar archive
     remove FOLDER NAME…           delete those entries of FOLDER
 

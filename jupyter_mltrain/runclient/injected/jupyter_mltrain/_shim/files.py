@@ -1,4 +1,4 @@
-"""Files to and from the place of a run as a tar stream, for engines that share no folder with it."""
+"""Files of a run: to and from its place as a tar stream (for engines that share no folder with it), and deletion."""
 
 from __future__ import annotations
 
@@ -10,21 +10,32 @@ import tarfile
 
 
 def unpack(folder: str) -> None:
-    """Extract the archive on standard input into `folder`; names that lead out of it are refused."""
-    os.makedirs(folder, exist_ok=True)
+    """Make `folder` from the archive on standard input, whole or not at all; does nothing where it is already. Names that
+    lead out of it are refused."""
+    if os.path.exists(folder):
+        return
+    partial = f"{folder}.{os.getpid()}.partial"
+    os.makedirs(partial)
     with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
         for member in archive:
             _check(member)
-            archive.extract(member, folder, set_attrs=not member.isdir(), **_FILTER)
+            archive.extract(member, partial, set_attrs=not member.isdir(), **_FILTER)
+    try:
+        os.rename(partial, folder)
+    except OSError:
+        if not os.path.isdir(folder):
+            raise
+        delete(partial)  # somebody else was quicker
 
 
 def pack(folder: str, *names: str) -> None:
-    """Write the entries `names` of `folder` (those that exist) to standard output, regular files, folders and links."""
+    """Write the entries `names` of `folder` (those that exist) to standard output: regular files, folders and links."""
     with tarfile.open(fileobj=sys.stdout.buffer, mode="w|", format=tarfile.PAX_FORMAT) as archive:
         for name in names:
             path = os.path.join(folder, name)
             if os.path.lexists(path):
-                archive.add(path, arcname=name, filter=_sendable)
+                keep_what_links_reach(path, folder)
+                archive.add(os.path.realpath(path), arcname=name, filter=_sendable)
 
 
 def remove(folder: str, *names: str) -> None:
@@ -47,7 +58,46 @@ def delete(path: str) -> None:
         os.unlink(path)
 
 
+def keep_what_links_reach(source: str, work: str) -> None:
+    """Make links out of `source` to things elsewhere in `work` those things: `work` goes away, `source` stays."""
+    top, inside = os.path.realpath(work), os.path.realpath(source)
+    for parent, folders, files in os.walk(source):
+        for name in folders + files:
+            link = os.path.join(parent, name)
+            if not os.path.islink(link):
+                continue
+            reached = os.path.realpath(link)
+            # A link to a folder that holds it would have no end as a copy.
+            holds_it = _within(os.path.realpath(parent), reached)
+            if os.path.exists(reached) and _within(reached, top) and not _within(reached, inside) and not holds_it:
+                os.unlink(link)
+                copy(reached, link)
+
+
+def copy(source: str, target: str) -> None:
+    """Copy a file or tree in bounded memory. A link at the top is followed, links below stay links; pipes and sockets are
+    left out. Each file is whole or absent."""
+    if os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
+        for name in sorted(os.listdir(source)):
+            below, there = os.path.join(source, name), os.path.join(target, name)
+            if not os.path.islink(below):
+                copy(below, there)
+            elif not os.path.lexists(there):
+                os.symlink(os.readlink(below), there)
+        shutil.copystat(source, target)
+    elif os.path.isfile(source):
+        partial = os.path.join(os.path.dirname(target), f".{os.getpid()}.partial")
+        shutil.copyfile(source, partial)
+        shutil.copystat(source, partial)
+        os.replace(partial, target)
+
+
 _FILTER = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder + os.sep)
 
 
 def _check(member: tarfile.TarInfo) -> None:

@@ -53,6 +53,11 @@ def environment(launch: Mapping[str, Any]) -> Dict[str, str]:
     return env
 
 
+def _cpus(asked: Any) -> List[int]:
+    """The CPUs of those indexes; for a number, the first so many that this machine lets us use."""
+    return list(asked) if isinstance(asked, list) else sorted(os.sched_getaffinity(0))[:asked]
+
+
 def _become(launch: Mapping[str, Any], argv: List[str], env: Mapping[str, str], gate: int, problem: int) -> None:
     step = "start it"
     try:
@@ -71,7 +76,7 @@ def _become(launch: Mapping[str, Any], argv: List[str], env: Mapping[str, str], 
         os.chdir(launch["cwd"])
         if launch.get("cpus"):
             step = f"keep it on CPUs {launch['cpus']}"
-            os.sched_setaffinity(0, launch["cpus"])
+            os.sched_setaffinity(0, _cpus(launch["cpus"]))
         if os.read(gate, 1) != b"1":
             os._exit(0)  # the shim is gone, and nobody knows of this process
         step = f"run {argv[0]}"

@@ -11,6 +11,8 @@ from typing import List
 def main(arguments: List[str]) -> None:
     verb, rest = arguments[0], arguments[1:]
     if verb == "launch":
+        if "--secrets" in rest:
+            os.environ.update(json.loads(sys.stdin.buffer.read()))
         _launch(rest[0], detach="--wait" not in rest)
     elif verb == "observe":
         from .observe import observe
