@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from itertools import pairwise
 
 LIMIT = 250
 """Characters in a key, MLflow's limit."""
@@ -75,7 +76,7 @@ def _escape(name: str) -> str:
         parts = [part.replace(".", ":2E") if part in {".", ".."} else part for part in parts]
         # A slash is kept only between two parts that are there.
         escaped = parts[0]
-        for previous, part in zip(parts, parts[1:], strict=False):
+        for previous, part in pairwise(parts):
             escaped += ("/" if previous and part else ":2F") + part
     return ":2E" + escaped[1:] if escaped.startswith("..") else escaped
 

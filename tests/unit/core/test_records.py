@@ -80,7 +80,7 @@ def test_every_line_is_a_record_or_told_as_unreadable(lines):
         b'["loss", 1, Infinity, 3]',
         b'["loss", 1, "now", 3]',
         b'["loss", 1, 2.0, [3]]',
-        b'[1, 1, 2.0, 3]',
+        b"[1, 1, 2.0, 3]",
         b'["loss", 1, 2.0, 3]["loss", 2, 2.0, 3]',
         b'{"kind": "row"}',
         b'{"k": 1}',
@@ -125,7 +125,13 @@ def test_an_endless_line_is_given_up(monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "rank"),
-    [("r0-4711.metrics", 0), ("r12-1.metrics", 12), ("r0.log", None), ("r0-1.metrics.tmp", None), ("r-1-1.metrics", None)],
+    [
+        ("r0-4711.metrics", 0),
+        ("r12-1.metrics", 12),
+        ("r0.log", None),
+        ("r0-1.metrics.tmp", None),
+        ("r-1-1.metrics", None),
+    ],
 )
 def test_the_rank_is_in_the_name(name, rank):
     assert file_rank(name) == rank

@@ -1,0 +1,84 @@
+"""A registered model: one version of a name, and what its files say about themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+
+class TensorSpec(TypedDict):
+    """One input or output: dtype as TensorFlow names it (`float32`), shape with None for a free dimension; None where
+    the files do not say, or the rank is free."""
+
+    dtype: str | None
+    shape: list[int | None] | None
+
+
+class Signature(TypedDict):
+    """A function of a model that can be called: its inputs and outputs by name."""
+
+    inputs: dict[str, TensorSpec]
+    outputs: dict[str, TensorSpec]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the files of a model say, read without running any of them.
+
+    `format`: `SavedModel`, `Keras` (`.keras`), `HDF5` (`.h5`) or `files` (not recognised). `signature` by function name
+    (`serving_default`), None where the format or the file does not tell. `problem`: why a part could not be read.
+    """
+
+    format: str
+    bytes: int
+    files: int
+    signature: dict[str, Signature] | None = None
+    framework: str | None = None
+    framework_version: str | None = None
+    problem: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One version of a registered model.
+
+    `path` is where its files lay in the run's record (`outputs/model`); `content_hash` is `sha256:` and the digest of
+    the tree (`tracking.content`); `created` in seconds since the epoch. `same_as`: the number of a version with equal
+    content: of an earlier one, or the version's own when registering found it there already.
+    """
+
+    name: str
+    version: int
+    run_id: str | None
+    path: str
+    content_hash: str
+    created: float
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    framework: str | None = None
+    framework_version: str | None = None
+    signature: Mapping[str, Signature] | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    same_as: int | None = None
+    format: str = "files"
+    bytes: int = 0
+    files: int = 0
+
+    @property
+    def id(self) -> str:
+        """`name:version`, as the SDK writes it."""
+        return f"{self.name}:{self.version}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "id": self.id}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> ModelVersion:
+        """The version that `to_json` wrote. Unknown keys (written by a newer version) are left out."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        return cls(**{k: v for k, v in raw.items() if k in known})

@@ -1,0 +1,128 @@
+"""The files of a model: found in a run's record, copied as they are at one moment, and hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from jupyter_mltrain.errors import DiskFull, PathNotFound, UsageError
+
+MAX_FILES = 20_000
+_BLOCK = 1 << 20
+_TOPS = ("outputs", "logs")
+
+
+@dataclass(frozen=True)
+class Content:
+    """A copy of a file or folder. `hash`: `sha256:` and the digest over each file's path, size and SHA-256, by path."""
+
+    hash: str
+    bytes: int
+    files: int
+
+
+def find(record: Path, path: str) -> tuple[str, Path]:
+    """The file or folder that `path` names in a run's record: its name there (`outputs/model`) and where it is.
+
+    `path` is relative to the record or to its `outputs/` (`model`, `./outputs/model`). While the run goes on, its
+    outputs are those in the working directory. Raises `PathNotFound`, naming what is there; never leaves the record.
+    """
+    asked = PurePosixPath(path.strip().strip("/"))
+    parts = [part for part in asked.parts if part != "."]
+    if parts and ".." not in parts:
+        names = [parts] if parts[0] in _TOPS else [["outputs", *parts], parts]
+        for base in (record, record / "work"):
+            for name in names:
+                place = base.joinpath(*name)
+                if name[0] in _TOPS and place.exists() and place.resolve().is_relative_to((base / name[0]).resolve()):
+                    return "/".join(name), place
+    there = _listing(record)
+    raise PathNotFound(
+        f"There is no file or folder {path!r} in the run's outputs.",
+        mend=f"There is: {', '.join(there)}." if there else "The run wrote nothing to ./outputs.",
+        path=path,
+        there=there,
+    )
+
+
+def copy(source: Path, target: Path) -> Content:
+    """Copy the file or folder `source` into the new folder `target` (a folder's content, or the file) and hash the copy.
+
+    Raises `UsageError` for what is no plain file or leads out of `source`, `DiskFull` if there is no room.
+    """
+    files = list(_files(source))
+    total = sum(path.stat().st_size for _, path in files)
+    target.mkdir(parents=True)
+    if total > shutil.disk_usage(target).free:
+        raise DiskFull(
+            f"No room for a copy of {source.name!r} ({total:,} bytes).", mend="Free some space and try again."
+        )
+    digest, size = hashlib.sha256(), 0
+    for name, path in files:
+        place = target / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        length, file_digest = _copy_file(path, place)
+        digest.update(f"{name}\0{length}\0{file_digest}\n".encode(errors="surrogateescape"))
+        size += length
+    return Content(f"sha256:{digest.hexdigest()}", size, len(files))
+
+
+def tree_hash(folder: Path) -> str:
+    """The `Content.hash` of the files in `folder`."""
+    digest = hashlib.sha256()
+    for name, path in _files(folder):
+        with path.open("rb") as file:
+            file_digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{name}\0{path.stat().st_size}\0{file_digest}\n".encode(errors="surrogateescape"))
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _copy_file(source: Path, target: Path) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    with source.open("rb") as reader, target.open("xb") as writer:
+        while block := reader.read(_BLOCK):
+            digest.update(block)
+            writer.write(block)
+            size += len(block)
+    return size, digest.hexdigest()
+
+
+def _files(source: Path) -> Iterator[tuple[str, Path]]:
+    """Path (with `/`) and place of each file, by path. Links are followed as long as they stay inside `source`."""
+    if source.is_file():
+        yield source.name, source
+        return
+    found: list[tuple[str, Path]] = []
+    root = source.resolve()
+    for parent, folders, names in os.walk(source):
+        for name in [*names, *(each for each in folders if Path(parent, each).is_symlink())]:
+            path = Path(parent, name)
+            inside = path.relative_to(source).as_posix()
+            if not path.resolve().is_file() or not path.resolve().is_relative_to(root):
+                raise UsageError(
+                    f"{inside!r} in {source.name!r} is no plain file of it (a link, a pipe or a device).",
+                    mend="Save the model to a folder of its own.",
+                )
+            found.append((inside, path))
+            if len(found) > MAX_FILES:
+                raise UsageError(
+                    f"{source.name!r} holds more than {MAX_FILES:,} files.",
+                    mend="Register a folder with the model only.",
+                )
+    if not found:
+        raise UsageError(f"The folder {source.name!r} is empty.", mend="Save the model before it is registered.")
+    yield from sorted(found)
+
+
+def _listing(record: Path) -> list[str]:
+    """Up to 20 names in the run's outputs, two levels deep."""
+    names: list[str] = []
+    for base in (record, record / "work"):
+        for top in _TOPS:
+            for pattern in ("*", "*/*"):
+                names += [p.relative_to(base).as_posix() + "/" * p.is_dir() for p in (base / top).glob(pattern)]
+    return sorted(set(names))[:20]

@@ -1,0 +1,48 @@
+"""What the child process can be asked, by name. Arguments and results are JSON. Imported by the child only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jupyter_mltrain.tracking import publication, registry
+from jupyter_mltrain.tracking.store import Store, open_store
+
+__all__ = ["OPERATIONS", "open_store"]
+
+
+def publish(store: Store, *, run_id: str, folder: str, state: dict[str, Any], budget: float) -> dict[str, int]:
+    return publication.publish(store, run_id, Path(folder), state, budget)
+
+
+def register(store: Store, *, folder: str, **given: Any) -> dict[str, Any]:
+    return registry.register(store, folder=Path(folder), **given).to_json()
+
+
+def models(store: Store) -> list[dict[str, Any]]:
+    return [version.to_json() for version in registry.names(store)]
+
+
+def model(store: Store, *, name: str) -> list[dict[str, Any]]:
+    found = registry.versions(store, name)
+    # With none, `get` raises the error that names the nearest.
+    return [version.to_json() for version in found or [registry.get(store, name, None)]]
+
+
+def version(store: Store, *, name: str, version: int | None) -> dict[str, Any]:
+    return registry.get(store, name, version).to_json()
+
+
+def path(store: Store, *, name: str, version: int | None) -> str:
+    return str(registry.path(store, name, version))
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "publish": publish,
+    "register": register,
+    "models": models,
+    "model": model,
+    "version": version,
+    "path": path,
+}

@@ -1,0 +1,280 @@
+"""What the service holds of MLflow: publish runs, register models. Asks the child process; imports no MLflow."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+from jupyter_mltrain.core import records
+from jupyter_mltrain.core.ids import check_name
+from jupyter_mltrain.core.status import TERMINAL
+from jupyter_mltrain.errors import MLTrainError
+from jupyter_mltrain.tracking import cursor as cursors
+from jupyter_mltrain.tracking.process import Child
+
+LIVE_SECONDS = 5.0
+"""Pause between two publications of a run that goes on."""
+
+_SLICE = 0.5  # seconds of work in one request, so that registering never waits long
+_TURN = 3.0
+_SLICE_TIMEOUT = 120.0
+_ASK_TIMEOUT = 60.0
+_COPY_TIMEOUT = 3600.0
+_RETRY_FIRST, _RETRY_LAST = 2.0, 300.0
+_TERMINAL = {status.value for status in TERMINAL}
+_log = logging.getLogger(__name__)
+
+
+class TrackingState(TypedDict):
+    """How far MLflow is behind a run's record: `state` is `synced`, `pending`, `error` or `off`; `pending` counts the
+    records and files to come; `message` says what is wrong."""
+
+    state: str
+    pending: int
+    message: str
+
+
+@dataclass
+class _Job:
+    folder: Path
+    state: Mapping[str, Any]
+    due: float = 0.0
+    failures: int = 0
+    again: bool = False
+
+
+class Tracking:
+    """MLflow for the workspace folder `root` (`.mltrain`): embedded in it, or the server at `uri`.
+
+    `changed(run_id, tracking_state)` is called on the event loop when a run's state changes. The MLflow process starts
+    with the first thing there is to do, and ends after `idle` seconds without any.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        uri: str | None = None,
+        *,
+        changed: Callable[[str, TrackingState], None] = lambda _run, _state: None,
+        interval: float = LIVE_SECONDS,
+        idle: float = 600.0,
+    ) -> None:
+        self._root = root
+        self._changed = changed
+        self._interval = interval
+        self._idle = idle
+        self._child = Child(root, uri)
+        self._turn = (
+            asyncio.Lock()
+        )  # one run at a time is published, so that another request waits for one slice at most
+        self._jobs: dict[str, _Job] = {}
+        self._states: dict[str, TrackingState] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._used = time.monotonic()
+
+    async def start(self) -> None:
+        """Begin to publish what `notify` names. Returns at once; MLflow is not started yet."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="tracking")
+
+    async def close(self) -> None:
+        """Stop, and end the MLflow process. What is not published yet goes on from there after the next start."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        await self._child.close()
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the MLflow process said of itself when it started: `mlflow`, `uri`, `embedded`, `backup`, `seconds`."""
+        return self._child.about
+
+    def notify(self, run_id: str, folder: Path, state: Mapping[str, Any]) -> None:
+        """There is something new of a run: publish it soon. A run that goes on at most every few seconds; one that has
+        ended at once. Errors are tried again, with growing pauses, until it is synced. Returns at once."""
+        job = self._jobs.get(run_id)
+        now = time.monotonic()
+        ended = state.get("status") in _TERMINAL
+        if job is None:
+            # The first few seconds belong to the run's own start.
+            due = now if ended else now + min(self._interval, 1.0)
+            self._jobs[run_id] = _Job(folder, dict(state), due)
+        else:
+            job.folder, job.state, job.again = folder, dict(state), True
+            if ended and not job.failures:
+                job.due = now
+        self._wake.set()
+
+    def state(self, run_id: str) -> TrackingState:
+        """The run's tracking state, as far as this process knows (`pending` of 0 before the first publication)."""
+        return self._states.get(run_id, {"state": "pending", "pending": 0, "message": ""})
+
+    async def publish(self, run_id: str, folder: Path, state: Mapping[str, Any]) -> TrackingState:
+        """Publish all that is new of a run, now. Returns its state; never raises for what MLflow or the disk says."""
+        return await self._publish(run_id, folder, state, math.inf)
+
+    async def register(
+        self,
+        run_id: str,
+        run_folder: Path,
+        name: str,
+        path: str,
+        *,
+        tags: Mapping[str, str] | None = None,
+        description: str = "",
+        framework: str | None = None,
+        framework_version: str | None = None,
+        metrics: Mapping[str, float] | None = None,
+        force: bool = False,
+    ) -> dict[str, Any]:
+        """Register the file or folder at `path` of a run's record (`outputs/model`; `outputs/` may be left out) as a
+        version of the model `name`. Returns the ModelVersion.
+
+        Framework, its version and the signature are read from the files where they are not given. Content that is
+        registered under this name already gives that version, with `same_as` its number, and gets the tags,
+        description and metrics given now; with `force` a new version is made, `same_as` the earlier one.
+        Raises `InvalidName`, `PathNotFound` (names what is there), `UsageError`, `DiskFull`, `TrackingError`.
+        """
+        check_name(name, "Model")
+        return await self._ask(
+            "register",
+            _COPY_TIMEOUT,
+            run_id=run_id,
+            folder=str(run_folder),
+            name=name,
+            path=path,
+            tags={str(key): str(value) for key, value in (tags or {}).items()},
+            description=description,
+            framework=framework,
+            framework_version=framework_version,
+            metrics=dict(metrics or {}),
+            force=force,
+        )
+
+    async def models(self) -> list[dict[str, Any]]:
+        """The newest version of every registered model, by name."""
+        return await self._ask("models", _ASK_TIMEOUT)
+
+    async def versions(self, name: str) -> list[dict[str, Any]]:
+        """All versions of a model, oldest first. Raises `ModelNotFound` with the nearest names."""
+        return await self._ask("model", _ASK_TIMEOUT, name=check_name(name, "Model"))
+
+    async def get(self, name: str, version: int | None = None) -> dict[str, Any]:
+        """One version of a model; the newest if `version` is None. Raises `ModelNotFound`."""
+        return await self._ask("version", _ASK_TIMEOUT, name=check_name(name, "Model"), version=version)
+
+    async def path(self, name: str, version: int | None = None) -> Path:
+        """Where the registered folder or file can be loaded from, read-only; fetched first from a team's server."""
+        return Path(await self._ask("path", _COPY_TIMEOUT, name=check_name(name, "Model"), version=version))
+
+    async def _ask(self, operation: str, seconds: float, **arguments: Any) -> Any:
+        self._used = time.monotonic()
+        try:
+            return await self._child.request(operation, seconds, **arguments)
+        finally:
+            self._used = time.monotonic()
+
+    async def _publish(self, run_id: str, folder: Path, state: Mapping[str, Any], seconds: float) -> TrackingState:
+        try:
+            pending = await self._slices(run_id, folder, state, time.monotonic() + seconds)
+        except MLTrainError as error:
+            return self._note(run_id, "error", await asyncio.to_thread(unpublished, folder), error.message)
+        return self._note(run_id, "pending" if pending else "synced", pending, "")
+
+    async def _slices(self, run_id: str, folder: Path, state: Mapping[str, Any], deadline: float) -> int:
+        """Publish until nothing is pending, or the deadline, or a run logs faster than MLflow takes it."""
+        async with self._turn:
+            pending, stuck = -1, 0
+            while True:
+                before = pending
+                reply = await self._ask(
+                    "publish", _SLICE_TIMEOUT, run_id=run_id, folder=str(folder), state=_header(state), budget=_SLICE
+                )
+                pending = int(reply["pending"])
+                stuck = stuck + 1 if 0 <= before <= pending else 0
+                if pending == 0 or stuck >= 3 or time.monotonic() >= deadline:
+                    return pending
+                self._note(run_id, "pending", pending, "")
+
+    async def _run(self) -> None:
+        while True:
+            now = time.monotonic()
+            due = sorted((job.due, run_id) for run_id, job in self._jobs.items())
+            if due and due[0][0] <= now:
+                await self._advance(due[0][1])
+                continue
+            if not due and self._child.running and now - self._used > self._idle:
+                await self._child.close()
+            pause = max(0.01, due[0][0] - now) if due else max(1.0, self._idle)
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _advance(self, run_id: str) -> None:
+        job = self._jobs[run_id]
+        job.again = False
+        # Some seconds for each: a run with millions of points must not keep others waiting.
+        result = await self._publish(run_id, job.folder, job.state, _TURN)
+        now = time.monotonic()
+        if result["state"] == "error":
+            job.failures += 1
+            job.due = now + min(_RETRY_LAST, _RETRY_FIRST * 2 ** (job.failures - 1))
+            _log.warning("run %s is not published: %s", run_id, result["message"])
+            return
+        job.failures = 0
+        job.due = now + (0.0 if job.state.get("status") in _TERMINAL else self._interval)
+        if result["state"] == "synced" and not job.again:
+            del self._jobs[run_id]
+
+    def _note(self, run_id: str, state: str, pending: int, message: str) -> TrackingState:
+        new = TrackingState(state=state, pending=pending, message=message)
+        if self._states.get(run_id) != new:
+            self._states[run_id] = new
+            self._changed(run_id, new)
+        return new
+
+
+def recorded(folder: Path) -> TrackingState:
+    """The tracking state of a run as its record tells it, for a service that just started: `synced` if its end and all
+    its records are in MLflow, else `pending`, and `Tracking.notify` goes on with it. Blocks on the disk."""
+    pending = unpublished(folder)
+    done = pending == 0 and cursors.read(folder).get("status") in {"FINISHED", "FAILED", "KILLED"}
+    return TrackingState(state="synced" if done else "pending", pending=pending, message="")
+
+
+def unpublished(folder: Path) -> int:
+    """Records in a run's streams that are not in MLflow yet, by its `publish.json`. Blocks on the disk."""
+    offsets: dict[str, int] = cursors.read(folder).get("offsets") or {}
+    count = 0
+    for path in (folder / "streams").glob("*.metrics"):
+        if records.file_rank(path.name) is None:
+            continue
+        with path.open("rb") as file:
+            file.seek(offsets.get(path.name, 0))
+            while data := file.read(1 << 20):
+                count += data.count(b"\n")
+    return count
+
+
+_HEADER = frozenset(
+    {
+        *("id", "run_id", "experiment", "display_name", "status", "created", "started", "ended", "failure"),
+        *("target", "environment", "data", "arguments", "command", "rerun_of", "git", "workspace", "tags", "notes"),
+    }
+)
+
+
+def _header(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a RunState what MLflow's header is made of."""
+    return {key: value for key, value in state.items() if key in _HEADER}

@@ -1,0 +1,271 @@
+"""The model registry, kept in MLflow's: a plain MLflow client lists the versions and downloads their files.
+
+A version's files are a copy of their own under its run's artifacts, `models/<digest of the content>/`; the version's
+source points there, so it outlives the run's record. What MLflow has no field for stands in tags `mltrain.…`.
+
+Registering the same content under the same name again gives the version that is there, with `same_as` its own number,
+and puts tags, description and metrics that are given now on it: a repeated request, a second click or a cell that is
+run again makes no second version. With `force` it makes one, whose `same_as` is the earlier number.
+
+Imported by the child only.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities.model_registry import ModelVersion as Entity
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+from jupyter_mltrain.core.ids import check_name
+from jupyter_mltrain.core.mlflow_names import tag_key, tag_name
+from jupyter_mltrain.core.model import ModelVersion
+from jupyter_mltrain.errors import ModelNotFound, TrackingError, UsageError
+from jupyter_mltrain.tracking import content
+from jupyter_mltrain.tracking.content import Content
+from jupyter_mltrain.tracking.header import RUN_ID
+from jupyter_mltrain.tracking.inspection import inspect
+from jupyter_mltrain.tracking.publication import Publication
+from jupyter_mltrain.tracking.store import Store
+
+_ABOUT = "mltrain.model"
+"""Tag: JSON of what MLflow has no field for."""
+_HASH = "mltrain.content_hash"
+_OWN = ("mltrain.", "mlflow.")
+_PAGE = 1000
+_TAG_LIMIT = 5000
+_DIGITS = 16
+
+
+def register(
+    store: Store,
+    *,
+    run_id: str,
+    folder: Path,
+    name: str,
+    path: str,
+    tags: Mapping[str, str],
+    description: str,
+    framework: str | None,
+    framework_version: str | None,
+    metrics: Mapping[str, float],
+    force: bool,
+) -> ModelVersion:
+    """Register what lies at `path` in the record of a run. See the module for content that is there already.
+
+    Raises `InvalidName`, `PathNotFound`, `UsageError` (no plain files), `DiskFull`.
+    """
+    check_name(name, "Model")
+    for key, value in tags.items():
+        if len(value) > _TAG_LIMIT or len(tag_key(key)) > 250 or tag_name(tag_key(key)) != key:
+            raise UsageError(
+                f"The tag {key[:60]!r} is too long.", mend="Use names up to 200 and values up to 5000 characters."
+            )
+    kept, source = content.find(folder, path)
+    run = Publication(store, run_id, folder, {})
+    artifacts = run.artifact_uri()
+    scratch = Path(tempfile.mkdtemp(prefix=".registering-", dir=store.folder))
+    try:
+        copy = scratch / "files"
+        found = content.copy(source, copy)
+        earlier = [each for each in versions(store, name) if each.content_hash == found.hash]
+        if earlier and not force:
+            return _again(store, earlier[0], tags, description, metrics)
+        about = inspect(copy)
+        place = f"models/{found.hash.removeprefix('sha256:')[:_DIGITS]}"
+        _bring(store, artifacts, place, copy, found)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    details = {
+        "path": kept,
+        "file": source.name if source.is_file() else "",
+        "framework": framework or about.framework,
+        "framework_version": framework_version or (about.framework_version if not framework else None),
+        "signature": about.signature,
+        "metrics": dict(metrics),
+        "same_as": earlier[0].version if earlier else None,
+        "format": about.format,
+        "bytes": found.bytes,
+        "files": found.files,
+    }
+    _ensure_name(store, name)
+    made = store.client.create_model_version(
+        name,
+        f"{artifacts}/{place}",
+        run.cursor.mlflow_run,
+        tags={
+            **{tag_key(key): value for key, value in tags.items()},
+            RUN_ID: run_id,
+            _HASH: found.hash,
+            _ABOUT: json.dumps(details),
+            **{
+                f"mltrain.{key}": str(details[key])
+                for key in ("framework", "framework_version", "format")
+                if details[key]
+            },
+        },
+        description=description or None,
+    )
+    return _version(made)
+
+
+def names(store: Store) -> list[ModelVersion]:
+    """The newest version of each model, by name."""
+    newest: dict[str, ModelVersion] = {}
+    for version in _search(store, None):
+        if version.name not in newest or newest[version.name].version < version.version:
+            newest[version.name] = version
+    return [newest[name] for name in sorted(newest)]
+
+
+def versions(store: Store, name: str) -> list[ModelVersion]:
+    """All versions of `name`, oldest first; none if there is no such model."""
+    check_name(name, "Model")
+    return sorted(_search(store, f"name = '{name}'"), key=lambda version: version.version)
+
+
+def get(store: Store, name: str, version: int | None) -> ModelVersion:
+    """A version of `name` (None: the newest). Raises `ModelNotFound` with the nearest names, or the versions there are."""
+    return _version(_entity(store, name, version))
+
+
+def path(store: Store, name: str, version: int | None) -> Path:
+    """Where the files of a version can be read: what was registered, the folder or the file. From a team's server they
+    are fetched once, to `models/` in the workspace. Read only, please: the files are the registry's own."""
+    entity = _entity(store, name, version)
+    about = _about(entity)
+    source = str(store.client.get_model_version_download_uri(entity.name, str(entity.version)))
+    repository = store.artifacts(source)
+    if isinstance(repository, LocalArtifactRepository):
+        folder = Path(repository.artifact_dir)
+        if not folder.exists():
+            raise TrackingError(
+                f"The files of {name}:{entity.version} are gone ({folder.name}).",
+                mend="Register the model again from its run.",
+            )
+    else:
+        folder = _fetch(store, entity, repository)
+    return folder / about["file"] if about.get("file") else folder
+
+
+def _fetch(store: Store, entity: Entity, repository: Any) -> Path:
+    expected = entity.tags.get(_HASH, "")
+    suffix = expected.removeprefix("sha256:")[:_DIGITS] or str(entity.creation_timestamp)
+    kept = store.folder / "models" / entity.name / f"{entity.version}-{suffix}"
+    if kept.exists():
+        return kept
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".fetching-", dir=kept.parent))
+    try:
+        repository.download_artifacts("", str(scratch))
+        if expected and content.tree_hash(scratch) != expected:
+            raise TrackingError(
+                f"The files of {entity.name}:{entity.version} came damaged from the tracking server.",
+                mend="Try again; if it stays so, the files on the server were changed.",
+            )
+        scratch.rename(kept)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return kept
+
+
+def _bring(store: Store, artifact_uri: str, place: str, copy: Path, found: Content) -> None:
+    """Put the files in `copy` under the run's artifacts at `place`; where they lie already, leave them."""
+    repository = store.artifacts(artifact_uri)
+    if isinstance(repository, LocalArtifactRepository):
+        # On this disk the copy becomes the artifact: one move, whole or not at all.
+        target = Path(repository.artifact_dir, place)
+        if target.exists() and content.tree_hash(target) == found.hash:
+            return
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(copy, target)
+    else:
+        repository.log_artifacts(str(copy), place)
+
+
+def _again(
+    store: Store, earlier: ModelVersion, tags: Mapping[str, str], description: str, metrics: Mapping[str, float]
+) -> ModelVersion:
+    client, name, version = store.client, earlier.name, str(earlier.version)
+    for key, value in tags.items():
+        client.set_model_version_tag(name, version, tag_key(key), value)
+    if description:
+        client.update_model_version(name, version, description)
+    entity = client.get_model_version(name, version)
+    if metrics:
+        about = _about(entity)
+        about["metrics"] = {**about.get("metrics", {}), **metrics}
+        client.set_model_version_tag(name, version, _ABOUT, json.dumps(about))
+        entity = client.get_model_version(name, version)
+    return _version(entity, same_as=earlier.version)
+
+
+def _ensure_name(store: Store, name: str) -> None:
+    try:
+        store.client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _search(store: Store, query: str | None) -> list[ModelVersion]:
+    found: list[ModelVersion] = []
+    token: str | None = None
+    while True:
+        page = store.client.search_model_versions(query, max_results=_PAGE, page_token=token)
+        found += [_version(entity) for entity in page]
+        token = page.token
+        if not token:
+            return found
+
+
+def _entity(store: Store, name: str, version: int | None) -> Entity:
+    check_name(name, "Model")
+    known = versions(store, name)
+    if not known:
+        raise ModelNotFound.of(name, [each.name for each in names(store)])
+    number = known[-1].version if version is None else version
+    if number not in {each.version for each in known}:
+        last = ", ".join(str(each.version) for each in known[-5:])
+        raise ModelNotFound(
+            f"There is no version {number} of the model {name!r}.", mend=f"The last ones are: {last}.", name=name
+        )
+    return store.client.get_model_version(name, str(number))
+
+
+def _about(entity: Entity) -> dict[str, Any]:
+    """Ours; empty for a version that someone else registered."""
+    try:
+        about = json.loads(entity.tags.get(_ABOUT, "{}"))
+    except ValueError:
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def _version(entity: Entity, same_as: int | None = None) -> ModelVersion:
+    about = _about(entity)
+    return ModelVersion(
+        name=str(entity.name),
+        version=int(entity.version),
+        run_id=entity.tags.get(RUN_ID),
+        path=str(about.get("path", "")),
+        content_hash=entity.tags.get(_HASH, ""),
+        created=entity.creation_timestamp / 1000,
+        description=entity.description or "",
+        tags={tag_name(key): value for key, value in entity.tags.items() if not key.startswith(_OWN)},
+        framework=about.get("framework"),
+        framework_version=about.get("framework_version"),
+        signature=about.get("signature"),
+        metrics=about.get("metrics") or {},
+        same_as=about.get("same_as") if same_as is None else same_as,
+        format=about.get("format", "files"),
+        bytes=about.get("bytes", 0),
+        files=about.get("files", 0),
+    )
