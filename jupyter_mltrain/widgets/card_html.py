@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -23,19 +23,24 @@ _PILL = {"Completed": "mlt-ok", "Failed": "mlt-bad", "Canceled": "", "NotRespond
 _WORDS = {"NotStarted": "Not started", "NotResponding": "Not responding", "CancelRequested": "Cancel requested"}
 
 
-def card(payload: Mapping[str, Any], *, bound_to: str = "run") -> str:
-    """The card of a payload (`widgets.output.payload`). `bound_to`: the variable in the line that gives the run back."""
+Chart = Callable[[str, Sequence[Line], int, str], str]
+"""Draws a metric: name, lines, number of its colour, last value in words → HTML."""
+
+
+def card(payload: Mapping[str, Any], *, bound_to: str = "run", chart: Chart = chart_svg, style: bool = True) -> str:
+    """The card of a payload (`widgets.output.payload`). `bound_to`: the variable in the line that gives the run back.
+    `style=False` leaves the style sheet out, for a page that has it already."""
     state = payload["state"]
     status = _words(state["status"])
     label = _attribute(f"Run {state.get('display_name') or state['id']}, {status}")
     parts = [
-        f"<style>{stylesheet()}</style>",
+        f"<style>{stylesheet()}</style>" if style else "",
         f'<div class="mlt-card" role="group" aria-label="{label}">',
         _head(state, status, payload["recorded"]),
         _stages(state),
         _why(state.get("failure")),
         _notes(state),
-        _metrics(state, payload.get("series") or []),
+        _metrics(state, payload.get("series") or [], chart),
         _log(payload.get("log"), opened=state["status"] == "Failed"),
         _details(state),
         _foot(state, payload["recorded"], bound_to),
@@ -86,7 +91,7 @@ def _stages(state: Mapping[str, Any]) -> str:
 
 def _stage(stage: Mapping[str, Any], state: Mapping[str, Any]) -> str:
     kind = stage["state"]
-    progress = state.get("progress") if stage["name"] == "Running" else None
+    progress = _progress(state) if stage["name"] == "Running" else None
     width = {"done": 100, "active": _share(progress), "failed": _share(progress)}.get(kind, 0)
     marked = {"active": " mlt-now", "failed": " mlt-x"}.get(kind, "")
     return (
@@ -95,13 +100,20 @@ def _stage(stage: Mapping[str, Any], state: Mapping[str, Any]) -> str:
     )
 
 
+def _progress(state: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    progress = state.get("progress")
+    # A script may write progress records of its own, without numbers.
+    return progress if progress and as_number(progress.get("value")) is not None else None
+
+
 def _share(progress: Mapping[str, Any] | None) -> int:
     total = (progress or {}).get("total")
     return round(100 * min(1.0, max(0.0, progress["value"] / total))) if progress and total else 100
 
 
 def _said(stage: Mapping[str, Any], state: Mapping[str, Any], progress: Mapping[str, Any] | None) -> list[str]:
-    kind, note = stage["state"], stage.get("note") or ""
+    # What Finalizing notes is the state of tracking, which goes on after it.
+    kind, note = stage["state"], "" if stage["name"] == "Finalizing" else stage.get("note") or ""
     if kind in {"pending", "skipped"}:
         return [note] if note else []
     said = [note] if note else []
@@ -153,16 +165,17 @@ def _why(failure: Mapping[str, Any] | None) -> str:
 
 def _notes(state: Mapping[str, Any]) -> str:
     lines = [
-        f"Asked for {s.get('asked')}, given {s.get('given')}: {s.get('reason')}" for s in state.get("substitutions") or []
+        f"Asked for {s.get('asked')}, given {s.get('given')}: {s.get('reason')}"
+        for s in state.get("substitutions") or []
     ]
     lines += [str(n) for n in state.get("notices") or []]
     tracking = state.get("tracking") or {}
     if tracking.get("state") == "error":
         lines.append(f"MLflow: {tracking.get('message') or 'not reachable'}. The run's own record is complete.")
-    return f'<ul class="mlt-notes">{"".join(f"<li>{_text(line)}</li>" for line in lines)}</ul>' if lines else ""
+    return f'<div class="mlt-notes">{"".join(f"<div>{_text(line)}</div>" for line in lines)}</div>' if lines else ""
 
 
-def _metrics(state: Mapping[str, Any], series: Sequence[Mapping[str, Any]]) -> str:
+def _metrics(state: Mapping[str, Any], series: Sequence[Mapping[str, Any]], draw: Chart) -> str:
     by_name: dict[str, list[Line]] = {}
     for one in series:
         by_name.setdefault(one["name"], []).append(Line.of(one))
@@ -172,11 +185,11 @@ def _metrics(state: Mapping[str, Any], series: Sequence[Mapping[str, Any]]) -> s
     for entry in state.get("metrics") or []:
         entries.setdefault(entry["name"], entry)
     charts = [
-        _chart(name, lines, entries.get(name, {}), colour)
+        _chart(name, lines, entries.get(name, {}), colour, draw)
         for colour, (name, lines) in enumerate(list(charted.items())[:MAX_CHARTS])
     ]
     values = [
-        f"<div><span>{_text(name)}</span><b class=\"mlt-num\">{_text(formats.number(entry.get('last')))}</b></div>"
+        f'<div><span>{_text(name)}</span><b class="mlt-num">{_text(formats.number(entry.get("last")))}</b></div>'
         for name, entry in entries.items()
         if name not in charted
     ]
@@ -185,11 +198,11 @@ def _metrics(state: Mapping[str, Any], series: Sequence[Mapping[str, Any]]) -> s
     )
 
 
-def _chart(name: str, lines: Sequence[Line], entry: Mapping[str, Any], colour: int) -> str:
+def _chart(name: str, lines: Sequence[Line], entry: Mapping[str, Any], colour: int, draw: Chart) -> str:
     last = formats.number(entry.get("last", lines[0].values[-1] if lines[0].values else ""))
     return (
         f'<div class="mlt-chart"><div class="mlt-title"><span>{_text(name)}</span><small>{_text(_best(name, entry))}</small>'
-        f'<span class="mlt-num">{_text(last)}</span></div>{chart_svg(name, lines, colour, last)}</div>'
+        f'<span class="mlt-num">{_text(last)}</span></div>{draw(name, lines, colour, last)}</div>'
     )
 
 
@@ -205,7 +218,7 @@ def _log(log: Mapping[str, Any] | None, *, opened: bool) -> str:
     if not log or not log.get("tail"):
         return ""
     return (
-        f'<details{" open" if opened else ""}><summary>Last lines of {_text(log["name"])}</summary>'
+        f"<details{' open' if opened else ''}><summary>Last lines of {_text(log['name'])}</summary>"
         f'<pre class="mlt-log">{_text(log["tail"])}</pre></details>'
     )
 

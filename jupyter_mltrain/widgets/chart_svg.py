@@ -15,6 +15,8 @@ from jupyter_mltrain.widgets.formats import number
 
 WIDTH, HEIGHT = 390, 118
 TOP, BOTTOM, RIGHT = 6, 16, 4
+LARGEST = 1e307
+"""Larger values are drawn at this size: beyond it the difference of two finite numbers need not be finite."""
 MAX_LINES = 8
 MAX_MARKERS = 40
 
@@ -50,7 +52,7 @@ def as_number(raw: object) -> float | None:
 def chart_svg(name: str, lines: Sequence[Line], colour: int, last: str) -> str:
     """`<svg>` of the lines, coloured by the card's `colour`th series colour. `last` is said to screen readers."""
     lines = lines[:MAX_LINES]
-    finite = [v for line in lines for v in line.values if math.isfinite(v)]
+    finite = [_drawable(v) for line in lines for v in line.values if math.isfinite(v)]
     steps = [s for line in lines for s in line.steps]
     ticks = nice_ticks(*_padded(min(finite, default=0.0), max(finite, default=1.0)))
     low, high = ticks[0], ticks[-1]
@@ -63,7 +65,7 @@ def chart_svg(name: str, lines: Sequence[Line], colour: int, last: str) -> str:
         return left + share * (WIDTH - RIGHT - left)
 
     def y(value: float) -> float:
-        return HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - BOTTOM - TOP)
+        return HEIGHT - BOTTOM - (_drawable(value) - low) / (high - low) * (HEIGHT - BOTTOM - TOP)
 
     parts = [
         f'<line class="mlt-rule" x1="{left:.1f}" x2="{WIDTH - RIGHT}" y1="{y(t):.1f}" y2="{y(t):.1f}"/>'
@@ -91,8 +93,12 @@ def nice_ticks(low: float, high: float, about: int = 4) -> list[float]:
     return [round(i * step, digits) + 0.0 for i in range(first, last + 1)]
 
 
+def _drawable(value: float) -> float:
+    return min(LARGEST, max(-LARGEST, value))
+
+
 def _padded(low: float, high: float) -> tuple[float, float]:
-    if high > low and math.isfinite(high - low):
+    if high > low:
         return low, high
     room = abs(low) * 0.05 or 0.5
     return low - room, low + room

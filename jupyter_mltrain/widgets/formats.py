@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
+_NAMES = {"Infinity": "∞", "-Infinity": "−∞"}
+"""Numbers that JSON cannot hold go by these names there."""
+
 
 def number(value: object) -> str:
-    """A metric's value with four significant digits, `12,345` above a thousand; NaN and ±Inf by name."""
+    """A metric's value with four significant digits, `12,345` above a thousand; NaN and ±Inf by name, None as nothing."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
+        return "" if value is None else _NAMES.get(str(value), str(value))
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else _NAMES["Infinity" if value > 0 else "-Infinity"]
     if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
         return f"{int(value):,}" if abs(value) < 1e15 else f"{value:.4g}"
     if abs(value) >= 1000 and abs(value) < 1e6:
@@ -50,5 +51,5 @@ def size(count: float) -> str:
 def date(epoch: float) -> str:
     """When, in a form that means the same everywhere: `23 Nov 2026, 06:40 UTC`."""
     moment = datetime.fromtimestamp(epoch, UTC)
-    months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+    months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
     return f"{moment.day} {months[moment.month - 1]} {moment.year}, {moment:%H:%M} UTC"

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from jupyter_mltrain.errors import MLTrainError
 from jupyter_mltrain.widgets.bounds import bounded_state, finite_or_name, short_paths
 from jupyter_mltrain.widgets.card_html import card
+from jupyter_mltrain.widgets.terminal import settled
 
 MIME = "application/vnd.mltrain.run+json"
 FORMAT = 1
@@ -41,8 +42,9 @@ def bundle(state: Mapping[str, Any], connection: Source | None, *, bound_to: str
     }
 
 
-def payload(state: Mapping[str, Any], connection: Source | None) -> dict[str, Any]:
-    """The value of our mime type: ids, the bounded state, series of the charts, the end of the log."""
+def payload(state: Mapping[str, Any], connection: Source | None, *, points: int = MAX_POINTS) -> dict[str, Any]:
+    """The value of our mime type: ids, the bounded state, series of the charts (about so many `points` each), the end of
+    the log."""
     kept = bounded_state(state)
     workspace = state.get("workspace") or {}
     return {
@@ -51,7 +53,7 @@ def payload(state: Mapping[str, Any], connection: Source | None) -> dict[str, An
         "run": str(state["id"]),
         "recorded": float(state.get("recorded") or time.time()),
         "state": kept,
-        "series": _series(state, connection) if connection else [],
+        "series": _series(state, connection, points) if connection else [],
         "log": _log_tail(state, connection) if connection else None,
     }
 
@@ -64,15 +66,15 @@ def plain(state: Mapping[str, Any]) -> str:
     )
 
 
-def _series(state: Mapping[str, Any], connection: Source) -> list[dict[str, Any]]:
+def _series(state: Mapping[str, Any], connection: Source, points: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for metric in (state.get("metrics") or [])[:MAX_SERIES]:
         name, rank = metric["name"], metric.get("rank", 0)
         try:
-            raw = connection.get(f"/v1/runs/{state['id']}/series", name=name, rank=rank, points=MAX_POINTS)
+            raw = connection.get(f"/v1/runs/{state['id']}/series", name=name, rank=rank, points=points)
         except MLTrainError:
             continue  # the state itself still shows the last value
-        steps, values = _thinned(raw["steps"]), _thinned(raw["values"])
+        steps, values = _thinned(raw["steps"], points), _thinned(raw["values"], points)
         found.append(
             {
                 "name": str(name)[:250],
@@ -85,9 +87,9 @@ def _series(state: Mapping[str, Any], connection: Source) -> list[dict[str, Any]
     return found
 
 
-def _thinned(points: list[Any]) -> list[Any]:
-    # The service thins by its pyramid and keeps extremes; a window of two points per bucket may pass the limit a little.
-    return points if len(points) <= 2 * MAX_POINTS else points[:: -(-len(points) // MAX_POINTS)]
+def _thinned(found: list[Any], points: int) -> list[Any]:
+    # The service keeps the extremes of each of its buckets, and so may give a few points more than asked for.
+    return found if len(found) <= 2 * points else found[:: -(-len(found) // points)]
 
 
 def _log_tail(state: Mapping[str, Any], connection: Source) -> dict[str, Any] | None:
@@ -100,9 +102,7 @@ def _log_tail(state: Mapping[str, Any], connection: Source) -> dict[str, Any] | 
 
 
 def last_lines(raw: bytes, lines: int = LOG_LINES) -> str:
-    """The last lines of a log as a terminal would leave them: `\\r` overwrites, control sequences are gone."""
-    from jupyter_mltrain.widgets.terminal import settled
-
+    r"""The last lines of a log as a terminal would leave them: `\r` overwrites, control sequences are gone."""
     text = raw.decode("utf-8", errors="replace")
     if len(raw) >= LOG_BYTES and "\n" in text:
         text = text.partition("\n")[2]  # the first line is probably cut

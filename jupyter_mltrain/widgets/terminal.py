@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 # CSI, OSC (ended by BEL or ST) and two-byte escapes of ECMA-48; then the C0 controls other than tab, \n and \r.
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+)
 
 
 def settled(text: str) -> list[str]:
-    """Lines of `text`, a progress bar drawn with `\\r` as its last state, without control sequences."""
+    r"""Lines of `text`, a progress bar drawn with `\r` as its last state, without control sequences."""
     lines = []
     for line in text.replace("\r\n", "\n").split("\n"):
         drawn = [part for part in line.split("\r") if part.strip()]

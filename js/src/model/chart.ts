@@ -8,6 +8,8 @@ export const HEIGHT = 118;
 const TOP = 6;
 const BOTTOM = 16;
 const RIGHT = 4;
+/** Larger values are drawn at this size: beyond it the difference of two finite numbers need not be finite. */
+const LARGEST = 1e307;
 const MAX_LINES = 8;
 const MAX_MARKERS = 40;
 
@@ -66,7 +68,7 @@ export function lineOf(series: Series): Line {
 
 export function layOut(all: readonly Line[]): Chart {
   const lines = all.slice(0, MAX_LINES);
-  const finite = lines.flatMap((line) => line.values.filter(Number.isFinite));
+  const finite = lines.flatMap((line) => line.values.filter(Number.isFinite).map(drawable));
   const steps = lines.flatMap((line) => line.steps);
   const [from, to] = padded(...extent(finite, [0, 1]));
   const values = niceTicks(from, to);
@@ -78,7 +80,8 @@ export function layOut(all: readonly Line[]): Chart {
   const x = (step: number) =>
     left +
     (lastStep > firstStep ? (step - firstStep) / (lastStep - firstStep) : 0.5) * (WIDTH - RIGHT - left);
-  const y = (value: number) => HEIGHT - BOTTOM - ((value - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);
+  const y = (value: number) =>
+    HEIGHT - BOTTOM - ((drawable(value) - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);
   return {
     left,
     right: WIDTH - RIGHT,
@@ -103,6 +106,10 @@ export function niceTicks(low: number, high: number, about = 4): number[] {
   );
 }
 
+function drawable(value: number): number {
+  return Math.min(LARGEST, Math.max(-LARGEST, value));
+}
+
 function extent(values: readonly number[], otherwise: [number, number]): [number, number] {
   return values.length
     ? [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))]
@@ -110,7 +117,7 @@ function extent(values: readonly number[], otherwise: [number, number]): [number
 }
 
 function padded(low: number, high: number): [number, number] {
-  if (high > low && Number.isFinite(high - low)) {
+  if (high > low) {
     return [low, high];
   }
   const room = Math.abs(low) * 0.05 || 0.5;

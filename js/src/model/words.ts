@@ -59,7 +59,8 @@ export function stageWords(stage: Stage, state: RunState): string {
 
 function stageParts(stage: Stage, state: RunState): string[] {
   const progress = stage.name === "Running" && stage.state !== "done" ? state.progress : null;
-  let said = stage.note ? [stage.note] : [];
+  // What Finalizing notes is the state of tracking, which goes on after it.
+  let said = stage.note && stage.name !== "Finalizing" ? [stage.note] : [];
   if (stage.state === "pending" || stage.state === "skipped") {
     return said;
   }

@@ -100,11 +100,11 @@ function Why({ failure }: { failure: Failure }) {
 
 function Notes({ lines }: { lines: string[] }) {
   return lines.length === 0 ? null : (
-    <ul class="mlt-notes">
+    <div class="mlt-notes">
       {lines.map((line) => (
-        <li key={line}>{line}</li>
+        <div key={line}>{line}</div>
       ))}
-    </ul>
+    </div>
   );
 }
 

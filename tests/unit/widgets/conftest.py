@@ -14,7 +14,9 @@ from jupyter_mltrain.errors import RunNotFound
 T0 = 1795416000.0  # 2026-11-23 06:40 UTC
 
 
-def stage(name: str, state: str, started: float | None = None, ended: float | None = None, note: str = "") -> dict[str, Any]:
+def stage(
+    name: str, state: str, started: float | None = None, ended: float | None = None, note: str = ""
+) -> dict[str, Any]:
     return {"name": name, "state": state, "started": started, "ended": ended, "note": note}
 
 
@@ -131,7 +133,12 @@ class Recorded:
         if name not in self.series:
             raise RunNotFound("no such series")
         values = [_wire(v) for v in self.series[name]]
-        return {"name": name, "total": len(values), "steps": [i * self.stride for i in range(len(values))], "values": values}
+        return {
+            "name": name,
+            "total": len(values),
+            "steps": [i * self.stride for i in range(len(values))],
+            "values": values,
+        }
 
     def bytes(self, path: str, /, **params: Any) -> tuple[bytes, dict[str, str]]:
         if not self.log:

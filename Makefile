@@ -1,0 +1,76 @@
+# Every target does all the set-up it needs, in this folder alone: `.venv`, with the package and its front end built.
+#   make demo   the main job, headless: train MNIST from the tutorial notebook, register, export
+#   make lab    JupyterLab with the tutorials
+#   make test   every test            make check   linters, types, layers, front end
+#   make bench  the table of speed    make build   the package, installed in .venv
+#   make clean  back to a fresh clone
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := demo
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.PHONY: demo test check bench lab clean build node browser
+
+STARTED := $(shell date +%s)
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := pyproject.toml hatch_build.py install.json jupyter_mltrain/_version.py jupyter_mltrain/widgets/card.css \
+	$(shell find js -path js/node_modules -prune -o -path js/lib -prune -o -type f -print)
+
+demo: build
+	@MLTRAIN_DEMO_STARTED=$(STARTED) $(BIN)/python notebooks/demo.py
+
+lab: build
+	@mkdir -p .demo && cp -n notebooks/*.ipynb .demo/ || true
+	@cd .demo && ../$(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root)
+
+test: build browser
+	$(BIN)/python -m pytest $(ARGS)
+
+check: build node
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python hatch_build.py run check
+
+bench: build
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+build: $(VENV)/installed
+
+# Installing builds the front end where a source of it changed (hatch_build.py); the copy that Jupyter finds is then new too.
+$(VENV)/installed: $(SOURCES) | $(BIN)/uv
+	@echo "== installing the package with its front end"
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --editable . --group dev
+	@touch $@
+
+$(BIN)/uv:
+	@python=$$(for name in $(PYTHON) python3.13 python3.12 python3.11 python3.14 python3; do \
+	  command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$name && break; \
+	done) || { echo "Python 3.11 or newer is missing: install it (Debian: apt-get install python3 python3-venv)." >&2; exit 1; }; \
+	echo "== making $(VENV) with $$($$python --version)"; \
+	$$python -m venv $(VENV) || { echo "The venv module is missing: install it (Debian: apt-get install python3-venv)." >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+node: js/node_modules/.package-lock.json
+
+js/node_modules/.package-lock.json: js/package-lock.json | $(VENV)/installed
+	$(BIN)/python hatch_build.py install
+	@touch $@
+
+# The browser tests drive Debian's Chromium; nothing is downloaded by Playwright.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "== installing Chromium for the browser tests"; \
+	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium fonts-dejavu-core; \
+	  else \
+	    echo "Chromium is missing for the browser tests: as root, 'apt-get update && apt-get install chromium'." >&2; exit 1; \
+	  fi; }
+
+clean:
+	rm -rf $(VENV) js/node_modules js/lib jupyter_mltrain/labextension jupyter_mltrain/export/static .demo .artifacts \
+	  dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,139 @@
+"""A real JupyterLab with this package's extension, and Chromium looking at it. Screenshots go to `.artifacts/`."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from hatch_build import digest_of_sources
+
+ROOT = Path(__file__).parents[2]
+ARTIFACTS = ROOT / ".artifacts"
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running JupyterLab: its address, the folder that it serves, the token of its door."""
+
+    url: str
+    folder: Path
+    token: str
+
+    def write(self, name: str, outputs: list[dict[str, Any]]) -> None:
+        """A notebook with one cell per output, as a colleague would send it: not trusted, its kernel never started."""
+        cells = [
+            nbformat.v4.new_code_cell(
+                "run", execution_count=1, outputs=[nbformat.v4.new_output("execute_result", data, execution_count=1)]
+            )
+            for data in outputs
+        ]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), self.folder / name)
+
+    def visit(self, page: Page, name: str) -> None:
+        page.goto(f"{self.url}/doc/tree/{name}?token={self.token}")
+        # No kernel is chosen: a saved run needs none.
+        page.get_by_role("button", name="No Kernel").click(timeout=60_000)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert chromium, "Chromium is missing: `apt-get install chromium` (`make test` does it as root)."
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def built() -> None:
+    """The extension that is installed is the one in the working tree: an old copy must not pass for the new one."""
+    installed = Path(sys.prefix, "share", "jupyter", "labextensions", "jupyter-mltrain", "sources.sha256")
+    assert installed.exists(), "The front end is not installed: `make build`."
+    assert installed.read_text().strip() == digest_of_sources(), "The installed front end is old: `make build`."
+
+
+@pytest.fixture(scope="session")
+def lab(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    home = tmp_path_factory.mktemp("lab")
+    folder = home / "notebooks"
+    folder.mkdir()
+    pages = home / "config" / "labconfig"
+    pages.mkdir(parents=True)
+    disabled = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+    (pages / "page_config.json").write_text(json.dumps(disabled))
+    themes = home / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
+    themes.mkdir(parents=True)
+    # The theme follows the browser's colour scheme, which a test chooses.
+    (themes / "themes.jupyterlab-settings").write_text(json.dumps({"adaptive-theme": True}))
+    own = {name: str(home / name.lower()) for name in ("JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
+    own["JUPYTER_CONFIG_DIR"] = str(home / "config")
+    port, token = _free_port(), secrets.token_hex(16)
+    command = [
+        sys.executable,
+        "-m",
+        "jupyter",
+        "lab",
+        "--no-browser",
+        f"--port={port}",
+        f"--IdentityProvider.token={token}",
+    ]
+    if os.geteuid() == 0:
+        command.append("--allow-root")
+    with (home / "lab.log").open("wb") as log:
+        server = subprocess.Popen(
+            [*command, f"--ServerApp.root_dir={folder}"], env=os.environ | own, stdout=log, stderr=log
+        )
+    try:
+        _wait_until_up(f"http://localhost:{port}/api/status?token={token}", server, home / "lab.log")
+        yield Lab(f"http://localhost:{port}", folder, token)
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_up(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(300):
+        assert server.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"JupyterLab did not start within 30 s:\n{log.read_text()}")
+
+
+@pytest.fixture
+def artifact() -> Iterator[Path]:
+    ARTIFACTS.mkdir(exist_ok=True)
+    return ARTIFACTS

@@ -1,0 +1,60 @@
+"""The mime bundle of a run."""
+
+from __future__ import annotations
+
+import json
+
+from jupyter_mltrain.errors import ServiceUnavailable
+from jupyter_mltrain.widgets.output import MAX_SERIES, MIME, bundle
+
+
+def test_a_run_shows_in_every_front_end(completed):
+    shown = bundle(*completed)
+    assert list(shown) == [MIME, "text/html", "text/plain"]
+    assert shown["text/plain"] == (
+        "Run(Experiment: tutorial-tf-mnist,\nId: tutorial-tf-mnist_1795416000_0a1b2c3d,\nType: mltrain.scriptrun,\n"
+        "Status: Completed)"
+    )
+
+
+def test_the_saved_payload_is_the_one_the_front_end_is_tested_with(running, completed, failed, saved):
+    made = {"run-running": bundle(*running), "run-completed": bundle(*completed), "run-failed": bundle(*failed)}
+    assert {name: shown[MIME] for name, shown in made.items()} == saved
+
+
+def test_it_is_strict_json_also_with_nan(failed):
+    text = json.dumps(bundle(*failed)[MIME], allow_nan=False)
+    assert '"NaN"' in text
+
+
+def test_it_is_bounded(completed):
+    state, connection = completed
+    state["metrics"] = [state["metrics"][0] | {"name": f"m{i}"} for i in range(200)]
+    connection.series = {f"m{i}": [float(j) for j in range(10_000)] for i in range(200)}
+    shown = bundle(state, connection)[MIME]
+    assert len(shown["series"]) == MAX_SERIES
+    assert all(len(one["values"]) <= 400 for one in shown["series"])
+    assert all(one["total"] == 10_000 for one in shown["series"])
+    assert len(json.dumps(shown)) < 400_000
+
+
+def test_a_service_that_is_gone_costs_the_charts_and_not_the_output(completed):
+    class Gone:
+        def get(self, path, /, **params):
+            raise ServiceUnavailable("gone")
+
+        bytes = get
+
+    state, _ = completed
+    shown = bundle(state, Gone())[MIME]
+    assert shown["series"] == []
+    assert shown["log"] is None
+    assert shown["state"]["status"] == "Completed"
+
+
+def test_no_path_of_the_machine_is_in_an_output(failed):
+    state, connection = failed
+    connection.log = b'Traceback:\n  File "/home/ann/.cache/x/site-packages/keras/y.py", line 3\n'
+    text = json.dumps(bundle(state, connection), ensure_ascii=False)
+    assert "/home/ann" not in text
+    assert "…/keras/y.py" in text
