@@ -101,7 +101,12 @@ def _write(data: bytes) -> None:
 
 
 def _plain(result: Any) -> str:
-    return str(result)
+    from jupyter_mltrain.api.run import Run  # noqa: PLC0415
+    from jupyter_mltrain.commands.details import details  # noqa: PLC0415
+
+    if isinstance(result, Run):
+        return details(result.state)
+    return str(result).replace("%mltrain", PROGRAM)
 
 
 def _say(text: str) -> None:

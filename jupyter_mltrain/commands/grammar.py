@@ -132,6 +132,8 @@ class Grammar:
         usage_end = " [-- SCRIPT ARGUMENTS]" if self.takes_script_arguments else ""
         names = [f"[{a.name.upper()}]" if a.optional else a.name.upper() for a in self.arguments]
         usage = " ".join([self.program, *names, "[options]"]) + usage_end
+        # argparse formats these texts with `%`.
+        usage = usage.replace("%", "%%")
         parser = Parser(usage=usage, description=self.summary, formatter_class=Formatter, add_help=False, allow_abbrev=False)
         if sys.version_info >= (3, 14):
             parser.color = False
@@ -139,7 +141,7 @@ class Grammar:
             parser.add_argument(
                 argument.name,
                 metavar=argument.name.upper(),
-                help=argument.help,
+                help=argument.help.replace("%", "%%"),
                 nargs="?" if argument.optional else None,
                 choices=argument.choices or None,
             )
@@ -152,10 +154,10 @@ class Grammar:
                     type=option.read,
                     action="append" if option.repeated else "store",
                     default=[] if option.repeated else None,
-                    help=option.help,
+                    help=option.help.replace("%", "%%"),
                 )
             else:
-                parser.add_argument(*option.flags, dest=option.name, action="store_true", help=option.help)
+                parser.add_argument(*option.flags, dest=option.name, action="store_true", help=option.help.replace("%", "%%"))
         parser.add_argument("-h", "--help", action="store_true", default=argparse.SUPPRESS, help="show this")
         return parser
 

@@ -17,10 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jupyter_mltrain.commands.display import one_line
 from jupyter_mltrain.commands.names import IPYTHON_NAMES, Use, undefined
 from jupyter_mltrain.errors import PreflightError
 
 _MAGIC_LINE = re.compile(r"^\s*(?:[\w, ]+=\s*)?(%{1,2}[A-Za-z]\w*|!{1,2}\S*)|^\s*\?{1,2}\w|\w\?{1,2}\s*$")
+
+_INTERNAL = re.compile(r"(?:^|\.)(?:_|src\b|python\b)")
+"""Modules that hold a name for others to export: not the place to import it from."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def check(
 def _compiled(script: Script) -> tuple[ast.Module, types.CodeType]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)
+            warnings.simplefilter("ignore")
             tree = ast.parse(script.text, script.kind)
             return tree, compile(tree, script.kind, "exec", dont_inherit=True)
     except SyntaxError as error:
@@ -73,17 +77,19 @@ def _syntax_error(script: Script, error: SyntaxError) -> PreflightError:
     line = error.lineno or 1
     lines = script.text.splitlines()
     text = lines[line - 1].strip() if 0 < line <= len(lines) else (error.text or "").strip()
+    where = script.where(line)
+    where = f"L{where[1:]}" if script.kind == "cell" else where
     magic = _MAGIC_LINE.search(text)
     if magic:
         return PreflightError(
-            f"{_capital(script.where(line))}: `{_short(text)}` is IPython's, a script cannot run it.",
+            f"{where}: `{one_line(text)}` is IPython's, a script cannot run it.",
             mend=_magic_mend(text),
             line=line,
         )
     mend = "Nothing was started."
     if "await" in (error.msg or "") or "async" in (error.msg or ""):
         mend = "A script has no event loop as a notebook has: put it in a function and call `asyncio.run(…)`."
-    return PreflightError(f"{_capital(script.where(line))}: {error.msg}: `{_short(text)}`", mend=mend, line=line)
+    return PreflightError(f"{where}: {error.msg}: `{one_line(text)}`", mend=mend, line=line)
 
 
 def _magic_mend(text: str) -> str:
@@ -108,7 +114,9 @@ def _check_kernel_names(script: Script, uses: list[Use], namespace: Mapping[str,
             line=first.line,
         )
     for use in uses:
-        if use.name in IPYTHON_NAMES and use.certain:
+        if not use.certain or use.name.startswith("_"):
+            continue
+        if use.name in IPYTHON_NAMES:
             raise PreflightError(
                 f"`{use.name}` is IPython's, a script does not have it ({script.where(use.line)}).",
                 mend="Use `print`, log it with `run.log`, or save it to `outputs/`."
@@ -117,13 +125,14 @@ def _check_kernel_names(script: Script, uses: list[Use], namespace: Mapping[str,
                 names=[use.name],
                 line=use.line,
             )
-        if use.certain:
-            raise PreflightError(
-                f"`{use.name}` is defined neither in this {_noun(script)} ({script.where(use.line)}) nor in the kernel.",
-                mend="Define or import it before it is used.",
-                names=[use.name],
-                line=use.line,
-            )
+        nor = "neither in this cell" if script.kind == "cell" else "nowhere in this script"
+        end = ", nor in the kernel" if script.kind == "cell" else ""
+        raise PreflightError(
+            f"`{use.name}` is defined {nor}{end} ({script.where(use.line)}).",
+            mend="Define or import it before it is used.",
+            names=[use.name],
+            line=use.line,
+        )
 
 
 def _kernel_mend(name: str, value: object) -> str:
@@ -138,6 +147,8 @@ def _kernel_mend(name: str, value: object) -> str:
     module = getattr(value, "__module__", None)
     if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
         if isinstance(module, str) and module not in {"__main__", "builtins"}:
+            if _INTERNAL.search(module):
+                return f"Import `{name}` in the cell, as the notebook does."
             return f"Import it in the cell: `from {module} import {getattr(value, '__name__', name)}`."
         return f"Define `{name}` in the cell, or in a .py file that goes along with `-s .`."
     if isinstance(value, (str, int, float, bool, os.PathLike)):
@@ -209,11 +220,3 @@ def _installed(module: str, beside: Sequence[Path]) -> bool:
 
 def _noun(script: Script) -> str:
     return "cell" if script.kind == "cell" else "script"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:59]}…"

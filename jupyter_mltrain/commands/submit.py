@@ -49,8 +49,10 @@ class Source:
         if not file.is_file():
             near = [p.name for p in sorted(file.parent.glob("*.py"))] if file.parent.is_dir() else []
             raise PathNotFound.of(path, near)
+        if file.suffix == ".ipynb":
+            raise UsageError(f"{path} is a notebook, and `run` takes a script.", mend="Begin its cell with `%%mltrain`, or save it as a .py file.")
         try:
-            return cls(file.read_text(encoding="utf-8"), file.name, file.name)
+            return cls(file.read_text(encoding="utf-8-sig"), file.name, file.name)
         except UnicodeDecodeError as error:
             raise UsageError(f"{path} is not a Python script in UTF-8.", mend="Save it as UTF-8.") from error
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from jupyter_mltrain.commands.context import Context
 from jupyter_mltrain.commands.display import Table, moment
-from jupyter_mltrain.commands.lookup import find_run, part
+from jupyter_mltrain.commands.lookup import find_run
 from jupyter_mltrain.core.ids import check_name
+from jupyter_mltrain.errors import ModelNotFound
 
 def register(
     context: Context,
@@ -31,10 +32,12 @@ def register(
 
 
 def models(context: Context, *, name: str | None = None) -> Table[Mapping[str, Any]]:
-    """All models with their newest versions, or all versions of one; raises `ModelNotFound`."""
-    connection = context.workspace().connection
-    answer = connection.get("/v1/models" if name is None else f"/v1/models/{part(name)}")
-    return _versions(answer["models"], "" if name is None else f"Versions of {name}")
+    """All versions of all models, or of one, the newest first; raises `ModelNotFound` with the nearest names."""
+    found: list[Mapping[str, Any]] = context.workspace().connection.get("/v1/models", timeout=60)["models"]
+    versions = [v for v in found if name in {None, v["name"]}]
+    if name is not None and not versions:
+        raise ModelNotFound.of(name, {str(v["name"]) for v in found})
+    return _versions(versions, "" if name is None else f"Versions of {name}")
 
 
 def _versions(versions: Sequence[Mapping[str, Any]], title: str, note: str = "") -> Table[Mapping[str, Any]]:

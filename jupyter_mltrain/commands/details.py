@@ -1,0 +1,76 @@
+"""A run in words, for a terminal: how it stands, what it was, what it left."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jupyter_mltrain.commands.display import moment, one_line, seconds, size
+
+
+def details(state: Mapping[str, Any]) -> str:
+    """The state of a run (`Run.state`) as lines of text; a failure leads with its cause."""
+    head = f"{state['display_name']}  {state['status']}"
+    if state.get("duration") is not None:
+        head += f"  {seconds(state['duration'])}"
+    width = max((len(name) for name, _ in _facts(state)), default=0)
+    facts = [f"  {name:<{width}}  {value}" for name, value in _facts(state)]
+    return "\n".join([head, *_failure(state.get("failure")), *facts])
+
+
+def _failure(failure: Mapping[str, Any] | None) -> Iterator[str]:
+    if not failure:
+        return
+    yield f"✗ {failure['title']}"
+    for fact in failure.get("evidence") or ():
+        yield f"  {one_line(fact, 200)}"
+    if failure.get("traceback"):
+        yield from (f"  | {line}" for line in str(failure["traceback"]).rstrip().splitlines()[-30:])
+    if failure.get("mend"):
+        yield f"  {failure['mend']}"
+
+
+def _facts(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    environment = state["environment"]
+    version = f":{environment['version']}" if environment.get("version") else ""
+    outputs = state["outputs"]
+    facts = {
+        "experiment": state["experiment"],
+        "id": state["id"],
+        "submitted": moment(state["created"]),
+        "target": state["target"],
+        "environment": f"{environment['name']}{version}",
+        "data": ", ".join(str(d["name"]) for d in state["data"]),
+        "arguments": shlex.join(state.get("arguments") or ()),
+        "stages": ", ".join(_stages(state)),
+        "progress": _progress(state.get("progress")),
+        "outputs": f"{outputs['files']} files, {size(outputs['bytes'])}" if outputs["files"] else "",
+        "models": ", ".join(f"{m['name']}:{m['version']}" for m in state["models"]),
+        "tags": ", ".join(f"{k}={v}" if v else str(k) for k, v in state["tags"].items()),
+        "MLflow": " ".join(str(x) for x in (state["tracking"]["state"], state["tracking"].get("message")) if x),
+    }
+    yield from ((name, str(value)) for name, value in facts.items() if value)
+    for series in state.get("metrics") or ():
+        rank = f" (rank {series['rank']})" if series.get("rank") else ""
+        yield "metric", f"{one_line(series['name'])}{rank} {one_line(series['last'])}, {series['count']} points"
+    for substitution in state.get("substitutions") or ():
+        yield "instead", f"{substitution['given']} for {substitution['asked']}: {substitution['reason']}"
+    for notice in state["notices"]:
+        yield "note", str(notice)
+
+
+def _stages(state: Mapping[str, Any]) -> Iterator[str]:
+    for stage in state.get("stages") or ():
+        if stage["state"] in {"done", "failed"} and stage.get("started") and stage.get("ended"):
+            yield f"{stage['name']} {seconds(stage['ended'] - stage['started'])}"
+        elif stage["state"] == "active":
+            yield f"{stage['name']} …"
+
+
+def _progress(progress: Mapping[str, Any] | None) -> str:
+    if not progress:
+        return ""
+    total = f"/{progress['total']}" if progress.get("total") else ""
+    left = f", about {seconds(progress['eta'])} left" if progress.get("eta") else ""
+    return f"{progress['label']} {progress['value']}{total}{left}"
