@@ -27,6 +27,7 @@ class Stream:
         self._fd = -1
         self._rest = b""  # the end of a record that did not fit on the disk; goes first when there is room
         self._lost = 0
+        self._problem = ""
         self._lock = threading.RLock()
         _streams.add(self)
 
@@ -64,7 +65,8 @@ class Stream:
     def closing(self) -> None:
         self.flush()
         if self._lost:
-            _say(f"{self._lost} records of this run could not be written and are lost.")
+            # The log may lie on the same full disk, so that nobody read the warning.
+            _say(f"{self._lost} records of this run could not be written and are lost: {self._problem}.")
 
     def _write_slowly(self, record: bytes) -> None:
         if self._fd < 0:
@@ -111,6 +113,7 @@ class Stream:
         # A record that is cut in the middle is not lost yet: its end goes first when there is room.
         if not (self._rest and record.endswith(self._rest) and len(self._rest) < len(record)):
             self._lost += 1
+            self._problem = str(error)
         warn_once("stream", f"what this run logs cannot be written: {error}")
 
 

@@ -170,10 +170,10 @@ class _Shim:
         self.leftovers = [str(process) for process in left]
         self._stop("", min(self.grace, LEFTOVER_GRACE))
 
-    def _stop(self, reason: str, grace: float) -> None:
+    def _stop(self, reason: str, grace: float, first: signal.Signals = signal.SIGTERM) -> None:
         self.reason = reason
         self.kill_at = time.monotonic() + grace
-        self._signal(signal.SIGTERM)
+        self._signal(first)
         self._signal(signal.SIGCONT, named=False)  # a process that is suspended would not see the other
 
     def _press(self) -> bool:
@@ -204,7 +204,7 @@ class _Shim:
         self.peak = max(self.peak, used)
         if used > self.limit and self.reason is None and self.status is None:
             # No time to end well: what is over the limit now would take the machine down during the grace.
-            self._stop("memory limit", 0)
+            self._stop("memory limit", 0, signal.SIGKILL)
 
     def _beat(self, tree: List[int]) -> None:
         used = processes.resident(tree)
