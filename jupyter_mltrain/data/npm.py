@@ -5,6 +5,7 @@ Which registry that is, and how to get there, only the `npm` command knows; no a
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -147,8 +148,8 @@ def _npm_reason(said: str) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+    process.wait()
     if process.stdout is not None:
         process.stdout.close()

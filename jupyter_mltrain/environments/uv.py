@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import selectors
@@ -139,7 +140,7 @@ def one_line_cause(output: str, limit: int = 400) -> str:
     text = " ".join(line.strip(" \t\u2502\u00d7\u2570\u2500\u25b6") for line in output.splitlines())
     start = text.rfind("error: ")
     words = " ".join(text[max(start, 0) :].removeprefix("error: ").split())
-    _, because, reason = words.partition("cause: Because ")
+    _, because, reason = words.partition(": Because ")
     reason = f"{reason[:1].lower()}{reason[1:]}" if because else words.replace(" cause: ", ": ")
     reason = re.split(r", we can conclude that your requirements|\s+hint: ", reason)[0].rstrip(".") or "no reason given"
     return reason if len(reason) <= limit else reason[: limit - 1] + "…"
@@ -157,11 +158,11 @@ _HOST = re.compile(r"https?://(?:[^/@\s`]+@)?([^/\s`)]+)")
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    for which, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 10.0)):
-        if process.poll() is not None:
-            break
-        try:
-            os.killpg(process.pid, which)
-            process.wait(patience)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            continue
+    """TERM, so that uv can take its temporary files away; then KILL for it and whatever it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(2.0)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

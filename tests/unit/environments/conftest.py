@@ -37,7 +37,9 @@ class LocalIndex:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/simple"
 
-    def wheel(self, name: str, version: str = "1.0", files: dict[str, bytes] | None = None, requires: tuple = ()) -> Path:
+    def wheel(
+        self, name: str, version: str = "1.0", files: dict[str, bytes] | None = None, requires: tuple = ()
+    ) -> Path:
         """Put a wheel into the index: package `name` with `files`, by default a module that says its version."""
         path = self.folder / f"{name}-{version}-py3-none-any.whl"
         files = files or {f"{name}.py": f"version = {version!r}\n".encode()}

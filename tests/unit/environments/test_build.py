@@ -91,10 +91,10 @@ def test_editing_one_environment_changes_no_other(index, environments):
     second = environments.prepare(define(environments, "shared", "two", name="two"), log=lambda _: None)
     edited = site_packages(first.prepared.python) / "shared.py"
     with edited.open("r+") as file:  # in place: a hard link would show it elsewhere
-        file.write("version = 'X.Y'")
+        file.write("version = 'edited'\n")
     third = environments.prepare(define(environments, "shared", "three", name="three"), log=lambda _: None)
     question = "import shared; print(shared.version)"
-    assert said_by(first.prepared.python, question) == "X.Y"
+    assert said_by(first.prepared.python, question) == "edited"
     assert said_by(second.prepared.python, question) == "1.0"
     assert said_by(third.prepared.python, question) == "1.0"
     assert edited.stat().st_nlink == 1
@@ -208,7 +208,7 @@ def test_a_locked_environment_is_built_from_uvs_cache_when_the_index_is_gone(ind
     index.close()
     log: list[str] = []
     assert not environments.prepare(reference, log=log.append).cached
-    assert "Everything was in uv's cache" in log or not any("No answer" in line for line in log)
+    assert "Everything was in uv's cache" in log
 
 
 def test_credentials_reach_no_log_and_no_file(index, environments, configure_pip, tmp_path):
@@ -260,7 +260,7 @@ def test_those_who_waited_for_a_failed_build_get_its_error(index, environments):
         errors = [future.exception(WAIT) for future in asked]
     assert all(isinstance(error, BuildFailed) for error in errors), errors
     assert len({str(error) for error in errors}) == 1
-    assert build_log(environments.state(reference).key).read_text().count("Building mine") == 1
+    assert index.wheels_sent() == 1, "each of them tried again"
 
 
 BUILDER = textwrap.dedent("""
