@@ -29,16 +29,12 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 def inspect(path: Path) -> Inspection:
     """What the model at `path` is: a folder (SavedModel), a `.keras` or an HDF5 file; else `files`."""
-    if path.is_file():
-        files = [path]
-    else:
-        files = [each for each in path.rglob("*") if each.is_file()]
-        # A model in one file may have been registered with nothing else: its copy is a folder that holds it.
-        if len(files) == 1 and files[0].parent == path:
-            path = files[0]
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     size, count = sum(each.stat().st_size for each in files), len(files)
     if (path / "saved_model.pb").is_file():
         return _saved_model(path / "saved_model.pb", size, count)
+    if len(files) == 1:
+        path = files[0]  # the copy of a model that is one file is a folder that holds it
     if path.is_file() and zipfile.is_zipfile(path):
         found = _keras(path, size, count)
         if found:
