@@ -119,15 +119,18 @@ def disk_errors(folder: Path, doing: str) -> Generator[None, None, None]:
 def disk_full(folder: Path, doing: str, needed: int | None = None) -> MLTrainError:
     """The error for a full disk; `needed`: bytes that would do, if known."""
     usage = shutil.disk_usage(_existing(folder))
-    wanted = f", about {needed / 1e9:.1f} GB needed" if needed else ""
+    wanted = f", about {_size(needed)} needed" if needed else ""
     return DiskFull(
-        f"No space left on the disk of {folder} while {doing}: {usage.free / 1e9:.2f} GB of"
-        f" {usage.total / 1e9:.1f} GB free{wanted}.",
+        f"No space left on the disk of {folder} while {doing}: {_size(usage.free)} of {_size(usage.total)} free{wanted}.",
         mend=f"Free some space, or put the cache on another disk: set {CACHE_VARIABLE}.",
         free=usage.free,
         total=usage.total,
         needed=needed,
     )
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def not_writable(folder: Path, doing: str) -> MLTrainError:

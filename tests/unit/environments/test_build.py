@@ -188,7 +188,7 @@ def test_bytes_that_are_not_the_locked_ones_are_refused(index, environments, tmp
     index.wheel("alpha")
     reference = define(environments, "alpha")
     index.wheel("alpha", files={"alpha.py": b"version = 'evil'\n"})  # same name and version, another content
-    with pytest.raises(BuildFailed, match="(?i)hash"):
+    with pytest.raises(BuildFailed, match=r"(?i)hash"):
         environments.prepare(reference, log=lambda _: None)
 
 

@@ -33,7 +33,10 @@ def test_the_services_own_python_comes_first(others, wanted):
     found = find_interpreter(wanted)
     assert found.version == OWN
     said = subprocess.run(
-        [found.path, "-c", "import sys; print(sys.prefix == sys.base_prefix)"], capture_output=True, text=True
+        [found.path, "-c", "import sys; print(sys.prefix == sys.base_prefix)"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert said.stdout.strip() == "True", "a venv of a venv would need both"
 

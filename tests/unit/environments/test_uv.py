@@ -89,7 +89,7 @@ FULL = """error: Failed to install: a-1.0-py3-none-any.whl
         (REFUSED, True, Unreachable, "127.0.0.1:9"),
         (REFUSED, False, Unreachable, "127.0.0.1:9"),
         (UNSOLVED, True, ResolveError, "there is no version of a==99 and you require a==99"),
-        (FULL, False, DiskFull, "GB free"),
+        (FULL, False, DiskFull, " free"),
         ("error: x\n  cause: Read-only file system (os error 30)", False, NotWritable, "May not write"),
         ("error: x\n  cause: Permission denied (os error 13)", False, NotWritable, "May not write"),
         (
