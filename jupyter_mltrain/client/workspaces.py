@@ -31,6 +31,7 @@ strict = false
 
 [tracking]
 # uri = "http://mlflow.example:5000"  # a team's MLflow server; default: embedded in this folder
+# publish = false                     # keep runs in this folder only; models are registered all the same
 """
 
 

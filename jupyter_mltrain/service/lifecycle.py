@@ -43,6 +43,9 @@ SILENT_SECONDS = 20.0
 STOP_GRACE = 10.0
 """Seconds between TERM and KILL on a cancel."""
 
+KEEP_GRACE = 300.0
+"""The same for a stop that keeps: time to write a checkpoint."""
+
 _DRAIN_SECONDS = 60.0
 
 
@@ -51,7 +54,7 @@ async def drive(service: Service, record: Record) -> None:
     try:
         if record.status in {Status.NOT_STARTED, Status.PREPARING, Status.QUEUED}:
             await _unless_canceled(record, _until_granted(service, record))
-        if record.status is Status.CANCEL_REQUESTED and not record.doc.get("granted"):
+        if record.status is Status.CANCEL_REQUESTED and not record.placed:
             await record.advance(Status.CANCELED, "canceled before anything ran")
             return
         if record.status is not Status.FINALIZING:
@@ -69,17 +72,19 @@ async def drive(service: Service, record: Record) -> None:
 
 async def _until_granted(service: Service, record: Record) -> None:
     if record.status is Status.NOT_STARTED:
-        await record.advance(Status.PREPARING)
+        await record.progress(Status.PREPARING)
     if record.status is Status.PREPARING:
         environment, mounts = await asyncio.gather(prepare_environment(service, record), prepare_data(service, record))
         record.doc["prepared"] = dataclasses.asdict(environment)
         record.doc["environment"]["key"] = environment.key
         record.doc["mounts"] = [{**dataclasses.asdict(m), "path": str(m.path)} for m in mounts]
-        await record.advance(Status.QUEUED)
+        if not await record.progress(Status.QUEUED):
+            return
+    if record.status is not Status.QUEUED:
+        return
     grant = await service.pool(record.spec.target).acquire(record.id, record.spec.resources)
     record.doc["grant"] = dataclasses.asdict(grant)
-    record.doc["granted"] = True
-    await record.advance(Status.STARTING)
+    await record.progress(Status.STARTING)
 
 
 async def _unless_canceled(record: Record, work: Any) -> None:
@@ -186,9 +191,9 @@ async def _note_phase(record: Record, seen: Observation) -> None:
     if seen.phase is Phase.UNREACHABLE or silent:
         if record.status is not Status.NOT_RESPONDING:
             age = f"last heartbeat {seen.beat_age:.0f} s ago" if seen.beat_age is not None else seen.detail
-            await record.advance(Status.NOT_RESPONDING, seen.detail or "the run's supervisor is silent", {"seen": age})
+            await record.progress(Status.NOT_RESPONDING, seen.detail or "the run's supervisor is silent", {"seen": age})
     elif seen.phase is Phase.RUNNING and record.status is not Status.RUNNING:
-        await record.advance(Status.RUNNING, "", dict(seen.evidence))
+        await record.progress(Status.RUNNING, "", dict(seen.evidence))
 
 
 async def _conclude_exits(record: Record, exits: tuple[Exit, ...], stopped: StopEvidence | None) -> None:
@@ -196,7 +201,9 @@ async def _conclude_exits(record: Record, exits: tuple[Exit, ...], stopped: Stop
     if stopped is not None:
         evidence["stop"] = dataclasses.asdict(stopped)
     if record.status is Status.CANCEL_REQUESTED and any(e.stopped == "requested" for e in exits):
-        await _conclude(record, Status.CANCELED, None, "canceled", evidence)
+        kept = record.doc["cancel"].get("keep") and all(e.code == 0 for e in exits)
+        outcome = Status.COMPLETED if kept else Status.CANCELED
+        await _conclude(record, outcome, None, "stopped on request, outputs kept" if kept else "canceled", evidence)
         return
     failed = first_failed(exits)
     if failed is None:

@@ -23,8 +23,10 @@ class Publication:
 
     def __init__(self, service: Service, layout: Layout, config: WorkspaceConfig) -> None:
         self._service = service
-        uri = config.raw.get("tracking", {}).get("uri")
-        self.tracking = Tracking(layout.folder, uri, changed=self._changed, interval=LIVE_SECONDS)
+        settings = config.raw.get("tracking", {})
+        self.on = bool(settings.get("publish", True))
+        """Whether runs are published at all; models are registered either way."""
+        self.tracking = Tracking(layout.folder, settings.get("uri"), changed=self._changed, interval=LIVE_SECONDS)
         self._open: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._live: dict[str, asyncio.TimerHandle] = {}
@@ -32,6 +34,8 @@ class Publication:
     async def start(self) -> None:
         """Take up what an earlier service left unpublished."""
         await self.tracking.start()
+        if not self.on:
+            return
         for run_id in await self._service.store.call(self._service.store.unpublished):
             self.wake(run_id)
 
@@ -44,6 +48,11 @@ class Publication:
         await self.tracking.close()
 
     @property
+    def first(self) -> TrackingState:
+        """The tracking state of a run that was just submitted."""
+        return TrackingState(state="pending" if self.on else "off", pending=0, message="")
+
+    @property
     def busy(self) -> bool:
         """Whether something is to be published that can be: a server that does not answer keeps no service up."""
         return bool(self._open)
@@ -53,12 +62,14 @@ class Publication:
 
     def wake(self, run_id: str) -> None:
         """Something of this run has changed that MLflow shows."""
+        if not self.on:
+            return
         self._open.add(run_id)
         self._spawn(self._hand_over(run_id))
 
     def news(self, run_id: str) -> None:
         """A live run has logged something: handed over within `LIVE_SECONDS`."""
-        if run_id not in self._live:
+        if self.on and run_id not in self._live:
             self._live[run_id] = asyncio.get_running_loop().call_later(LIVE_SECONDS, self._due, run_id)
 
     def _due(self, run_id: str) -> None:

@@ -37,6 +37,7 @@ class Record:
         self._store = store
         self._changed = asyncio.Event()
         self._writing = asyncio.Lock()
+        self._noted = len(history)  # changes that are in the folder
 
     @property
     def id(self) -> str:
@@ -51,26 +52,34 @@ class Record:
         return self.history[-1].status
 
     @property
+    def placed(self) -> bool:
+        """Whether it was given a place to run: from then on its process may be there."""
+        return any(change.status is Status.STARTING for change in self.history)
+
+    @property
     def revision(self) -> int:
         return int(self.row["revision"])
 
     async def advance(self, status: Status, reason: str = "", evidence: dict[str, Any] | None = None) -> None:
-        """Change the status, durably. Raises `ConflictError` where the table does not allow it."""
-        async with self._writing:
-            check_change(self.status, status)
-            change = Change(status, time.time(), reason, evidence or {})
-            self.history.append(change)
-            self.row["status"] = status.value
-            if status is Status.RUNNING and self.row["started"] is None:
-                self.row["started"] = change.time
-            if status.terminal:
-                self.row["ended"] = change.time
-            await self._save(change)
+        """Change the status, durably. Raises `ConflictError` where the table does not allow it.
+
+        Nobody sees the new status before it is written: what was seen once stays true after a `kill -9`. Who is
+        cancelled while waiting here does not stop the writing: memory and disk never tell different things.
+        """
+        await asyncio.shield(self._advance(status, reason, evidence, unless_canceled=False))
+
+    async def progress(self, status: Status, reason: str = "", evidence: dict[str, Any] | None = None) -> bool:
+        """Advance to a further stage; False, and nothing done, when a cancel was asked for meanwhile."""
+        return await asyncio.shield(self._advance(status, reason, evidence, unless_canceled=True))
 
     async def save(self) -> None:
         """Make `doc` durable and tell who waits."""
+        await asyncio.shield(self._save_doc())
+
+    async def settled(self) -> None:
+        """Return once nothing is being written."""
         async with self._writing:
-            await self._save(None)
+            return
 
     def touch(self) -> None:
         """Tell who waits that something is new to see (metrics, progress, a place in the queue)."""
@@ -90,12 +99,36 @@ class Record:
         """Return at the next change, or after `seconds`."""
         await self.wait_beyond(self.revision, seconds)
 
-    async def _save(self, change: Change | None) -> None:
+    async def _advance(
+        self, status: Status, reason: str, evidence: dict[str, Any] | None, *, unless_canceled: bool
+    ) -> bool:
+        async with self._writing:
+            if unless_canceled and self.status is Status.CANCEL_REQUESTED:
+                return False
+            check_change(self.status, status)
+            change = Change(status, time.time(), reason, evidence or {})
+            now: dict[str, Any] = {"status": status.value}
+            if status is Status.RUNNING and self.row["started"] is None:
+                now["started"] = change.time
+            if status.terminal:
+                now["ended"] = change.time
+            await self._save({**self.row, **now}, change)
+            self.row.update(now)
+            self.history.append(change)
+            self.touch()
+        return True
+
+    async def _save_doc(self) -> None:
+        async with self._writing:
+            await self._save(self.row, None)
+            self.touch()
+
+    async def _save(self, row: Row, change: Change | None) -> None:
         self.touch()
-        row = {**self.row, "doc": json.loads(json.dumps(self.doc))}
+        row = {**row, "revision": self.revision, "doc": json.loads(json.dumps(self.doc))}
         while True:
             try:
-                await self._store.call(self._write, row, change, len(self.history) - 1)
+                await self._store.call(self._write, row, change, len(self.history))
             except (sqlite3.OperationalError, OSError) as error:
                 if not _full_or_locked(error):
                     raise
@@ -105,17 +138,43 @@ class Record:
                 return
 
     def _write(self, row: Row, change: Change | None, position: int) -> None:
-        self._store.save(row, change, position)
-        # The folder is the record: with these two files the index can be made anew.
+        # The folder is the record, so it comes first: a service that is killed here finds its index behind, never ahead.
         write_state(self.folder, row)
-        if change is not None:
+        if change is not None and position >= self._noted:
             append_status(self.folder, change)
+            self._noted = position + 1
+        self._store.save(row, change, position)
 
 
 def _full_or_locked(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno in {errno.ENOSPC, errno.EDQUOT}
     return any(word in str(error) for word in ("full", "locked", "busy"))
+
+
+def read_folder(folder: Path) -> tuple[Row, list[Change]] | None:
+    """A run as its folder tells it; None where that holds no run (yet)."""
+    try:
+        row: Row = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        lines = (folder / "status.jsonl").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return None
+    changes: list[Change] = []
+    for line in lines:
+        try:
+            raw = json.loads(line)
+            change = Change(Status(raw["status"]), raw["time"], raw["reason"], raw["evidence"])
+        except (ValueError, KeyError, TypeError):
+            continue  # torn by a full disk; the change was written again after it
+        if not changes or changes[-1].status is not change.status:
+            changes.append(change)
+    if not changes or not (folder / "spec.json").is_file():
+        return None
+    # The row is written before the change that it shows.
+    row["status"] = changes[-1].status.value
+    if not changes[-1].status.terminal:
+        row["ended"] = None
+    return row, changes
 
 
 def write_state(folder: Path, row: Row) -> None:
@@ -126,6 +185,11 @@ def write_state(folder: Path, row: Row) -> None:
 
 
 def append_status(folder: Path, change: Change) -> None:
-    """`status.jsonl`: one line per change."""
-    with (folder / "status.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(change.to_json(), ensure_ascii=False) + "\n")
+    """`status.jsonl`: one line per change, also after one that a full disk cut short."""
+    with (folder / "status.jsonl").open("a+b") as file:
+        if file.seek(0, 2):
+            file.seek(-1, 2)
+            torn = file.read(1) != b"\n"
+            if torn:
+                file.write(b"\n")
+        file.write(json.dumps(change.to_json(), ensure_ascii=False).encode("utf-8", "replace") + b"\n")

@@ -14,11 +14,12 @@ from fastapi.responses import FileResponse, Response
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import ConflictError, PathNotFound
 from jupyter_mltrain.service import logs
+from jupyter_mltrain.service.lifecycle import KEEP_GRACE, STOP_GRACE
 from jupyter_mltrain.service.metrics import metric_values
 from jupyter_mltrain.service.plan import describe_plan
 from jupyter_mltrain.service.state import run_state, run_summary
-from jupyter_mltrain.service.submission import submit
-from jupyter_mltrain.service.wire import CancelRequest, RunChanges, RunRequest, plain
+from jupyter_mltrain.service.submission import rerun, submit
+from jupyter_mltrain.service.wire import CancelRequest, RerunRequest, RunChanges, RunRequest, plain
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
@@ -71,12 +72,16 @@ def router(service: Service) -> APIRouter:  # noqa: C901 - a list of small route
                 raise ConflictError(f"{record.row['display_name']} is {record.status} already: nothing to cancel.")
             if record.status is Status.FINALIZING:
                 raise ConflictError(f"{record.row['display_name']} has ended already; its outputs are being collected.")
-            record.doc["cancel"] = {"reason": request.reason}
-            if request.grace is not None:
-                record.doc["cancel"]["grace"] = request.grace
-            await record.advance(Status.CANCEL_REQUESTED, request.reason or "cancel requested")
+            grace = request.grace if request.grace is not None else KEEP_GRACE if request.keep else STOP_GRACE
+            record.doc["cancel"] = {"reason": request.reason, "keep": request.keep, "grace": grace}
+            said = request.reason or ("stop and keep requested" if request.keep else "cancel requested")
+            await record.advance(Status.CANCEL_REQUESTED, said)
             record.cancel.set()
         return await run_state(service, record)
+
+    @routes.post("/runs/{key}/rerun", status_code=201)
+    async def again(key: str, request: RerunRequest) -> dict[str, Any]:
+        return await run_state(service, await rerun(service, await service.record(key), request))
 
     @routes.patch("/runs/{key}")
     async def change(key: str, request: RunChanges) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -22,9 +21,9 @@ from jupyter_mltrain.environments import Environments
 from jupyter_mltrain.errors import RunNotFound, TargetNotFound
 from jupyter_mltrain.service.lifecycle import drive
 from jupyter_mltrain.service.publication import Publication
-from jupyter_mltrain.service.record import Record
+from jupyter_mltrain.service.record import Record, read_folder
 from jupyter_mltrain.service.scheduler import Pool
-from jupyter_mltrain.service.store import Store
+from jupyter_mltrain.service.store import Row, Store
 
 _KEEP_TERMINAL = 200
 """Records of ended runs that stay in memory; others are read again when asked for."""
@@ -62,7 +61,7 @@ class Service:
         self._pools["local"] = Pool("local", await local.capacity(), self._moved)
         for run_id in await self.store.call(self.store.live):
             record = await self.record(run_id)
-            if record.doc.get("granted") and record.status is not Status.QUEUED:
+            if record.placed:
                 self.pool(record.spec.target).restore(run_id, _grant(record.doc["grant"]))
             if record.status is Status.CANCEL_REQUESTED:
                 record.cancel.set()
@@ -78,6 +77,7 @@ class Service:
         for record in self._records.values():
             with suppress(OSError):
                 await record.ingest.absorb(flush=True)
+            await record.settled()
         await self.store.call(self.store.close)
         self.store.shutdown()
 
@@ -166,6 +166,9 @@ class Service:
         assert found is not None, "found by name, so it is there"
         row, history = found
         folder = self.layout.run(run_id)
+        if not history[-1].status.terminal:
+            # A service that was killed may have got as far as the folder.
+            row, history = await self.store.call(self._catch_up, folder, row, history)
         spec = RunSpec.from_json(json.loads(await asyncio.to_thread((folder / "spec.json").read_text, "utf-8")))
         # Somebody else may have read it meanwhile: one record per run, for there is one lock in it.
         record = self._records.setdefault(run_id, Record(self.store, folder, spec, row, history))
@@ -182,45 +185,22 @@ class Service:
         if record is not None:
             record.touch()
 
+    def _catch_up(self, folder: Path, row: Row, history: list[Change]) -> tuple[Row, list[Change]]:
+        """The newer of what index and folder say of a run; the index then says it too."""
+        found = read_folder(folder)
+        if found is None or len(found[1]) < len(history) or found[0]["revision"] <= row["revision"]:
+            return row, history
+        self.store.adopt(*found)
+        return found
+
     def _rebuild_index(self) -> None:
-        """Runs whose folder is there but which the index does not know (a new or restored database)."""
-        for path in sorted(self.layout.runs.glob("*/state.json")):
-            row = _read_state(path)
-            if row is None or self.store.get(row["id"]) is not None:
-                continue
-            changes = _read_history(path.parent / "status.jsonl")
-            if not changes:
-                continue
-            with suppress(sqlite3.IntegrityError):
-                row["status"] = changes[-1].status.value
-                self.store.insert(row, changes[0])
-                for position, change in enumerate(changes[1:], 1):
-                    self.store.save(row, change, position)
-
-
-def _read_state(path: Path) -> dict[str, Any] | None:
-    try:
-        row: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return row if (path.parent / "spec.json").is_file() else None
-
-
-def _read_history(path: Path) -> list[Change]:
-    changes: list[Change] = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return changes
-    for line in lines:
-        try:
-            raw = json.loads(line)
-            change = Change(Status(raw["status"]), raw["time"], raw["reason"], raw["evidence"])
-        except (ValueError, KeyError):
-            continue  # torn by a full disk; the change was written again after it
-        if not changes or changes[-1].status is not change.status:
-            changes.append(change)
-    return changes
+        """Runs whose folder is there but which the index does not know (a new or restored database, a service killed
+        between the two)."""
+        known = self.store.ids()
+        for folder in sorted(path.parent for path in self.layout.runs.glob("*/state.json") if path.parent.name not in known):
+            found = read_folder(folder)
+            if found is not None:
+                self.store.adopt(*found)
 
 
 def _grant(raw: Mapping[str, Any]) -> Any:

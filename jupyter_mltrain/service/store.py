@@ -9,7 +9,7 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -89,6 +89,23 @@ class Store:
             )
             self._append(row["id"], 0, change)
 
+    def adopt(self, row: Row, history: Sequence[Change]) -> None:
+        """Know a run as its folder tells it, whatever was known of it before."""
+        with _Transaction(self._connection):
+            columns = (*_COLUMNS, "doc")
+            self._sql(
+                f"INSERT OR REPLACE INTO runs ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",  # noqa: S608
+                *(row[c] for c in _COLUMNS),
+                json.dumps(row["doc"]),
+            )
+            self._sql("DELETE FROM history WHERE run_id=?", row["id"])
+            for position, change in enumerate(history):
+                self._append(row["id"], position, change)
+            # Numbers that were given are not given again.
+            self._sql(
+                "INSERT INTO counters VALUES ('run', ?1) ON CONFLICT(name) DO UPDATE SET value = max(value, ?1)", row["number"]
+            )
+
     def save(self, row: Row, change: Change | None, position: int) -> None:
         """Write a run's present row and, with `change`, its next status, in one transaction."""
         with _Transaction(self._connection):
@@ -147,6 +164,10 @@ class Store:
         by = {"created": "number", "-created": "number DESC"}.get(order, "number DESC")
         rows = self._sql(f"SELECT * FROM runs WHERE {clause} ORDER BY {by} LIMIT ? OFFSET ?", *values, limit, offset)  # noqa: S608
         return [_row(r) for r in rows], int(total)
+
+    def ids(self) -> set[str]:
+        """Ids of all runs."""
+        return {row[0] for row in self._sql("SELECT id FROM runs")}
 
     def live(self) -> list[str]:
         """Ids of the runs that are not terminal, oldest first."""

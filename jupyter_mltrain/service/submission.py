@@ -8,17 +8,19 @@ import json
 import shutil
 import sqlite3
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.core.ids import check_experiment, new_display_name, new_run_id
 from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, DataInput, Resources, RunSpec
 from jupyter_mltrain.core.status import Change, Status
-from jupyter_mltrain.errors import DiskFull, InvalidName, PathNotFound, UsageError
+from jupyter_mltrain.errors import ConflictError, DiskFull, InvalidName, PathNotFound, UsageError
 from jupyter_mltrain.service import git
 from jupyter_mltrain.service.record import Record, append_status, write_state
 from jupyter_mltrain.service.snapshot import Snapshot, take
-from jupyter_mltrain.service.wire import RunRequest
+from jupyter_mltrain.service.wire import RerunRequest, RunRequest
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
@@ -98,21 +100,45 @@ async def submit(service: Service, request: RunRequest) -> Record:
     spec = await check(service, request)
     taken = await asyncio.to_thread(snapshot, service, request, store=True)
     found_git = await asyncio.to_thread(git.describe, Path(request.source_directory)) if request.source_directory else {}
+    return await _make(service, replace(spec, git=found_git), taken, request.kernel_python, request.secrets)
+
+
+async def rerun(service: Service, record: Record, changes: RerunRequest) -> Record:
+    """The same run once more: same snapshot, arguments, environment version and data; other resources where given.
+
+    Raises `ConflictError` for a run with secrets, whose values nobody kept.
+    """
+    spec = record.spec
+    if spec.secrets:
+        raise ConflictError(
+            f"The run took secrets ({', '.join(spec.secrets)}), which are never kept.",
+            mend="Submit its cell again from a kernel that has them.",
+        )
+    resources = replace(spec.resources, **changes.resources.model_dump(exclude_none=True))
+    service.pool(spec.target).check(resources)
+    manifest = json.loads(await asyncio.to_thread((record.folder / "snapshot.json").read_text, "utf-8", "surrogateescape"))
+    again = replace(
+        spec,
+        run_id=changes.run_id or new_run_id(spec.experiment),
+        display_name="",
+        environment_version=record.doc["environment"]["version"],
+        resources=resources,
+        rerun_of=spec.run_id,
+    )
+    return await _make(service, again, Snapshot(manifest["files"]), record.doc.get("kernel_python"), {})
+
+
+async def _make(
+    service: Service, spec: RunSpec, taken: Snapshot, kernel_python: str | None, secrets: Mapping[str, str]
+) -> Record:
     async with service.submitting:
         known = await _known(service, spec.run_id)
         if known is not None:
             return known
         number = await service.store.call(service.store.next_number)
-        spec = RunSpec.from_json(
-            {
-                **spec.to_json(),
-                "display_name": spec.display_name or new_display_name(number),
-                "snapshot": taken.digest,
-                "git": found_git,
-            }
-        )
+        spec = replace(spec, display_name=spec.display_name or new_display_name(number), snapshot=taken.digest)
         change = Change(Status.NOT_STARTED, time.time(), "submitted")
-        row = _row(spec, number, change.time, taken, request)
+        row = _row(spec, number, change.time, taken, kernel_python, service.publication.first)
         folder = service.layout.run(spec.run_id)
         try:
             await asyncio.to_thread(_write_folder, folder, spec, taken, row, change)
@@ -124,7 +150,7 @@ async def submit(service: Service, request: RunRequest) -> Record:
             raise DiskFull(f"The run's record cannot be written: {error} ({free:.0f} MB free).") from error
         record = Record(service.store, folder, spec, row, [change])
         service.adopt(record)
-        service.keep_secrets(spec.run_id, request.secrets)
+        service.keep_secrets(spec.run_id, secrets)
     service.drive(record)
     return record
 
@@ -135,7 +161,9 @@ async def _known(service: Service, run_id: str) -> Record | None:
     return await service.record(run_id)
 
 
-def _row(spec: RunSpec, number: int, now: float, taken: Snapshot, request: RunRequest) -> dict[str, Any]:
+def _row(
+    spec: RunSpec, number: int, now: float, taken: Snapshot, kernel_python: str | None, tracking: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
         "id": spec.run_id,
         "number": number,
@@ -156,8 +184,8 @@ def _row(spec: RunSpec, number: int, now: float, taken: Snapshot, request: RunRe
             "notes": "",
             "pinned": False,
             "models": [],
-            "kernel_python": request.kernel_python,
-            "tracking": {"state": "pending", "pending": 0, "message": ""},
+            "kernel_python": kernel_python,
+            "tracking": dict(tracking),
         },
     }
 

@@ -47,8 +47,18 @@ class RunRequest(Wire):
     rerun_of: str | None = None
 
 
+class RerunRequest(Wire):
+    """`resources` replace those of the run where they are given."""
+
+    run_id: str | None = None
+    resources: ResourcesRequest = ResourcesRequest()
+
+
 class CancelRequest(Wire):
+    """`keep`: stop, but do not lose: time to write a checkpoint, and an exit code of 0 then counts as completed."""
+
     reason: str = ""
+    keep: bool = False
     grace: Annotated[float, Field(ge=0, le=3600)] | None = None
 
 
