@@ -5,10 +5,11 @@ Exit codes: 0 done; 1 an error, or a run that was waited for did not complete; 2
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from jupyter_mltrain.commands import verbs
 from jupyter_mltrain.commands.context import Context
@@ -20,7 +21,17 @@ PROGRAM = "jupyter mltrain"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its result goes to standard output, notes and errors (two lines) to standard error."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _guarded(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `| head` has seen enough. What is still buffered has nowhere to go; Python would complain when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _guarded(given: list[str]) -> int:
     try:
         return _run(given)
     except HelpRequested as asked:
@@ -31,10 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # `| head` has seen enough. What is still buffered has nowhere to go.
-        sys.stdout = None
-        return 0
 
 
 def _run(given: list[str]) -> int:
@@ -61,11 +68,10 @@ def _show(result: Any) -> None:
         _started(result)
     elif result is not None:
         print(_plain(result))  # noqa: T201
-    sys.stdout.flush()
 
 
 def _started(started: Any) -> None:
-    from jupyter_mltrain.commands.follow import follow  # noqa: PLC0415
+    from jupyter_mltrain.commands.follow import BUILD_LOG, follow_run  # noqa: PLC0415
     from jupyter_mltrain.commands.outcome import check_outcome  # noqa: PLC0415
 
     run = started.run
@@ -76,8 +82,8 @@ def _started(started: Any) -> None:
         return
     _say(f"{name} is submitted.")
     try:
-        for data in follow(run.workspace.connection, run.id):
-            _write(data)
+        for log, data in follow_run(run.workspace.connection, run.id):
+            _write(data, sys.stderr if log == BUILD_LOG else sys.stdout)
     except KeyboardInterrupt:
         _say(f"Detached: {name} goes on. Follow it: {PROGRAM} logs -f {name}; end it: {PROGRAM} cancel {name}")
         raise
@@ -90,14 +96,14 @@ def _stream(following: Any) -> None:
     if following.head:
         print(following.head)  # noqa: T201
     for data in following:
-        _write(data)
+        _write(data, sys.stdout)
 
 
-def _write(data: bytes) -> None:
+def _write(data: bytes, stream: TextIO) -> None:
     # Bytes as the run wrote them: the terminal knows its `\r` and colours better than we do.
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    stream.flush()
+    stream.buffer.write(data)
+    stream.buffer.flush()
 
 
 def _plain(result: Any) -> str:

@@ -28,15 +28,16 @@ _PATIENCE = 0.5
 def candidates(before: Sequence[str], word: str, *, cell: bool, folder: Path, terminal: bool = False) -> list[str]:
     """What `word` may become, after the words `before` (those of the line without the magic's name)."""
     if "--" in before:
-        return []
-    if cell:
-        grammar = CELL
-    elif not before:
+        return []  # the script's own arguments
+    if not cell and not before:
         return [name for name in (*VERBS, "--help") if name.startswith(word)]
-    elif before[0] in VERBS:
-        grammar, before = VERBS[before[0]].grammar, before[1:]
-    else:
-        return []
+    if cell:
+        return _of_grammar(CELL, before, word, folder, terminal)
+    verb = VERBS.get(before[0])
+    return [] if verb is None else _of_grammar(verb.grammar, before[1:], word, folder, terminal)
+
+
+def _of_grammar(grammar: Grammar, before: Sequence[str], word: str, folder: Path, terminal: bool) -> list[str]:
     option = grammar.option(before[-1]) if before else None
     if option is not None and option.metavar:
         return _values(option.completes, word, folder)
@@ -50,9 +51,7 @@ def candidates(before: Sequence[str], word: str, *, cell: bool, folder: Path, te
     argument = _argument(grammar, before)
     if argument is None:
         return []
-    if argument.choices:
-        return [choice for choice in argument.choices if choice.startswith(word)]
-    return _values(argument.completes, word, folder)
+    return [c for c in argument.choices if c.startswith(word)] or _values(argument.completes, word, folder)
 
 
 def _argument(grammar: Grammar, before: Sequence[str]) -> Argument | None:

@@ -10,6 +10,9 @@ from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 
+_LINE = 500
+"""Most characters of a line of text around a table."""
+
 
 class Table(Generic[Item]):
     """Rows under named columns. Numbers stand right. Iterating gives `items`, the objects behind the rows."""
@@ -39,13 +42,17 @@ class Table(Generic[Item]):
         return self.items[index]
 
     def __repr__(self) -> str:
+        title, note = [one_line(self.title, _LINE)], [one_line(line, _LINE) for line in self.note.splitlines()]
         if not self.rows:
-            return "\n".join(line for line in (self.title, self.empty, self.note) if line)
-        cells = [self.columns, *[tuple(one_line(c) for c in row) for row in self.rows]]
+            return "\n".join(line for line in (*title, self.empty, *note) if line)
+        cells = [tuple(one_line(c) for c in self.columns), *[tuple(one_line(c) for c in row) for row in self.rows]]
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.columns))]
         right = [any(is_number(row[i]) for row in self.rows) for i in range(len(self.columns))]
-        lines = ["  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)).rstrip() for row in cells]
-        return "\n".join(line for line in (self.title, *lines, self.note) if line)
+        lines = [
+            "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)).rstrip()
+            for row in cells
+        ]
+        return "\n".join(line for line in (*title, *lines, *note) if line)
 
     def _repr_html_(self) -> str:
         title = f"<caption style='text-align:left;caption-side:top'>{_text(self.title)}</caption>" if self.title else ""

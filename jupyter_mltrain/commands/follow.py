@@ -12,8 +12,10 @@ from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import NotFoundError
 
 LOG = "user_logs/std_log.txt"
+BUILD_LOG = "build.log"
 CHUNK = 1 << 20
 _LONGEST_LINE = 4000
+_BEFORE = frozenset({Status.NOT_STARTED, Status.PREPARING})
 
 
 class Reads(Protocol):
@@ -21,6 +23,22 @@ class Reads(Protocol):
 
     def get(self, path: str, *, timeout: float = 30, **params: Any) -> dict[str, Any]: ...
     def bytes(self, path: str, *, timeout: float = 60, **params: Any) -> tuple[bytes, dict[str, str]]: ...
+
+
+def follow_run(connection: Reads, run_id: str, *, beat: float = 0.25) -> Iterator[tuple[str, bytes]]:
+    """What a run writes, from the build of its environment to its end: (name of the log, bytes), each byte once.
+
+    Yields b"" about every `beat` seconds while nothing comes.
+    """
+    offset = 0
+    while Status(connection.get(f"/v1/runs/{run_id}")["status"]) in _BEFORE:
+        before = time.monotonic()
+        data, offset, _ = _read(connection, run_id, BUILD_LOG, offset, wait=beat)
+        yield BUILD_LOG, data
+        if not data:
+            time.sleep(max(0.0, beat - (time.monotonic() - before)))
+    for data in follow(connection, run_id, beat=beat):
+        yield LOG, data
 
 
 def follow(connection: Reads, run_id: str, *, name: str = LOG, offset: int = 0, beat: float = 0.25) -> Iterator[bytes]:
@@ -37,7 +55,7 @@ def follow(connection: Reads, run_id: str, *, name: str = LOG, offset: int = 0, 
         if not data:
             if complete:
                 return
-            # A service that answers at once although nothing came (the log does not exist yet) is not to be stormed.
+            # A service that answers at once although nothing came is not to be stormed.
             time.sleep(max(0.0, beat - (time.monotonic() - before)))
 
 
@@ -63,7 +81,7 @@ def _read(connection: Reads, run_id: str, name: str, offset: int, *, wait: float
 
 
 class Tail:
-    """The last lines of a log in bounded memory. A line that is written over after `\\r` (progress bars) counts once."""
+    """The last lines of a log in bounded memory. A line that is written over after a carriage return (a progress bar) counts once."""
 
     def __init__(self, lines: int) -> None:
         self._lines: deque[str] = deque(maxlen=lines)

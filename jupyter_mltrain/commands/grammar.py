@@ -104,14 +104,16 @@ class Grammar:
     def _check_options(self, tokens: Sequence[str]) -> None:
         # argparse would first complain of a missing argument, and it knows no nearest names.
         known = self.flags()
-        for token in tokens:
-            flag = token.partition("=")[0]
-            if not token.startswith("-") or token == "-" or flag in known or _NEGATIVE.match(token):
+        for word in tokens:
+            flag = word.partition("=")[0]
+            if not word.startswith("-") or word == "-" or flag in known or _NEGATIVE.match(word):
                 continue
-            attached = self.option(token[:2])
-            if attached is not None and attached.metavar and not token.startswith("--"):
+            attached = self.option(word[:2])
+            if attached is not None and attached.metavar and not word.startswith("--"):
                 continue
-            raise UsageError(f"`{self.program}` has no option {flag!r}.", mend=_nearest(flag, known) or self._see_help())
+            raise UsageError(
+                f"`{self.program}` has no option {flag!r}.", mend=_nearest(flag, known) or self._see_help()
+            )
 
     def _see_help(self) -> str:
         return f"`{self.program} --help` lists what it takes."
@@ -123,7 +125,7 @@ class Grammar:
 
         class Parser(argparse.ArgumentParser):
             def error(self, message: str) -> NoReturn:
-                raise UsageError(f"`{grammar.program}`: {message}.", mend=grammar._see_help())  # noqa: SLF001
+                raise UsageError(f"`{grammar.program}`: {message}.", mend=grammar._see_help())
 
         class Formatter(argparse.RawDescriptionHelpFormatter):
             def __init__(self, prog: str) -> None:
@@ -134,7 +136,9 @@ class Grammar:
         usage = " ".join([self.program, *names, "[options]"]) + usage_end
         # argparse formats these texts with `%`.
         usage = usage.replace("%", "%%")
-        parser = Parser(usage=usage, description=self.summary, formatter_class=Formatter, add_help=False, allow_abbrev=False)
+        parser = Parser(
+            usage=usage, description=self.summary, formatter_class=Formatter, add_help=False, allow_abbrev=False
+        )
         if sys.version_info >= (3, 14):
             parser.color = False
         for argument in self.arguments:
@@ -157,7 +161,9 @@ class Grammar:
                     help=option.help.replace("%", "%%"),
                 )
             else:
-                parser.add_argument(*option.flags, dest=option.name, action="store_true", help=option.help.replace("%", "%%"))
+                parser.add_argument(
+                    *option.flags, dest=option.name, action="store_true", help=option.help.replace("%", "%%")
+                )
         parser.add_argument("-h", "--help", action="store_true", default=argparse.SUPPRESS, help="show this")
         return parser
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from jupyter_mltrain.errors import RunNotFound
+
 if TYPE_CHECKING:
     from jupyter_mltrain.api.run import Run
     from jupyter_mltrain.api.workspace import Workspace
@@ -12,11 +14,13 @@ if TYPE_CHECKING:
 
 def part(name: str) -> str:
     """`name` as one part of a path of the service: nothing in it can leave its place."""
-    return quote(name, safe="") if name not in {".", ".."} else name.replace(".", "%2E")
+    return quote(name, safe="")
 
 
 def find_run(workspace: Workspace, name: str) -> Run:
     """The run of that id or display name, or `latest`; raises `RunNotFound` with the nearest names."""
     from jupyter_mltrain.api.run import Run  # noqa: PLC0415 - nothing is loaded before it is used
 
+    if not name.strip(".") or "/" in name:
+        raise RunNotFound.of(name)
     return Run.of(workspace, workspace.connection.get(f"/v1/runs/{part(name)}"))

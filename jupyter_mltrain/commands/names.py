@@ -17,7 +17,9 @@ _LOADS = {"LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS", "DELETE_NAME"
 _CATCHES_NAME_ERROR = {"NameError", "Exception", "BaseException"}
 _DYNAMIC_CALLS = {"exec", "eval", "globals", "locals", "vars"}
 
-IPYTHON_NAMES = frozenset({"get_ipython", "display", "In", "Out", "_", "__", "___", "_i", "_ii", "_iii", "_ih", "_oh", "_dh"})
+IPYTHON_NAMES = frozenset(
+    {"get_ipython", "display", "In", "Out", "_", "__", "___", "_i", "_ii", "_iii", "_ih", "_oh", "_dh"}
+)
 """Names that IPython gives to a notebook and that a script does not have."""
 
 _SCRIPT_NAMES = (frozenset(dir(builtins)) - {"display", "get_ipython"}) | {"exit", "quit"}
@@ -118,7 +120,18 @@ def _catches_name_error(handler: ast.ExceptHandler) -> bool:
 
 def _conditional_lines(tree: ast.Module) -> set[int]:
     """Lines that the script may never come to: those of branches, loops, `try` statements and expressions that choose."""
-    branching = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.TryStar, ast.Match, ast.IfExp, ast.BoolOp, ast.Assert)
+    branching = (
+        ast.If,
+        ast.For,
+        ast.AsyncFor,
+        ast.While,
+        ast.Try,
+        ast.TryStar,
+        ast.Match,
+        ast.IfExp,
+        ast.BoolOp,
+        ast.Assert,
+    )
     lines: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, branching):

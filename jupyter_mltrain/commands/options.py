@@ -27,14 +27,18 @@ INPUT = (
         repeated=True,
         completes="datasets",
     ),
-    Option(("-s", "--source"), "folder that goes along as a snapshot; default: only the script", "DIR", completes="paths"),
+    Option(
+        ("-s", "--source"), "folder that goes along as a snapshot; default: only the script", "DIR", completes="paths"
+    ),
 )
 
 RESOURCES = (
     Option(("--gpus",), "GPUs; refused where there are fewer", "N", values.count),
     Option(("--cpus",), "CPUs", "N", values.positive),
     Option(("--memory",), "memory in GB (10⁹ bytes)", "GB", values.memory),
-    Option(("--max-run-time",), "end the run after 90s, 10m, 2h …; time in the queue does not count", "D", values.duration),
+    Option(
+        ("--max-run-time",), "end the run after 90s, 10m, 2h …; time in the queue does not count", "D", values.duration
+    ),
 )
 
 VARIABLES = (

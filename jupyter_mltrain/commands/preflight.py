@@ -137,24 +137,30 @@ def _check_kernel_names(script: Script, uses: list[Use], namespace: Mapping[str,
 
 def _kernel_mend(name: str, value: object) -> str:
     if isinstance(value, types.ModuleType):
-        module = value.__name__
-        if module == name:
-            return f"Import it in the cell: `import {module}`."
-        parent, _, last = module.rpartition(".")
-        if parent and last == name:
-            return f"Import it in the cell: `from {parent} import {name}`."
-        return f"Import it in the cell: `import {module} as {name}`."
-    module = getattr(value, "__module__", None)
+        return f"Import it in the cell: `{_import_of(name, value.__name__)}`."
     if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
-        if isinstance(module, str) and module not in {"__main__", "builtins"}:
-            if _INTERNAL.search(module):
-                return f"Import `{name}` in the cell, as the notebook does."
-            return f"Import it in the cell: `from {module} import {getattr(value, '__name__', name)}`."
-        return f"Define `{name}` in the cell, or in a .py file that goes along with `-s .`."
+        return _definition_mend(name, value)
     if isinstance(value, (str, int, float, bool, os.PathLike)):
         option = name.replace("_", "-")
         return f"Pass it to the script: `-- --{option} {{{name}}}`, or define it in the cell."
     return "Load it in the cell: from a dataset (`--data NAME`), or from a file that goes along with `-s .`."
+
+
+def _import_of(name: str, module: str) -> str:
+    """The statement that binds `module` to `name`."""
+    parent, _, last = module.rpartition(".")
+    if module == name:
+        return f"import {module}"
+    return f"from {parent} import {name}" if parent and last == name else f"import {module} as {name}"
+
+
+def _definition_mend(name: str, value: type | types.FunctionType | types.BuiltinFunctionType) -> str:
+    module = getattr(value, "__module__", None)
+    if not isinstance(module, str) or module in {"__main__", "builtins"}:
+        return f"Define `{name}` in the cell, or in a .py file that goes along with `-s .`."
+    if _INTERNAL.search(module):
+        return f"Import `{name}` in the cell, as the notebook does."
+    return f"Import it in the cell: `from {module} import {value.__name__}`."
 
 
 def _check_modules(script: Script, tree: ast.Module, beside: Sequence[Path], snapshot: Path | None) -> None:

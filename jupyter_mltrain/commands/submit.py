@@ -39,7 +39,10 @@ class Source:
     def of_cell(cls, cell: str) -> Source:
         """A cell without its first line; raises `UsageError` for one with nothing in it."""
         if not cell.strip():
-            raise UsageError("The cell holds no script.", mend="Write the script below the `%%mltrain` line; a file: `%mltrain run FILE`.")
+            raise UsageError(
+                "The cell holds no script.",
+                mend="Write the script below the `%%mltrain` line; a file: `%mltrain run FILE`.",
+            )
         return cls(f"{_FIRST_LINE}\n{cell}" if cell.endswith("\n") else f"{_FIRST_LINE}\n{cell}\n", "cell.py", "cell")
 
     @classmethod
@@ -50,7 +53,10 @@ class Source:
             near = [p.name for p in sorted(file.parent.glob("*.py"))] if file.parent.is_dir() else []
             raise PathNotFound.of(path, near)
         if file.suffix == ".ipynb":
-            raise UsageError(f"{path} is a notebook, and `run` takes a script.", mend="Begin its cell with `%%mltrain`, or save it as a .py file.")
+            raise UsageError(
+                f"{path} is a notebook, and `run` takes a script.",
+                mend="Begin its cell with `%%mltrain`, or save it as a .py file.",
+            )
         try:
             return cls(file.read_text(encoding="utf-8-sig"), file.name, file.name)
         except UnicodeDecodeError as error:
@@ -134,7 +140,10 @@ def data_inputs(options: Sequence[DataOption]) -> list[tuple[str, int | None, st
                 )
             argument, default_free = DATA_ARGUMENT, False
         if any(name == option.dataset.name for name, _, _ in inputs):
-            raise UsageError(f"The dataset {option.dataset.name!r} is given twice.", mend="Give it once; the script can read its folder twice.")
+            raise UsageError(
+                f"The dataset {option.dataset.name!r} is given twice.",
+                mend="Give it once; the script can read its folder twice.",
+            )
         inputs.append((option.dataset.name, option.dataset.version, argument))
     return inputs
 
@@ -152,7 +161,10 @@ def _source_folder(source: str | None, folder: Path) -> Path | None:
         return None
     path = (folder / Path(source).expanduser()).resolve()
     if not path.is_dir():
-        raise PathNotFound(f"`--source {source}`: there is no folder {path}.", mend="Name the folder that the script needs, such as `-s .`.")
+        raise PathNotFound(
+            f"`--source {source}`: there is no folder {path}.",
+            mend="Name the folder that the script needs, such as `-s .`.",
+        )
     return path
 
 

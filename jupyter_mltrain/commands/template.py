@@ -52,7 +52,11 @@ def text_of(name: str, namespace: Mapping[str, Any]) -> str:
     """The value of `name` as the text a script gets."""
     if name not in namespace:
         near = nearest_of(name, (n for n in namespace if not n.startswith("_")))
-        mend = f"Did you mean {' or '.join('{' + n + '}' for n in near)}?" if near else f"Define it in the kernel first: {name} = …"
+        mend = (
+            f"Did you mean {' or '.join('{' + n + '}' for n in near)}?"
+            if near
+            else f"Define it in the kernel first: {name} = …"
+        )
         raise UsageError(f"{{{name}}}: there is no variable `{name}` in the kernel.", mend=mend)
     value = namespace[name]
     if isinstance(value, (str, int, float)):

@@ -59,7 +59,8 @@ def named(text: str, what: str = "Environment") -> Named:
         return Named(name)
     if not (version.isascii() and version.isdigit() and int(version) > 0):
         raise UsageError(
-            f"{version!r} in {text!r} is not a version.", mend="Versions count from 1: `NAME:2`; leave it out for the newest."
+            f"{version!r} in {text!r} is not a version.",
+            mend="Versions count from 1: `NAME:2`; leave it out for the newest.",
         )
     return Named(name, int(version))
 
@@ -78,7 +79,8 @@ def data(text: str) -> DataOption:
         return DataOption(dataset)
     if any(c.isspace() or c == "=" for c in argument):
         raise UsageError(
-            f"{argument!r} in {text!r} cannot be the name of a script's argument.", mend="Write `--data ARG=NAME[:VERSION]`."
+            f"{argument!r} in {text!r} cannot be the name of a script's argument.",
+            mend="Write `--data ARG=NAME[:VERSION]`.",
         )
     if argument and not argument.startswith("-"):
         argument = f"--{argument}"
@@ -96,7 +98,9 @@ def assignment(text: str) -> tuple[str, str]:
     """`K=V` of an environment variable; V may be empty and may hold further `=`."""
     key, equals, value = text.partition("=")
     if not equals:
-        raise UsageError(f"`--set {text}` gives no value.", mend=f"Write `--set {text}=VALUE`; the kernel's own: `--secret {text}`.")
+        raise UsageError(
+            f"`--set {text}` gives no value.", mend=f"Write `--set {text}=VALUE`; the kernel's own: `--secret {text}`."
+        )
     return variable(key), value
 
 
@@ -134,5 +138,7 @@ def memory(text: str) -> float:
 def python_name(text: str) -> str:
     """The name of a variable in the notebook."""
     if not text.isidentifier() or keyword.iskeyword(text):
-        raise UsageError(f"{text!r} cannot be the name of a Python variable.", mend="Write `--as NAME`, such as `--as baseline`.")
+        raise UsageError(
+            f"{text!r} cannot be the name of a Python variable.", mend="Write `--as NAME`, such as `--as baseline`."
+        )
     return text

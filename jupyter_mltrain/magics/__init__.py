@@ -16,5 +16,4 @@ def register(ipython: InteractiveShell) -> None:
     if MltrainMagics.__name__ in ipython.magics_manager.registry:
         return
     ipython.register_magics(MltrainMagics)
-    for command in ("%mltrain", "%%mltrain"):
-        ipython.set_hook("complete_command", complete, str_key=command)
+    ipython.Completer.custom_matchers.append(complete)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class MltrainMagics(Magics):
     """Holds nothing: runs are the service's, outputs the watcher's."""
 
-    shell: InteractiveShell
+    shell: InteractiveShell  # pyright: ignore[reportIncompatibleVariableOverride] - a registered magic has one
 
     # IPython would otherwise `eval` what stands in braces, JSON included.
     @no_var_expand

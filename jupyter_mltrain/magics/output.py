@@ -8,8 +8,9 @@ import uuid
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-from jupyter_mltrain.commands.follow import Tail, follow
+from jupyter_mltrain.commands.follow import Tail, follow_run
 from jupyter_mltrain.commands.lookup import part
 from jupyter_mltrain.commands.outcome import check_outcome
 from jupyter_mltrain.magics.watch import Watcher
@@ -28,7 +29,7 @@ _REDRAW = 0.25
 _PATIENCE = 2.0
 """Seconds for an answer about a run, beyond those it was asked to wait."""
 
-_watchers: dict[int, Watcher] = {}
+_watchers: WeakKeyDictionary[InteractiveShell, Watcher] = WeakKeyDictionary()
 
 
 def show(shell: InteractiveShell, run: Run, variable: str) -> None:
@@ -56,10 +57,10 @@ def wait(shell: InteractiveShell, run: Run, variable: str) -> None:
 
 def watcher(shell: InteractiveShell) -> Watcher:
     """The watcher of this kernel's outputs."""
-    if id(shell) not in _watchers:
-        _watchers[id(shell)] = made = Watcher()
+    if shell not in _watchers:
+        _watchers[shell] = made = Watcher()
         shell.events.register("post_run_cell", lambda _result: made.settle())
-    return _watchers[id(shell)]
+    return _watchers[shell]
 
 
 class Detached(KeyboardInterrupt):
@@ -104,25 +105,26 @@ class RunOutput:
 
 
 def _stream(shell: InteractiveShell, run: Run) -> None:
-    if not _in_kernel(shell):
-        for data in follow(run.workspace.connection, run.id):
+    """Show what the run writes until it has ended: in a notebook the last lines, in a terminal all of it."""
+    live = _in_kernel(shell)
+    log, tail, shown, drawn, display_id = "", Tail(LOG_LINES), "", 0.0, uuid.uuid4().hex
+    for name, data in follow_run(run.workspace.connection, run.id):
+        if not live:
             sys.stdout.write(data.decode(errors="replace"))
             sys.stdout.flush()
-        return
-    tail, shown, display_id = Tail(LOG_LINES), "", uuid.uuid4().hex
-    drawn = 0.0
-    for data in follow(run.workspace.connection, run.id):
+            continue
+        if name != log:
+            # The script's own words take the place of the build's.
+            log, tail = name, Tail(LOG_LINES)
         tail.feed(data)
-        if not data or time.monotonic() - drawn >= _REDRAW:
-            shown = _draw(shell, tail.text, shown, display_id)
-            drawn = time.monotonic()
-    _draw(shell, tail.text, shown, display_id)
+        if tail.text != shown and (not data or time.monotonic() - drawn >= _REDRAW):
+            shown, drawn = _draw(shell, tail.text, display_id, update=bool(shown)), time.monotonic()
+    if live and tail.text != shown:
+        _draw(shell, tail.text, display_id, update=bool(shown))
 
 
-def _draw(shell: InteractiveShell, text: str, shown: str, display_id: str) -> str:
-    if text != shown:
-        transient = {"display_id": display_id}
-        shell.display_pub.publish({"text/plain": text}, transient=transient, update=bool(shown))
+def _draw(shell: InteractiveShell, text: str, display_id: str, *, update: bool) -> str:
+    shell.display_pub.publish({"text/plain": text}, transient={"display_id": display_id}, update=update)
     return text
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -50,7 +51,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def executed(folder: Path, *cells: str, raises: bool = False, **options: Any) -> Any:
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in ("%load_ext jupyter_mltrain", *cells)])
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(c) for c in ("%load_ext jupyter_mltrain", *cells)]
+    )
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     client = NotebookClient(notebook, timeout=90, resources={"metadata": {"path": str(folder)}}, **options)
     if raises:
@@ -82,13 +85,20 @@ def test_a_run_that_is_waited_for_later_is_terminal_in_the_saved_notebook(projec
     assert saved[MIME]["state"]["status"] == "Completed"
     assert saved[MIME]["state"]["experiment"] == "train-digits"
     assert [s["name"] for s in saved[MIME]["series"]] == ["loss"]
-    assert "Completed" in saved["text/html"] and "Status: Completed" in saved["text/plain"]
-    assert "Made" in text(notebook.cells[1]) and "a workspace" in text(notebook.cells[1])
+    assert "Completed" in saved["text/html"]
+    assert "Status: Completed" in saved["text/plain"]
+    assert "Made" in text(notebook.cells[1])
+    assert "a workspace" in text(notebook.cells[1])
     assert notebook.cells[3].outputs[0]["data"]["text/plain"] == "'Completed'"
 
 
 def test_wait_streams_the_log_and_ends_with_the_terminal_state(project: Path) -> None:
-    notebook = executed(project, f"x = 3\nrate = 0.25", f"%%mltrain -e current --as mine --wait -- --rate {{rate}}{TRAIN}", "mine.status")
+    notebook = executed(
+        project,
+        "x = 3\nrate = 0.25",
+        f"%%mltrain -e current --as mine --wait -- --rate {{rate}}{TRAIN}",
+        "mine.status",
+    )
     cell = notebook.cells[2]
     assert card(cell)[MIME]["state"]["status"] == "Completed"
     assert "bound to <code>mine</code>" in card(cell)["text/html"] or "mine" in card(cell)["text/html"]
@@ -97,19 +107,25 @@ def test_wait_streams_the_log_and_ends_with_the_terminal_state(project: Path) ->
 
 
 def test_a_failed_run_raises_two_lines_and_stops_run_all(project: Path) -> None:
-    notebook = executed(project, "%%mltrain -e current --wait\nprint('before')\nraise SystemExit(3)\n", "reached = True", raises=True)
+    notebook = executed(
+        project, "%%mltrain -e current --wait\nprint('before')\nraise SystemExit(3)\n", "reached = True", raises=True
+    )
     error = notebook.cells[1].outputs[-1]
-    assert error["output_type"] == "error" and error["ename"] == "RunFailed"
-    assert len(error["traceback"]) == 2 and "failed" in error["traceback"][0]
+    assert error["output_type"] == "error"
+    assert error["ename"] == "RunFailed"
+    assert len(error["traceback"]) == 2
+    assert "failed" in error["traceback"][0]
     assert card(notebook.cells[1])[MIME]["state"]["status"] == "Failed"
     assert "before" in text(notebook.cells[1])
-    assert notebook.cells[2].outputs == [] and notebook.cells[2].execution_count is None
+    assert notebook.cells[2].outputs == []
+    assert notebook.cells[2].execution_count is None
 
 
 def test_a_mistake_is_two_lines_and_makes_nothing(project: Path) -> None:
     notebook = executed(project, "x_train = [1, 2]", "%%mltrain\nprint(len(x_train))\n", raises=True)
     error = notebook.cells[2].outputs[-1]
-    assert error["ename"] == "PreflightError" and len(error["traceback"]) == 2
+    assert error["ename"] == "PreflightError"
+    assert len(error["traceback"]) == 2
     assert "`x_train` lives in the kernel, not in this cell (line 2 of the cell)" in error["traceback"][0]
     assert not (project / ".mltrain").exists()
 
@@ -148,7 +164,8 @@ threading.Thread(target=press, daemon=True).start()
     )
     error = notebook.cells[3].outputs[-1]
     assert error["ename"] == "Detached", "\n".join(error["traceback"])
-    assert "goes on, and `run` holds it" in error["traceback"][0] and "mltrain.run(" in error["traceback"][1]
+    assert "goes on, and `run` holds it" in error["traceback"][0]
+    assert "mltrain.run(" in error["traceback"][1]
     service = Connection.running(project)
     assert service is not None
     state = service.get("/v1/runs/latest")
@@ -158,6 +175,27 @@ threading.Thread(target=press, daemon=True).start()
     while service.get("/v1/runs/latest")["status"] != "Canceled":
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_tab_completes_in_a_kernel(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+        assert client.execute_interactive("%load_ext jupyter_mltrain", timeout=30)["content"]["status"] == "ok"
+        for code, offered in (
+            ("%mltrain doc", "doctor"),
+            ("%%mltrain --exp", "--experiment"),
+            ("%mltrain logs --ta", "--tail"),
+            ("x = 1\n%mltrain env bu", "build"),
+            ("%mltrain show ", "latest"),
+        ):
+            reply = client.complete(code, reply=True, timeout=30)["content"]
+            assert reply["matches"] == [offered], code
+            assert code[reply["cursor_start"] :] == code.split(" ")[-1]
+        assert not (project / ".mltrain").exists()
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
 
 
 def test_loading_the_extension_imports_nothing_heavy() -> None:

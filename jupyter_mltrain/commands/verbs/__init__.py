@@ -41,7 +41,9 @@ def _verb(
 
 _LIMIT = Option(("-n", "--limit"), "at most so many, the newest first (default: 20)", "N", values.positive)
 
-CELL = Grammar("%%mltrain", "Run the cell as a script, in an environment of its own.", SUBMIT, takes_script_arguments=True)
+CELL = Grammar(
+    "%%mltrain", "Run the cell as a script, in an environment of its own.", SUBMIT, takes_script_arguments=True
+)
 """What the first line of a cell takes; the script's arguments follow ` -- `."""
 
 VERBS: dict[str, Verb] = {
@@ -94,7 +96,11 @@ VERBS: dict[str, Verb] = {
             (RUN,),
             (
                 Option(("--name",), "name of the model; default: the experiment's", "NAME"),
-                Option(("--path",), "file or folder in the run, such as outputs/model; default: the only model there", "PATH"),
+                Option(
+                    ("--path",),
+                    "file or folder in the run, such as outputs/model; default: the only model there",
+                    "PATH",
+                ),
                 Option(("--tag",), "tag, repeatable", "K[=V]", values.tag, repeated=True),
                 Option(("--description",), "one line", "TEXT"),
             ),
@@ -139,7 +145,11 @@ def find(name: str, program: str = "%mltrain") -> Verb:
     verb = VERBS.get(name)
     if verb is None:
         near = nearest_of(name, VERBS)
-        mend = f"Did you mean {' or '.join(f'`{program} {n}`' for n in near)}?" if near else f"They are: {' '.join(VERBS)}."
+        mend = (
+            f"Did you mean {' or '.join(f'`{program} {n}`' for n in near)}?"
+            if near
+            else f"They are: {' '.join(VERBS)}."
+        )
         raise UsageError(f"`{program}` has no verb {name!r}.", mend=mend)
     return verb
 

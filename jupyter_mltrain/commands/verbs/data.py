@@ -23,7 +23,16 @@ def data(context: Context, *, action: str | None = None, name: str | None = None
         entries: list[Mapping[str, Any]] = connection.get("/v1/datasets")["datasets"]
         return Table(
             ("dataset", "version", "here", "files", "description"),
-            [(e["name"], e["version"], "yes" if e["cached"] else "fetched on first use", len(e["files"]), e["description"]) for e in entries],
+            [
+                (
+                    e["name"],
+                    e["version"],
+                    "yes" if e["cached"] else "fetched on first use",
+                    len(e["files"]),
+                    e["description"],
+                )
+                for e in entries
+            ],
             items=entries,
         )
     if name is None:
@@ -33,4 +42,6 @@ def data(context: Context, *, action: str | None = None, name: str | None = None
     entry = connection.post(f"/v1/datasets/{part(reference)}/fetch", timeout=_PATIENCE)
     if entry["source"] == "cache":
         return Text(f"{reference} was here already: {entry['path']}")
-    return Text(f"{reference}: {size(entry['bytes'])} from {entry['source']} in {seconds(entry['seconds'])}, checked. {entry['path']}")
+    return Text(
+        f"{reference}: {size(entry['bytes'])} from {entry['source']} in {seconds(entry['seconds'])}, checked. {entry['path']}"
+    )

@@ -102,9 +102,15 @@ def _graphics(found: Findings, context: Context) -> None:
     driver = Path("/proc/driver/nvidia/version")
     tool = shutil.which("nvidia-smi")
     if driver.is_file() and tool is None:
-        found.problem("An NVIDIA driver is loaded, and `nvidia-smi` is not found.", "Install the driver's user tools (`nvidia-utils`).")
+        found.problem(
+            "An NVIDIA driver is loaded, and `nvidia-smi` is not found.",
+            "Install the driver's user tools (`nvidia-utils`).",
+        )
     elif tool and not driver.is_file() and not Path("/dev/dxg").exists():
-        found.problem("`nvidia-smi` is there, and no NVIDIA driver is loaded.", "Load it (`modprobe nvidia`), or start the container with GPUs.")
+        found.problem(
+            "`nvidia-smi` is there, and no NVIDIA driver is loaded.",
+            "Load it (`modprobe nvidia`), or start the container with GPUs.",
+        )
 
 
 def _workspace(found: Findings, context: Context) -> None:
@@ -134,7 +140,10 @@ def _service(found: Findings, root: Path, connection: Connection) -> None:
     answer = connection.get("/v1/doctor", timeout=60)
     facts: dict[str, Any] = dict(answer["facts"])
     service: Mapping[str, Any] = facts.pop("service", {})
-    found.fact("service", f"{service.get('version')} (protocol {service.get('protocol')}), {service.get('python')}, pid {service.get('pid')}")
+    found.fact(
+        "service",
+        f"{service.get('version')} (protocol {service.get('protocol')}), {service.get('python')}, pid {service.get('pid')}",
+    )
     if service.get("version") != __version__:
         found.problem(
             f"The service is version {service.get('version')}, this is {__version__}.",
@@ -145,7 +154,9 @@ def _service(found: Findings, root: Path, connection: Connection) -> None:
     targets: Mapping[str, Mapping[str, Any]] = facts.pop("targets", {})
     for name, target in targets.items():
         gpus = ", ".join(target["gpus"]) or "no GPU"
-        found.fact(f"target {name}", f"{target['slots']} runs at once, {target['cpus']} CPUs, {target['memory_gb']} GB, {gpus}")
+        found.fact(
+            f"target {name}", f"{target['slots']} runs at once, {target['cpus']} CPUs, {target['memory_gb']} GB, {gpus}"
+        )
     for about, value in facts.items():
         found.fact(about, ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value)  # pyright: ignore[reportUnknownVariableType]
     for problem in answer["problems"]:

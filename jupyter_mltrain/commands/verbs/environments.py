@@ -56,7 +56,10 @@ def _show(context: Context, reference: str) -> Text:
     connection = context.workspace().connection
     e: Entry = connection.get(f"/v1/environments/{part(reference)}")
     version = f":{e['version']}" if e.get("version") else ""
-    lines = [f"{e['name']}{version}  {_STATES.get(str(e['state']), e['state'])}", *([e["description"]] if e.get("description") else [])]
+    lines = [
+        f"{e['name']}{version}  {_STATES.get(str(e['state']), e['state'])}",
+        *([e["description"]] if e.get("description") else []),
+    ]
     facts = {
         "python": e.get("python") or e.get("interpreter"),
         "asked for": ", ".join(e.get("pip") or ()),
@@ -89,7 +92,9 @@ def _build(context: Context, reference: str) -> Text:
         raise from_wire(state["error"])
     if state.get("cached"):
         return Text(f"{reference} was built already.")
-    return Text(f"{reference} is built ({seconds(state.get('seconds'))}). Try it: {shlex.quote(str(state.get('python', '')))}")
+    return Text(
+        f"{reference} is built ({seconds(state.get('seconds'))}). Try it: {shlex.quote(str(state.get('python', '')))}"
+    )
 
 
 def _lines(say: Callable[[str], None]) -> Callable[[bytes], None]:

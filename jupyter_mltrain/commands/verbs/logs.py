@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.commands.context import Context
 from jupyter_mltrain.commands.display import Text
-from jupyter_mltrain.commands.follow import LOG, Reads, Tail, read
+from jupyter_mltrain.commands.follow import BUILD_LOG, LOG, Reads, Tail, read
 from jupyter_mltrain.commands.lookup import find_run, part
-from jupyter_mltrain.errors import NotFoundError, PathNotFound
+from jupyter_mltrain.core.status import Status
+from jupyter_mltrain.errors import PathNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from jupyter_mltrain.api.run import Run
 
 IN_NOTEBOOK = 200
 """Lines shown in a notebook when nothing else is said: its file keeps them."""
@@ -52,7 +55,7 @@ def logs(
     """
     workspace = context.workspace()
     connection, found = workspace.connection, find_run(workspace, run or "latest")
-    wanted = _existing(connection, found.id, name)
+    wanted = _existing(connection, found, name)
     if tail is None and not context.terminal:
         tail = IN_NOTEBOOK
     if tail is None:
@@ -81,13 +84,13 @@ def last_lines(connection: Reads, run_id: str, name: str, lines: int) -> tuple[s
     return end_of_log.lines, end
 
 
-def _existing(connection: Any, run_id: str, name: str | None) -> str:
+def _existing(connection: Reads, run: Run, name: str | None) -> str:
+    """The log that is meant. Unless one is named: the script's, or the build's where it came no further."""
+    known = [str(log["name"]) for log in connection.get(f"/v1/runs/{part(run.id)}/logs")["logs"]]
     if name is None:
-        return LOG
-    try:
-        known = [str(log["name"]) for log in connection.get(f"/v1/runs/{part(run_id)}/logs")["logs"]]
-    except NotFoundError:
-        known = []
+        own = [log for log in known if log != BUILD_LOG]
+        stuck = known and Status(run.state["status"]).terminal
+        return own[0] if own else BUILD_LOG if stuck else LOG
     short = {log.rpartition("/")[2]: log for log in known}
     if name not in known and name not in short:
         raise PathNotFound.of(name, known)

@@ -11,6 +11,7 @@ from jupyter_mltrain.commands.lookup import find_run
 from jupyter_mltrain.core.ids import check_name
 from jupyter_mltrain.errors import ModelNotFound
 
+
 def register(
     context: Context,
     *,
@@ -49,7 +50,10 @@ def _versions(versions: Sequence[Mapping[str, Any]], title: str, note: str = "")
                 v["version"],
                 " ".join(str(x) for x in (v.get("framework"), v.get("framework_version")) if x),
                 moment(v.get("created")),
-                ", ".join(f"{k} {x:.4g}" if isinstance(x, float) else f"{k} {x}" for k, x in list((v.get("metrics") or {}).items())[:3]),
+                ", ".join(
+                    f"{k} {x:.4g}" if isinstance(x, float) else f"{k} {x}"
+                    for k, x in list((v.get("metrics") or {}).items())[:3]
+                ),
                 ", ".join(f"{k}={x}" if x else str(k) for k, x in (v.get("tags") or {}).items()),
                 v.get("run_id") or "",
             )

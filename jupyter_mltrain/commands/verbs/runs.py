@@ -71,6 +71,10 @@ def _status(text: str | None) -> str | None:
     spelled = {status.value.lower(): status.value for status in Status}
     if text.lower() not in spelled:
         near = nearest_of(text.lower(), spelled)
-        mend = f"Did you mean {' or '.join(spelled[n] for n in near)}?" if near else f"They are: {', '.join(spelled.values())}."
+        mend = (
+            f"Did you mean {' or '.join(spelled[n] for n in near)}?"
+            if near
+            else f"They are: {', '.join(spelled.values())}."
+        )
         raise UsageError(f"{text!r} is no status of a run.", mend=mend)
     return spelled[text.lower()]

@@ -18,7 +18,9 @@ def init(context: Context, *, folder: str | None = None, name: str | None = None
     target = (context.folder / Path(folder or ".").expanduser()).resolve()
     above = find_root(target.parent)
     root = create_root(target, name)
-    lines = [f"{root} is a workspace now, called {read_config(root).name!r}. Its settings: {root / '.mltrain' / 'config.toml'}"]
+    lines = [
+        f"{root} is a workspace now, called {read_config(root).name!r}. Its settings: {root / '.mltrain' / 'config.toml'}"
+    ]
     if above is not None:
         lines.append(f"Note: it lies inside the workspace {above}; in {root} and below, the new one counts.")
     return Text("\n".join(lines))

@@ -48,13 +48,20 @@ class FakeConnection:
 
     # what a Connection does
 
-    def get(self, path: str, *, timeout: float = 30, **params: Any) -> dict[str, Any]:
+    def get(self, path: str, *, timeout: float = 30, **params: Any) -> dict[str, Any]:  # noqa: C901 - a list of routes
         self.requests.append(("GET", path, params))
         if self.fail is not None:
             raise self.fail
         match path.split("/")[2:]:
             case ["hello"]:
-                return {"version": "0", "protocol": 1, "pid": 1, "started": 0.0, "python": "/usr/bin/python3", "workspace": {"id": WORKSPACE, "name": "w", "root": "/w"}}
+                return {
+                    "version": "0",
+                    "protocol": 1,
+                    "pid": 1,
+                    "started": 0.0,
+                    "python": "/usr/bin/python3",
+                    "workspace": {"id": WORKSPACE, "name": "w", "root": "/w"},
+                }
             case ["usage"]:
                 return {"runs": 1_500_000, "snapshots": 500_000}
             case ["runs"]:
@@ -64,9 +71,14 @@ class FakeConnection:
                 return self._wait(key, params.get("after"), params.get("wait") or 0)
             case ["runs", key, "logs"]:
                 run = self._run(key)["id"]
-                return {"logs": [{"name": n, "size": len(d), "rank": 0} for (r, n), d in self.logs.items() if r == run], "complete": True}
+                return {
+                    "logs": [{"name": n, "size": len(d), "rank": 0} for (r, n), d in self.logs.items() if r == run],
+                    "complete": True,
+                }
             case ["runs", key, "files"]:
-                return {"files": [{"path": p, "size": 1, "modified": 0} for p in self.files.get(self._run(key)["id"], [])]}
+                return {
+                    "files": [{"path": p, "size": 1, "modified": 0} for p in self.files.get(self._run(key)["id"], [])]
+                }
             case ["runs", _, "series"]:
                 return {"name": params["name"], "total": 2, "steps": [0, 1], "times": [0.0, 1.0], "values": [0.5, 0.25]}
             case ["models"]:
@@ -88,8 +100,17 @@ class FakeConnection:
                 return self._submit(body)
             case ["plan"]:
                 return {
-                    "plan": {"engine": "local", "ranks": [{"argv": ["<python of tensorflow>", body["script"], *body["arguments"]]}]},
-                    "environment": {"name": "tensorflow", "version": 3, "state": "to build", "cached": False, "key": ""},
+                    "plan": {
+                        "engine": "local",
+                        "ranks": [{"argv": ["<python of tensorflow>", body["script"], *body["arguments"]]}],
+                    },
+                    "environment": {
+                        "name": "tensorflow",
+                        "version": 3,
+                        "state": "to build",
+                        "cached": False,
+                        "key": "",
+                    },
                     "snapshot": {"files": 1, "bytes": 120, "ignored": 0, "secrets": [".env"]},
                     "notices": ["One file looks like a secret."],
                 }
@@ -170,6 +191,10 @@ class FakeConnection:
         for status, data in self.script:
             if data:
                 self.write(state["id"], data)
-            failure = {"title": "exit code 3", "evidence": [], "traceback": None, "rank": 0, "mend": ""} if status == "Failed" else None
+            failure = (
+                {"title": "exit code 3", "evidence": [], "traceback": None, "rank": 0, "mend": ""}
+                if status == "Failed"
+                else None
+            )
             self.advance(state["id"], status, failure=failure)
         return {**state, "stages": [dict(s) for s in state["stages"]]}

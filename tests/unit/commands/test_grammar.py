@@ -20,7 +20,9 @@ def parse(line: str, grammar: Grammar = CELL) -> dict[str, Any]:
 def test_every_option_of_a_cell() -> None:
     values = parse(
         "--experiment exp -t local -e tensorflow:3 -d mnist -d --data=test=fashion:2 -s src --gpus 1 --cpus 2 --memory 8 --max-run-time 2h"
-        " --set A=1 --set B=x=y --secret KEY --tag t --tag k=v --as mine --wait --dry-run -- --lr 0.1 -- x".replace("-d --data", "--data")
+        " --set A=1 --set B=x=y --secret KEY --tag t --tag k=v --as mine --wait --dry-run -- --lr 0.1 -- x".replace(
+            "-d --data", "--data"
+        )
     )
     assert values == {
         "experiment": "exp",
@@ -44,11 +46,14 @@ def test_every_option_of_a_cell() -> None:
 
 def test_nothing_said() -> None:
     values = parse("")
-    assert values["arguments"] == () and values["data"] == [] and values["env"] is None and values["wait"] is False
+    assert values["arguments"] == ()
+    assert values["data"] == []
+    assert values["env"] is None
+    assert values["wait"] is False
 
 
 def test_quotes_are_those_of_a_shell() -> None:
-    assert parse("-- --json '{\"a\": 1}' \"two words\"")["arguments"] == ("--json", '{"a": 1}', "two words")
+    assert parse('-- --json \'{"a": 1}\' "two words"')["arguments"] == ("--json", '{"a": 1}', "two words")
     with pytest.raises(UsageError, match="no closing quotation"):
         parse("-- 'open")
 
@@ -85,7 +90,8 @@ def test_help_lists_every_option() -> None:
     for grammar in (CELL, *(v.grammar for v in VERBS.values())):
         with pytest.raises(HelpRequested) as asked:
             grammar.parse(["--help"])
-        assert grammar.program in asked.value.text and grammar.summary in asked.value.text.replace("\n", " ")
+        assert grammar.program in asked.value.text
+        assert grammar.summary in asked.value.text.replace("\n", " ")
         for option in grammar.options:
             assert option.flags[-1] in asked.value.text
         assert max(len(line) for line in asked.value.text.splitlines()) <= 112
@@ -103,7 +109,20 @@ def test_help_for_the_script_is_the_scripts() -> None:
 
 
 def test_the_verbs_are_those_of_the_issue() -> None:
-    assert set(VERBS) == set("init doctor run runs show logs cancel register models env data export".split())
+    assert set(VERBS) == {
+        "init",
+        "doctor",
+        "run",
+        "runs",
+        "show",
+        "logs",
+        "cancel",
+        "register",
+        "models",
+        "env",
+        "data",
+        "export",
+    }
     for verb in VERBS.values():
         assert f"\n  {verb.name} " in verbs.overview()
         assert callable(verb)
@@ -115,7 +134,8 @@ def test_a_verb_that_is_not_there_names_the_nearest() -> None:
     assert "`%mltrain runs`" in caught.value.mend
     with pytest.raises(UsageError) as caught:
         verbs.find("zzz", "jupyter mltrain")
-    assert "init doctor" in caught.value.mend and "jupyter mltrain" in caught.value.message
+    assert "init doctor" in caught.value.mend
+    assert "jupyter mltrain" in caught.value.message
 
 
 def test_missing_arguments_and_choices() -> None:
@@ -125,7 +145,12 @@ def test_missing_arguments_and_choices() -> None:
         VERBS["env"].grammar.parse(["destroy"])
     with pytest.raises(UsageError, match="runs no script"):
         VERBS["show"].grammar.parse(["x"], ["y"])
-    assert VERBS["logs"].grammar.parse(["--tail", "5", "brave-otter-1"]) == {"run": "brave-otter-1", "tail": 5, "name": None, "follow": False}
+    assert VERBS["logs"].grammar.parse(["--tail", "5", "brave-otter-1"]) == {
+        "run": "brave-otter-1",
+        "tail": 5,
+        "name": None,
+        "follow": False,
+    }
 
 
 def test_options_of_a_run_are_those_of_a_cell() -> None:
@@ -146,8 +171,8 @@ def test_any_words_are_values_or_a_usage_error(words: list[str]) -> None:
         except HelpRequested:
             assert {"-h", "--help"} & set(words)
         except MLTrainError as error:
-            assert isinstance(error, UsageError)
-            assert "\n" not in error.mend
+            assert isinstance(error, UsageError)  # noqa: PT017
+            assert "\n" not in error.mend  # noqa: PT017
 
 
 @given(st.lists(st.text(), max_size=6))

@@ -14,8 +14,66 @@ from jupyter_mltrain.errors import PreflightError
 
 # A kernel in which everything that the snippets could lack exists: a false alarm would be an error, not a notice.
 EVERYWHERE: dict[str, Any] = dict.fromkeys(
-    "x y z i e f a b c d k v n np pd tf plt os sys model history prev total data item name self args run lr acc loss batch step epoch "
-    "x_train y_train x_test ds fn Model Point cfg row config key value parser log results first rest inner outer optimizer T Config w".split(),
+    [
+        "x",
+        "y",
+        "z",
+        "i",
+        "e",
+        "f",
+        "a",
+        "b",
+        "c",
+        "d",
+        "k",
+        "v",
+        "n",
+        "np",
+        "pd",
+        "tf",
+        "plt",
+        "os",
+        "sys",
+        "model",
+        "history",
+        "prev",
+        "total",
+        "data",
+        "item",
+        "name",
+        "self",
+        "args",
+        "run",
+        "lr",
+        "acc",
+        "loss",
+        "batch",
+        "step",
+        "epoch",
+        "x_train",
+        "y_train",
+        "x_test",
+        "ds",
+        "fn",
+        "Model",
+        "Point",
+        "cfg",
+        "row",
+        "config",
+        "key",
+        "value",
+        "parser",
+        "log",
+        "results",
+        "first",
+        "rest",
+        "inner",
+        "outer",
+        "optimizer",
+        "T",
+        "Config",
+        "w",
+    ],
     object(),
 )
 
@@ -228,7 +286,8 @@ def test_a_name_that_nobody_has() -> None:
     with pytest.raises(PreflightError, match="`reslt` is defined neither in this cell, nor in the kernel"):
         check(Script("result = 1\nprint(reslt)"), namespace=KERNEL)
     [notice] = check(Script("import sys\nif sys.argv[1:]:\n    print(reslt)"), namespace=KERNEL)
-    assert "`reslt`" in notice and "line 3" in notice
+    assert "`reslt`" in notice
+    assert "line 3" in notice
     assert len(check(Script("def f():\n    return later\n"), namespace=KERNEL)) == 1
 
 
@@ -262,7 +321,8 @@ def test_what_does_not_compile(cell: str, line: int, said: str) -> None:
         check(Script(cell))
     assert caught.value.message.startswith(f"Line {line} of the cell")
     assert said in caught.value.message
-    assert caught.value.mend and "\n" not in caught.value.message
+    assert caught.value.mend
+    assert "\n" not in caught.value.message
 
 
 def test_a_null_byte_is_one_line() -> None:
@@ -290,7 +350,9 @@ def test_local_modules(tmp_path: Path) -> None:
             check(Script(cell), beside=[tmp_path])
         assert caught.value.mend == "Send its folder along: `-s .`."
         assert check(Script(cell), beside=[tmp_path], snapshot=tmp_path) == []
-    quiet = "import mnist, json, hypothesis, tensorflow\ntry:\n    import helpers\nexcept ImportError:\n    helpers = None"
+    quiet = (
+        "import mnist, json, hypothesis, tensorflow\ntry:\n    import helpers\nexcept ImportError:\n    helpers = None"
+    )
     assert check(Script(quiet), beside=[tmp_path]) == []
 
 

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from jupyter_mltrain.commands.template import fill, left_alone
 from jupyter_mltrain.errors import UsageError
 
-NAMES: dict[str, Any] = {"lr": 0.1, "n": 3, "path": Path("/data/x"), "text": "two words", "layers": [64, 32], "on": True}
+NAMES: dict[str, Any] = {
+    "lr": 0.1,
+    "n": 3,
+    "path": Path("/data/x"),
+    "text": "two words",
+    "layers": [64, 32],
+    "on": True,
+}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +60,8 @@ def test_numpy_scalars_are_numbers() -> None:
 def test_an_unknown_name_is_an_error_that_names_it_and_the_nearest() -> None:
     with pytest.raises(UsageError) as caught:
         fill(["--x", "{layer}"], NAMES)
-    assert "{layer}" in caught.value.message and "{layers}" in caught.value.mend
+    assert "{layer}" in caught.value.message
+    assert "{layers}" in caught.value.mend
 
 
 @pytest.mark.parametrize("value", [object(), np.zeros((60000, 784)), np.zeros(3), [np.zeros(2)], {1, 2}.__iter__()])
@@ -69,10 +77,23 @@ def test_nothing_is_evaluated() -> None:
 
 
 def test_what_looks_meant_is_told() -> None:
-    assert left_alone(["{cfg.lr}", "{lr:.2f}", "{x[0]}", "{f(1)}", '{"a": 1}', "{lr}", "{}"]) == ["{cfg.lr}", "{lr:.2f}", "{x[0]}", "{f(1)}"]
+    assert left_alone(["{cfg.lr}", "{lr:.2f}", "{x[0]}", "{f(1)}", '{"a": 1}', "{lr}", "{}"]) == [
+        "{cfg.lr}",
+        "{lr:.2f}",
+        "{x[0]}",
+        "{f(1)}",
+    ]
 
 
-@given(st.dictionaries(st.text(max_size=5), st.recursive(st.integers() | st.text(max_size=5) | st.none(), lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=3), x, max_size=3))))
+@given(
+    st.dictionaries(
+        st.text(max_size=5),
+        st.recursive(
+            st.integers() | st.text(max_size=5) | st.none(),
+            lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=3), x, max_size=3),
+        ),
+    )
+)
 def test_json_is_left_as_it_is(value: Any) -> None:
     token = json.dumps(value)
     if "{" not in token.replace('{"', "").replace("{}", ""):  # no text of ours inside that is a field itself
@@ -90,10 +111,40 @@ def test_any_token_gives_one_token_or_a_usage_error(token: str) -> None:
     try:
         assert len(fill([token], {"lr": 1})) == 1
     except UsageError as error:
-        assert "there is no variable" in error.message
+        assert "there is no variable" in error.message  # noqa: PT017
 
 
 @given(st.from_regex(r"\A[a-z_]{1,6}\Z"))
 def test_doubled_braces_stand_for_themselves(name: str) -> None:
-    if name not in {"as", "if", "in", "is", "or", "and", "not", "for", "def", "del", "try", "pass", "from", "else", "elif", "with", "async", "await", "break", "class", "while", "yield", "raise", "return", "except", "global", "import", "lambda", "assert"}:
+    if name not in {
+        "as",
+        "if",
+        "in",
+        "is",
+        "or",
+        "and",
+        "not",
+        "for",
+        "def",
+        "del",
+        "try",
+        "pass",
+        "from",
+        "else",
+        "elif",
+        "with",
+        "async",
+        "await",
+        "break",
+        "class",
+        "while",
+        "yield",
+        "raise",
+        "return",
+        "except",
+        "global",
+        "import",
+        "lambda",
+        "assert",
+    }:
         assert fill(["{{" + name + "}}"], {}) == ["{" + name + "}"]

@@ -11,13 +11,25 @@ from jupyter_mltrain.errors import InvalidName, UsageError
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90s", 90), ("10m", 600), ("2h", 7200), ("1d", 86400), ("1h30m", 5400), ("1.5h", 5400), ("45", 45), (" 5M ", 300), ("0.5s", 0.5)],
+    [
+        ("90s", 90),
+        ("10m", 600),
+        ("2h", 7200),
+        ("1d", 86400),
+        ("1h30m", 5400),
+        ("1.5h", 5400),
+        ("45", 45),
+        (" 5M ", 300),
+        ("0.5s", 0.5),
+    ],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert values.duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "m", "1x", "-5m", "1h 30m", "ten", "0", "0s", "1e3", "٣m", "inf", "nan", "1h30", "5m5"])
+@pytest.mark.parametrize(
+    "text", ["", "m", "1x", "-5m", "1h 30m", "ten", "0", "0s", "1e3", "٣m", "inf", "nan", "1h30", "5m5"]
+)
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         values.duration(text)
@@ -39,7 +51,7 @@ def test_any_text_is_a_duration_of_some_seconds_or_a_usage_error(text: str) -> N
     try:
         assert values.duration(text) > 0
     except UsageError as error:
-        assert error.mend
+        assert error.mend  # noqa: PT017
 
 
 names = st.from_regex(r"\A[a-zA-Z0-9][-._a-zA-Z0-9]{0,20}\Z")
@@ -67,7 +79,7 @@ def test_any_text_is_data_or_a_usage_error(text: str) -> None:
     assert text.endswith(read.dataset.name) or ":" in text
 
 
-@pytest.mark.parametrize("text", ["mnist:0", "mnist:x", "mnist:", "a b=mnist", "a=b=mnist", "mnist:1:2", "mnist:١"])
+@pytest.mark.parametrize("text", ["mnist:0", "mnist:x", "mnist:", "a b=mnist", "a=b=mnist", "mnist:1:2", "mnist:١"])  # noqa: RUF001
 def test_bad_data(text: str) -> None:
     with pytest.raises(UsageError):
         values.data(text)
@@ -98,7 +110,13 @@ def test_assignments_and_tags() -> None:
 def test_memory_and_counts() -> None:
     assert (values.memory("8"), values.memory("1.5GB"), values.memory("512mb")) == (8, 1.5, 0.512)
     assert (values.count("0"), values.positive("3")) == (0, 3)
-    for read, bad in ((values.memory, "0"), (values.memory, "8TB"), (values.count, "-1"), (values.count, "1.5"), (values.positive, "0")):
+    for read, bad in (
+        (values.memory, "0"),
+        (values.memory, "8TB"),
+        (values.count, "-1"),
+        (values.count, "1.5"),
+        (values.positive, "0"),
+    ):
         with pytest.raises(UsageError):
             read(bad)
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from jupyter_mltrain.magics import output
 from tests.unit.commands.conftest import project, said, service  # noqa: F401 - fixtures
 from tests.unit.commands.fake_service import FakeConnection
 
@@ -13,7 +15,9 @@ from tests.unit.commands.fake_service import FakeConnection
 class Published(list[dict[str, Any]]):
     """What the shell displayed: `{"data", "id", "update"}`, in order."""
 
-    def publish(self, data: Any, metadata: Any = None, *, transient: Any = None, update: bool = False, **_: Any) -> None:
+    def publish(
+        self, data: Any, metadata: Any = None, *, transient: Any = None, update: bool = False, **_: Any
+    ) -> None:
         self.append({"data": data, "id": (transient or {}).get("display_id"), "update": update})
 
 
@@ -26,5 +30,10 @@ def shell(project: Any, service: FakeConnection) -> Iterator[InteractiveShell]: 
     made.display_pub.publish = made.published.publish
     made.run_line_magic("load_ext", "jupyter_mltrain")
     yield made
+    for run in list(service.runs):
+        service.advance(run, "Completed")
+    deadline = time.monotonic() + 5
+    while output.watcher(made).live:
+        assert time.monotonic() < deadline, "the watcher does not end"
+        time.sleep(0.005)
     made.history_manager.end_session()
-    made.atexit_operations() if False else None
