@@ -22,7 +22,8 @@ def __getattr__(name: str) -> Any:
 
         globals()["Run"] = Run
         return Run
-    value = None if name.startswith("__") and name != "__version__" else _from_installed(name)
+    # Python asks this for our own modules too, before it imports them; they are all private but one.
+    value = None if name.startswith("_") and name != "__version__" else _from_installed(name)
     if value is None:
         raise AttributeError(
             f"module {__name__!r} has no attribute {name!r} in a run: here it offers `Run` and `keras.MLTrainCallback`; for"

@@ -7,10 +7,11 @@ ones (nested runs, loops over `start_run`) log into it too, under their name: `<
 
 from __future__ import annotations
 
+import collections
 import os
 import time
 import uuid
-from typing import Any, Dict, List, Optional
+from typing import Any, Deque, Dict, List, Optional, Tuple
 
 from mlflow.entities import Experiment, LifecycleStage, Metric, Param, RunData, RunInfo, RunStatus, RunTag, ViewType
 from mlflow.entities import Run as MlflowRun
@@ -21,6 +22,8 @@ from mlflow.store.tracking.abstract_store import AbstractStore
 from ._run import LiveRun, Run
 
 EXPERIMENT = "0"
+_HISTORY = 10_000
+"""Values of a metric that `get_metric_history` knows of, the last ones; the record has them all."""
 
 
 class Store(AbstractStore):
@@ -93,7 +96,11 @@ class Store(AbstractStore):
     ) -> None:
         known = self._known(run_id)
         for metric in metrics:
-            known.metrics.setdefault(metric.key, []).append(metric)
+            point = (metric.timestamp, metric.step, metric.value)
+            history = known.metrics.setdefault(metric.key, collections.deque(maxlen=_HISTORY))
+            if getattr(metric, "model_id", None) and point in history:
+                continue  # MLflow 3 sends a metric again to tie it to the model that was logged after it
+            history.append(point)
             self._run.metric(known.prefix + metric.key, float(metric.value), metric.step, metric.timestamp / 1000)
         for param in params:
             known.params[param.key] = param
@@ -117,7 +124,8 @@ class Store(AbstractStore):
     def get_metric_history(
         self, run_id: str, metric_key: str, max_results: Optional[int] = None, page_token: Optional[str] = None
     ) -> PagedList:
-        return PagedList(self._known(run_id).metrics.get(metric_key, []), None)
+        points = self._known(run_id).metrics.get(metric_key, ())
+        return PagedList([Metric(metric_key, value, at, step) for at, step, value in points], None)
 
     def log_inputs(self, run_id: str, datasets: Any = None, models: Any = None) -> None:
         for one in datasets or ():
@@ -188,7 +196,7 @@ class _Known:
         self.status: Any = RunStatus.RUNNING
         self.start_time = int(time.time() * 1000)
         self.end_time: Optional[int] = None
-        self.metrics: Dict[str, List[Metric]] = {}
+        self.metrics: Dict[str, Deque[Tuple[int, int, float]]] = {}
         self.params: Dict[str, Param] = {}
         self.tags: Dict[str, RunTag] = {}
 
@@ -202,7 +210,7 @@ class _Known:
             info = RunInfo(**fields)
         except TypeError:  # MLflow 2 names the id twice
             info = RunInfo(run_uuid=self.run_id, **fields)
-        last = [points[-1] for points in self.metrics.values()]
+        last = [Metric(key, points[-1][2], *points[-1][:2]) for key, points in self.metrics.items()]
         return MlflowRun(info, RunData(last, list(self.params.values()), list(self.tags.values())))
 
 
