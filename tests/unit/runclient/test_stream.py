@@ -167,7 +167,8 @@ def test_a_file_that_may_not_grow_costs_a_warning_and_no_whole_record_is_spoilt(
     assert len(data) == 10_007
     lines = data.split(b"\n")[:-1]  # what follows the last line end is a record that is not whole: no record
     assert [json.loads(line)[3] for line in lines] == list(range(len(lines)))
-    assert f"{500 - len(lines) - 1} records" in ended.stderr
+    torn = not data.endswith(b"\n")
+    assert f" {500 - len(lines) - torn} records" in ended.stderr
 
 
 def test_a_cut_record_is_completed_once_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
