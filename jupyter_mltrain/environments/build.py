@@ -26,7 +26,7 @@ from typing import Any
 
 from uv import find_uv_bin
 
-from jupyter_mltrain.cache import Stopped, cache_root, disk_errors, exclusive, remove_tree, write_whole
+from jupyter_mltrain.cache import POLL_SECONDS, Stopped, cache_root, disk_errors, exclusive, remove_tree, write_whole
 from jupyter_mltrain.core.environment import EnvironmentDefinition, EnvironmentLock
 from jupyter_mltrain.environments.indexes import index_settings
 from jupyter_mltrain.environments.interpreters import Interpreter, find_interpreter
@@ -126,7 +126,7 @@ class _Build:
                 interpreter = find_interpreter(self.lock.python)
                 (self.folder / "lock.txt").write_text(self.lock.dumps(), encoding="utf-8")
                 self._install(interpreter, both, progress)
-                _check(self.definition, self.lock, self.folder, both)
+                _check(self.definition, self.lock, self.folder, both, self.cancelled)
             except Stopped:
                 both("Build stopped on request")
                 remove_tree(self.folder / "venv")
@@ -196,7 +196,9 @@ def _link_mode(folder: Path) -> str:
     return "clone"
 
 
-def _check(definition: EnvironmentDefinition, lock: EnvironmentLock, folder: Path, log: Log) -> None:
+def _check(
+    definition: EnvironmentDefinition, lock: EnvironmentLock, folder: Path, log: Log, cancelled: threading.Event | None
+) -> None:
     """The environment starts, has every package of the lock, and imports what it is for; else `BuildFailed`."""
     question = (
         "import importlib, importlib.metadata, json, re, sys\n"
@@ -206,30 +208,44 @@ def _check(definition: EnvironmentDefinition, lock: EnvironmentLock, folder: Pat
     )
     if definition.imports:
         log(f"Checking that {', '.join(definition.imports)} can be imported")
-    answer = subprocess.run(
-        [str(folder / "venv" / "bin" / "python"), "-c", question, *definition.imports],
-        capture_output=True,
-        text=True,
-        check=False,
+    # -B: a check that outlives its killed builder must not write into what the next one removes.
+    process = subprocess.Popen(
+        [str(folder / "venv" / "bin" / "python"), "-B", "-c", question, *definition.imports],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env=uv_environment(definition.environment_variables),
         cwd=folder,
     )
-    if answer.returncode != 0:
-        said = answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"]
-        for line in said:
+    said, complaint = _communicate(process, cancelled)
+    if process.returncode != 0:
+        lines = complaint.strip().splitlines() or [f"exit code {process.returncode}"]
+        for line in lines:
             log(line)
         raise BuildFailed(
-            f"Environment {definition.name!r} was installed, but does not work: {said[-1][:300]}",
+            f"Environment {definition.name!r} was installed, but does not work: {lines[-1][:300]}",
             mend="Change its packages or its Python version.",
-            output=answer.stderr[-20_000:],
+            output=complaint[-20_000:],
         )
-    there = set(json.loads(answer.stdout.splitlines()[-1]))
+    there = set(json.loads(said.splitlines()[-1]))
     wanted = {_normal(package.partition("==")[0]) for package in lock.packages if "==" in package}
     if missing := sorted(wanted - there):
         raise BuildFailed(
             f"Environment {definition.name!r} was installed, but lacks {', '.join(missing[:5])}.",
             mend="Build it again; if it happens again, this is a bug.",
         )
+
+
+def _communicate(process: subprocess.Popen[bytes], cancelled: threading.Event | None) -> tuple[str, str]:
+    while True:
+        try:
+            out, complaint = process.communicate(timeout=POLL_SECONDS)
+            return out.decode(errors="replace"), complaint.decode(errors="replace")
+        except subprocess.TimeoutExpired:
+            if cancelled is not None and cancelled.is_set():
+                process.kill()
+                process.communicate()
+                raise Stopped from None
 
 
 def _normal(name: str) -> str:

@@ -9,6 +9,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from jupyter_mltrain.cache import POLL_SECONDS, Stopped
 from jupyter_mltrain.core.compute import PreparedEnvironment
 from jupyter_mltrain.core.environment import CURRENT, EnvironmentDefinition, EnvironmentLock, this_platform
 from jupyter_mltrain.environments.build import build, find_built
@@ -118,13 +119,19 @@ class Environments:
     def _lock(
         self, definition: EnvironmentDefinition, gpu: bool, log: Log, cancelled: threading.Event | None
     ) -> EnvironmentLock:
-        with self._resolving:  # two runs that come first at once get one lock
+        # Two runs that come first at once get one lock.
+        while not self._resolving.acquire(timeout=POLL_SECONDS):
+            if cancelled is not None and cancelled.is_set():
+                raise Stopped
+        try:
             stored = self._stored_lock(definition, gpu)
             if stored is not None:
                 return stored
             lock = resolve(definition, find_interpreter(definition.python), log, gpu=gpu, cancelled=cancelled)
             self.store.save_lock(definition, lock)
             return lock
+        finally:
+            self._resolving.release()
 
     def _stored_lock(self, definition: EnvironmentDefinition, gpu: bool) -> EnvironmentLock | None:
         return self.store.lock(definition, None, this_platform(), gpu)

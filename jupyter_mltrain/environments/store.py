@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 from pathlib import Path
 
 from jupyter_mltrain.cache import disk_errors, write_whole
@@ -19,10 +20,12 @@ from jupyter_mltrain.errors import ConflictError, EnvironmentNotFound, UsageErro
 
 
 class EnvironmentStore:
-    """Definitions under `folder` (`.mltrain/environments`). One writer: the workspace's service."""
+    """Definitions under `folder` (`.mltrain/environments`). One writer: the workspace's service, from
+    any of its threads."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._adding = threading.Lock()
 
     def names(self) -> list[str]:
         """All names: stored ones, curated ones and `current`."""
@@ -100,16 +103,17 @@ class EnvironmentStore:
                 write_whole(path, lock.dumps().encode())
 
     def _add(self, definition: EnvironmentDefinition, renew: bool = False) -> EnvironmentDefinition:
-        versions = self.versions(definition.name)
-        if versions and not renew:
-            newest = self._read(definition.name, versions[-1])
-            if newest.content_key == definition.content_key:
-                return newest
-        numbered = dataclasses.replace(definition, version=(versions[-1] if versions else 0) + 1)
-        text = json.dumps(numbered.to_json(), indent=1, ensure_ascii=False) + "\n"
-        with disk_errors(self.folder, f"storing the environment {definition.name!r}"):
-            write_whole(self.folder / definition.name / f"{numbered.version}.json", text.encode())
-        return numbered
+        with self._adding:
+            versions = self.versions(definition.name)
+            if versions and not renew:
+                newest = self._read(definition.name, versions[-1])
+                if newest.content_key == definition.content_key:
+                    return newest
+            numbered = dataclasses.replace(definition, version=(versions[-1] if versions else 0) + 1)
+            text = json.dumps(numbered.to_json(), indent=1, ensure_ascii=False) + "\n"
+            with disk_errors(self.folder, f"storing the environment {definition.name!r}"):
+                write_whole(self.folder / definition.name / f"{numbered.version}.json", text.encode())
+            return numbered
 
     def _read(self, name: str, version: int) -> EnvironmentDefinition:
         text = (self.folder / name / f"{version}.json").read_text(encoding="utf-8")

@@ -24,7 +24,7 @@ def read(name, skip):
 x = read("train-images-idx3-ubyte.gz", 16).reshape(-1, 784)[:6000] / 255.0
 y = read("train-labels-idx1-ubyte.gz", 8)[:6000]
 model = tf.keras.Sequential([tf.keras.Input([784]), tf.keras.layers.Dense(64, "relu"), tf.keras.layers.Dense(10)])
-model.compile("adam", tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"])
+model.compile("adam", tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
 accuracy = model.fit(x, y, epochs=2, batch_size=64, verbose=0).history["accuracy"][-1]
 with tf.summary.create_file_writer("logs").as_default():
     tf.summary.scalar("accuracy", accuracy, 1)

@@ -351,6 +351,31 @@ def test_a_stopped_build_ends_at_once_and_leaves_nothing(index, environments):
     assert not environments.prepare(reference, log=lambda _: None).cached
 
 
+def test_a_stop_ends_the_check_too(index, environments):
+    index.wheel("alpha", files={"alpha.py": b"import time\ntime.sleep(60)\n"})
+    reference = define(environments, "alpha", imports=("alpha",))
+    cancelled = threading.Event()
+
+    def log(line: str) -> None:
+        if line.startswith("Checking"):
+            cancelled.set()
+
+    started = time.monotonic()
+    with pytest.raises(Stopped):
+        environments.prepare(reference, log=log, cancelled=cancelled)
+    assert time.monotonic() - started < 20
+    assert environments.state(reference).state == "to build"
+
+
+def test_runs_that_come_first_at_once_resolve_once(index, environments):
+    index.wheel("alpha")
+    environments.store.register(EnvironmentDefinition("mine", pip=("alpha",)))
+    with ThreadPoolExecutor(4) as pool:
+        ready = list(pool.map(lambda _: environments.prepare("mine", log=lambda _: None), range(4)))
+    assert index.requests.count("/simple/alpha/") <= 2, "one for the lock, one for the build"
+    assert sum(not one.cached for one in ready) == 1
+
+
 def test_one_who_waits_can_stop_waiting(index, environments):
     index.wheel("alpha")
     reference = define(environments, "alpha")
