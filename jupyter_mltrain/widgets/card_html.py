@@ -239,7 +239,7 @@ def details(state: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Command", said),
         ("Environment", f"{versioned(environment)} · lock {environment.get('key')}" if environment.get("name") else ""),
         ("Data", ", ".join(versioned(d) for d in state.get("data") or [])),
-        ("Snapshot", f"{snapshot['files']} files · {formats.size(snapshot['bytes'])} · {snapshot.get('digest', '')}" if snapshot.get("files") else ""),
+        ("Snapshot", f"{formats.count(snapshot['files'], 'file')} · {formats.size(snapshot['bytes'])} · {snapshot.get('digest', '')}" if snapshot.get("files") else ""),
         ("Git", _pairs(state.get("git"))),
         ("Resources", _pairs(state.get("resources"))),
         ("Tags", _pairs(state.get("tags"))),
@@ -254,10 +254,10 @@ def _pairs(mapping: Mapping[str, Any] | None) -> str:
 def _foot(state: Mapping[str, Any], recorded: float, bound_to: str) -> str:
     facts = [f"recorded on {formats.date(recorded)}"]
     if state.get("metric_points"):
-        facts.append(f"{formats.number(state['metric_points'])} metric points")
+        facts.append(formats.count(state["metric_points"], "metric point"))
     outputs = state.get("outputs") or {}
     if outputs.get("files"):
-        facts.append(f"{formats.number(outputs['files'])} output files, {formats.size(outputs['bytes'])}")
+        facts.append(f"{formats.count(outputs['files'], 'output file')}, {formats.size(outputs['bytes'])}")
     facts += [f"registered as {versioned(m)}" for m in state.get("models") or []]
     back = f"{bound_to} = mltrain.run({json.dumps(_name(state), ensure_ascii=False)})"
     spans = "".join(f'<span class="mlt-num">{_text(fact)}</span>' for fact in facts)

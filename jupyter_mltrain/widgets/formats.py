@@ -48,6 +48,11 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
+def count(number_of: int, what: str) -> str:
+    """`1 file`, `1,204 files`."""
+    return f"{number(number_of)} {what}{'' if number_of == 1 else 's'}"
+
+
 def date(epoch: float) -> str:
     """When, in a form that means the same everywhere: `23 Nov 2026, 06:40 UTC`."""
     moment = datetime.fromtimestamp(epoch, UTC)

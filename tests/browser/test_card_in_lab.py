@@ -1,4 +1,4 @@
-"""The run card in a real JupyterLab: a notebook that was saved elsewhere, is not trusted, and has no kernel."""
+"""The run card in a real JupyterLab: a notebook that was saved elsewhere, is not trusted, and of which no cell has run here."""
 
 from __future__ import annotations
 

@@ -63,6 +63,11 @@ export function formatSize(bytes: number): string {
   return `${count.toFixed(1)} TB`;
 }
 
+/** `1 file`, `1,204 files`. */
+export function formatCount(count: number, what: string): string {
+  return `${formatNumber(count)} ${what}${count === 1 ? "" : "s"}`;
+}
+
 /** When, in a form that means the same everywhere: `23 Nov 2026, 06:40 UTC`. */
 export function formatDate(epoch: number): string {
   const date = new Date(epoch * 1000);

@@ -1,7 +1,7 @@
 /** What the card says about a run, as plain text; `jupyter_mltrain/widgets/card_html.py` says the same. */
 
 import type { Metric, Progress, RunPayload, RunState, Stage, Tracking, Versioned } from "../api/payload";
-import { formatClock, formatDate, formatNumber, formatSize, formatSpan } from "./formats";
+import { formatClock, formatCount, formatDate, formatNumber, formatSize, formatSpan } from "./formats";
 
 const LOWER_IS_BETTER = /loss|err|mse|mae|rmse|perplexity|latency|seconds|time/i;
 const STATUS: { readonly [status: string]: string } = {
@@ -131,7 +131,9 @@ export function detailRows(state: RunState): [string, string][] {
     ["Data", state.data.map(versionedWords).join(", ")],
     [
       "Snapshot",
-      snapshot?.files ? `${snapshot.files} files · ${formatSize(snapshot.bytes)} · ${snapshot.digest}` : "",
+      snapshot?.files
+        ? `${formatCount(snapshot.files, "file")} · ${formatSize(snapshot.bytes)} · ${snapshot.digest}`
+        : "",
     ],
     ["Git", pairWords(state.git)],
     ["Resources", pairWords(state.resources)],
@@ -149,10 +151,10 @@ function pairWords(pairs: readonly [string, string][]): string {
 export function footFacts({ state, recorded }: RunPayload): string[] {
   const facts = [`recorded on ${formatDate(recorded)}`];
   if (state.metricPoints) {
-    facts.push(`${formatNumber(state.metricPoints)} metric points`);
+    facts.push(formatCount(state.metricPoints, "metric point"));
   }
   if (state.outputs.files) {
-    facts.push(`${formatNumber(state.outputs.files)} output files, ${formatSize(state.outputs.bytes)}`);
+    facts.push(`${formatCount(state.outputs.files, "output file")}, ${formatSize(state.outputs.bytes)}`);
   }
   return [...facts, ...state.models.map((model) => `registered as ${versionedWords(model)}`)];
 }
