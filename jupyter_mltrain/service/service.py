@@ -17,7 +17,7 @@ from jupyter_mltrain.core.layout import Layout
 from jupyter_mltrain.core.spec import RunSpec
 from jupyter_mltrain.core.status import Change, Status
 from jupyter_mltrain.data.datasets import Datasets
-from jupyter_mltrain.environments import Environments
+from jupyter_mltrain.environments import Environments, npm_command
 from jupyter_mltrain.errors import RunNotFound, TargetNotFound
 from jupyter_mltrain.service.lifecycle import drive
 from jupyter_mltrain.service.publication import Publication
@@ -38,7 +38,7 @@ class Service:
         self.started = time.time()
         self.store = Store(layout.database)
         self.environments = Environments(layout.environments)
-        self.datasets = Datasets()
+        self.datasets = Datasets(npm=npm_command)
         self.publication = Publication(self, layout, config)
         self.on_end: Callable[[], None] = lambda: None
         self.accepting = True
