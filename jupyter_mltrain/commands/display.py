@@ -15,7 +15,8 @@ _LINE = 500
 
 
 class Table(Generic[Item]):
-    """Rows under named columns. Numbers stand right. Iterating gives `items`, the objects behind the rows."""
+    """Rows under named columns. Numbers stand right. Iterating gives `items`, the objects behind the rows. As text, a
+    cell shows at most `longest` characters."""
 
     def __init__(
         self,
@@ -26,11 +27,13 @@ class Table(Generic[Item]):
         title: str = "",
         note: str = "",
         empty: str = "Nothing here yet.",
+        longest: int = 60,
     ) -> None:
         self.columns = tuple(columns)
         self.rows = [tuple(row) for row in rows]
         self.items = list(items)
         self.title, self.note, self.empty = title, note, empty
+        self.longest = longest
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self.items)
@@ -45,7 +48,10 @@ class Table(Generic[Item]):
         title, note = [one_line(self.title, _LINE)], [one_line(line, _LINE) for line in self.note.splitlines()]
         if not self.rows:
             return "\n".join(line for line in (*title, self.empty, *note) if line)
-        cells = [tuple(one_line(c) for c in self.columns), *[tuple(one_line(c) for c in row) for row in self.rows]]
+        cells = [
+            tuple(one_line(c) for c in self.columns),
+            *[tuple(one_line(c, self.longest) for c in row) for row in self.rows],
+        ]
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.columns))]
         right = [any(is_number(row[i]) for row in self.rows) for i in range(len(self.columns))]
         lines = [

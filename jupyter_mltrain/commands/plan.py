@@ -20,6 +20,7 @@ class Plan(Table[tuple[str, str]]):
             ("", ""),
             rows,
             items=rows,
+            longest=500,
             title="Nothing was started. This would run:",
             note="\n".join(f"Note: {notice}" for notice in self.notices),
         )

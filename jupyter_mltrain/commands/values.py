@@ -66,8 +66,11 @@ def named(text: str, what: str = "Environment") -> Named:
 
 
 def environment(text: str) -> Named:
-    """`NAME[:VERSION]` of an environment."""
-    return named(text, "Environment")
+    """`NAME[:VERSION]` of an environment; `current`, the kernel's own interpreter, has no versions."""
+    found = named(text, "Environment")
+    if found.name == "current" and found.version is not None:
+        raise UsageError(f"{text!r}: the kernel's own interpreter has no versions.", mend="Write `-e current`.")
+    return found
 
 
 def data(text: str) -> DataOption:

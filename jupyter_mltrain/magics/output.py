@@ -6,7 +6,6 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -14,6 +13,7 @@ from jupyter_mltrain.commands.follow import Tail, follow_run
 from jupyter_mltrain.commands.lookup import part
 from jupyter_mltrain.commands.outcome import check_outcome
 from jupyter_mltrain.magics.watch import Watcher
+from jupyter_mltrain.widgets.output import bundle
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -98,10 +98,9 @@ class RunOutput:
         self._publish(state, update=True)
 
     def _publish(self, state: Mapping[str, Any], *, update: bool) -> None:
-        # By name: the widgets are a layer beside the magics. What the user's own object holds stays as it is.
-        widgets = import_module("jupyter_mltrain.widgets.output")
-        bundle = widgets.bundle(state, self._run.workspace.connection, bound_to=self._variable)
-        self._shell.display_pub.publish(bundle, transient={"display_id": self._id}, update=update)
+        # From the state that is shown: the user's own object stays as it is until the user asks it to refresh.
+        shown = bundle(state, self._run.workspace.connection, bound_to=self._variable)
+        self._shell.display_pub.publish(shown, transient={"display_id": self._id}, update=update)
 
 
 def _stream(shell: InteractiveShell, run: Run) -> None:

@@ -49,7 +49,7 @@ class Report(Table[tuple[str, str]]):
     def __init__(self, found: Findings) -> None:
         self.problems = list(found.problems)
         note = "\n".join(f"✗ {what}\n  {mend}" for what, mend in self.problems) or "✓ Nothing wrong was found."
-        super().__init__(("", ""), found.facts, items=found.facts, note=note)
+        super().__init__(("", ""), found.facts, items=found.facts, note=note, longest=500)
 
 
 def doctor(context: Context) -> Report:

@@ -13,7 +13,9 @@ from jupyter_mltrain.commands.values import environment
 from jupyter_mltrain.errors import UsageError, from_wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from jupyter_mltrain.client.connection import Connection
 
 Entry = Mapping[str, Any]
 
@@ -71,7 +73,7 @@ def _show(context: Context, reference: str) -> Text:
     packages = list(e.get("packages") or ())
     if packages:
         lines += [f"  {'packages':<10} {len(packages)}:", *(f"    {p}" for p in packages)]
-    log, _ = connection.bytes(f"/v1/environments/{part(reference)}/log", offset=0)
+    log = b"".join(_log(connection, reference))
     if log:
         lines += ["Log of the last build here:", log.decode(errors="replace").rstrip()]
     return Text("\n".join(lines))
@@ -80,13 +82,10 @@ def _show(context: Context, reference: str) -> Text:
 def _build(context: Context, reference: str) -> Text:
     connection, path = context.workspace().connection, f"/v1/environments/{part(reference)}"
     connection.post(f"{path}/build")
-    offset, complete = 0, False
-    print_line = _lines(context.say)
-    while not complete:
-        data, headers = connection.bytes(f"{path}/log", offset=offset, wait=5)
-        print_line(data)
-        offset, complete = int(headers["x-next-offset"]), headers["x-complete"] == "1"
-    print_line(b"\n")
+    tell = _lines(context.say)
+    for data in _log(connection, reference, wait=5):
+        tell(data)
+    tell(b"\n")
     state: Entry = connection.get(f"{path}/build")
     if state["state"] == "failed":
         raise from_wire(state["error"])
@@ -95,6 +94,15 @@ def _build(context: Context, reference: str) -> Text:
     return Text(
         f"{reference} is built ({seconds(state.get('seconds'))}). Try it: {shlex.quote(str(state.get('python', '')))}"
     )
+
+
+def _log(connection: Connection, reference: str, *, wait: float = 0) -> Iterator[bytes]:
+    """The log of the last build that was asked for: with `wait` to its end, as it grows; else what there is."""
+    offset, complete = 0, False
+    while not complete:
+        data, headers = connection.bytes(f"/v1/environments/{part(reference)}/log", offset=offset, wait=wait)
+        yield data
+        offset, complete = int(headers["x-next-offset"]), headers["x-complete"] == "1" or not (data or wait)
 
 
 def _lines(say: Callable[[str], None]) -> Callable[[bytes], None]:

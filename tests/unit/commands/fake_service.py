@@ -5,9 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from typing import Any
+from urllib.parse import unquote
 
+from jupyter_mltrain._version import __version__
 from jupyter_mltrain.core.status import STAGES, Status
-from jupyter_mltrain.errors import ConflictError, EnvironmentNotFound, ModelNotFound, PathNotFound, RunNotFound
+from jupyter_mltrain.errors import (
+    ConflictError,
+    DatasetNotFound,
+    EnvironmentNotFound,
+    ModelNotFound,
+    PathNotFound,
+    RunNotFound,
+)
 
 WORKSPACE = "7b0f4a52-0000-4000-8000-000000000000"
 
@@ -24,6 +33,22 @@ class FakeConnection:
         self.environments = ["tensorflow", "tensorflow-horovod"]
         self.fail: Exception | None = None
         self.script: list[tuple[str, bytes]] = []
+        self.built: dict[str, Any] = {
+            "state": "ready",
+            "cached": False,
+            "seconds": 5.2,
+            "python": "/envs/x y/bin/python",
+        }
+        self.build_log = b"Resolving\nInstalled 40 packages\n"
+        self.source = "npm"
+        self.facts: dict[str, Any] = {
+            "service": {"version": __version__, "protocol": 1, "python": "/usr/bin/python3", "pid": 7},
+            "workspace": {"root": "/w", "id": WORKSPACE, "free_bytes": 1},
+            "cache": "/cache",
+            "targets": {"local": {"ok": True, "slots": 1, "cpus": 2, "memory_gb": 8.0, "gpus": ["NVIDIA A <x>"]}},
+            "index": {"reachable": True},
+        }
+        self.problems: list[dict[str, str]] = []
         self._changed = threading.Condition()
 
     # what a test does
@@ -83,6 +108,24 @@ class FakeConnection:
                 return {"name": params["name"], "total": 2, "steps": [0, 1], "times": [0.0, 1.0], "values": [0.5, 0.25]}
             case ["models"]:
                 return {"models": self.models}
+            case ["environments"]:
+                return {"environments": [self._environment(name) for name in [*self.environments, "current"]]}
+            case ["environments", name]:
+                return self._environment(unquote(name))
+            case ["environments", _, "build"]:
+                return self.built
+            case ["datasets"]:
+                entry = {
+                    "name": "mnist",
+                    "version": 1,
+                    "description": "Digits <b>",
+                    "cached": False,
+                    "files": ["a", "b"],
+                    "path": None,
+                }
+                return {"datasets": [entry, {**entry, "name": "fashion-mnist", "cached": True}]}
+            case ["doctor"]:
+                return {"facts": self.facts, "problems": self.problems}
             case ["models", name]:
                 found = [m for m in self.models if m["name"] == name]
                 if not found:
@@ -114,6 +157,13 @@ class FakeConnection:
                     "snapshot": {"files": 1, "bytes": 120, "ignored": 0, "secrets": [".env"]},
                     "notices": ["One file looks like a secret."],
                 }
+            case ["environments", name, "build"]:
+                self._environment(unquote(name))
+                return {"state": "building"}
+            case ["datasets", name, "fetch"]:
+                if not name.startswith("mnist"):
+                    raise DatasetNotFound.of(name, ["mnist"])
+                return {"source": self.source, "bytes": 11_600_000, "seconds": 3.21, "path": "/cache/mnist"}
             case ["runs", key, "cancel"]:
                 run = self._run(key)
                 if Status(run["status"]).terminal:
@@ -138,6 +188,11 @@ class FakeConnection:
         self.requests.append(("GET", path, params))
         if self.fail is not None:
             raise self.fail
+        if path.startswith("/v1/environments/"):
+            offset = params["offset"]
+            data = self.build_log[offset : offset + 7]
+            at = offset + len(data)
+            return data, {"x-next-offset": str(at), "x-complete": str(int(at >= len(self.build_log)))}
         run, name, offset = self._run(path.split("/")[3]), params["name"], params["offset"]
         deadline = time.monotonic() + min(params.get("wait") or 0, 0.05)
         with self._changed:
@@ -170,6 +225,16 @@ class FakeConnection:
             if key in {run["id"], run["display_name"]}:
                 return run
         raise RunNotFound.of(key, [r["display_name"] for r in self.runs.values()])
+
+    def _environment(self, reference: str) -> dict[str, Any]:
+        name = reference.partition(":")[0]
+        if name not in [*self.environments, "current"]:
+            raise EnvironmentNotFound.of(name, self.environments)
+        state = "" if name == "current" else "to build"
+        return {
+            "name": name, "version": None if name == "current" else 3, "state": state, "key": "ab" * 20, "python": ">=3.10", "packages": ["numpy==2.0"],
+            "description": "TF <i>", "pip": ["tensorflow-cpu>=2.20"], "pip_gpu": [], "environment_variables": {"TF_CPP_MIN_LOG_LEVEL": "1"},
+        }  # fmt: skip
 
     def _submit(self, body: dict[str, Any]) -> dict[str, Any]:
         wanted = (body["environment"] or "tensorflow").partition(":")[0]

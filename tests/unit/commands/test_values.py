@@ -85,6 +85,12 @@ def test_bad_data(text: str) -> None:
         values.data(text)
 
 
+def test_the_kernels_own_interpreter_has_no_versions() -> None:
+    assert values.environment("current") == Named("current")
+    with pytest.raises(UsageError, match="no versions"):
+        values.environment("current:2")
+
+
 def test_latest_is_no_version() -> None:
     assert values.environment("tensorflow:latest") == Named("tensorflow")
 

@@ -84,6 +84,8 @@ def test_other_lines_are_none_of_ours(line: str) -> None:
         ("%mltrain run tries/", ["tries/a.py"]),
         ("%mltrain run train.py --wa", ["--wait"]),
         ("%%mltrain -s tr", ["train.py", "tries/"]),
+        ("%mltrain export ", ["train.py", "tries/"]),
+        ("%mltrain export .h", [".hidden"]),
     ],
 )
 def test_what_is_offered(running: Running, project: Path, line: str, found: list[str]) -> None:

