@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.core import records
 from jupyter_mltrain.core.compute import Compute, Frame, Handle
 from jupyter_mltrain.errors import EngineUnreachable
-from jupyter_mltrain.service.columns import Columns, Window
+
+if TYPE_CHECKING:
+    from jupyter_mltrain.service.columns import Columns, Window
 
 _CHUNK = 4 << 20
 _REST = 0.05  # seconds between two reads of a run that logs without pause
@@ -36,6 +38,7 @@ class Ingest:
         self._changed = changed
         self._columns_folder = folder / "columns"
         self._columns: Columns | None = None
+        self._unwritten = False
         self._lock = asyncio.Lock()
         self._flushed = 0.0
 
@@ -103,21 +106,28 @@ class Ingest:
 
     def _open(self) -> Columns:
         if self._columns is None:
+            # numpy is a fifth of the service's start, and of what it weighs: loaded with the first run, in this thread.
+            from jupyter_mltrain.service.columns import Columns  # noqa: PLC0415
+
             self._columns = Columns(self._columns_folder)
         return self._columns
 
     def _absorb(self, flush: bool) -> bool:
         columns = self._open()
+        grew = self._take_in(columns)
+        if self._unwritten and (flush or time.monotonic() - self._flushed > _FLUSH_SECONDS):
+            columns.flush()
+            self._unwritten = False
+            self._flushed = time.monotonic()
+        return grew
+
+    def _take_in(self, columns: Columns) -> bool:
         grew = False
         for path in sorted(self.streams.glob("*.metrics")) if self.streams.is_dir() else []:
             rank = records.file_rank(path.name)
             if rank is not None and path.stat().st_size > columns.offsets.get(path.name, 0):
                 grew |= self._absorb_file(columns, path, rank)
-        if grew and (flush or time.monotonic() - self._flushed > _FLUSH_SECONDS):
-            columns.flush()
-            self._flushed = time.monotonic()
-        elif flush and self._flushed == 0.0 and columns.series:
-            columns.flush()
+        self._unwritten |= grew
         return grew
 
     def _absorb_file(self, columns: Columns, path: Path, rank: int) -> bool:

@@ -76,8 +76,8 @@ async def _serve(layout: Layout, ready: Callable[[], None]) -> None:
     )
     service.on_end = lambda: setattr(server, "should_exit", True)
     idle = asyncio.create_task(_end_when_idle(service))
-    gc.collect()
-    gc.freeze()  # what start-up made lives as long as the process: no need to walk it again
+    gc.freeze()  # what start-up made lives as long as the process: no need to walk it, ever (see `__main__`)
+    gc.enable()
     try:
         await server.serve(sockets=[listener])
     finally:

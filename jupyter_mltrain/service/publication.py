@@ -32,12 +32,14 @@ class Publication:
         self._live: dict[str, asyncio.TimerHandle] = {}
 
     async def start(self) -> None:
-        """Take up what an earlier service left unpublished."""
+        """Take up what an earlier service left unpublished, soon."""
         await self.tracking.start()
         if not self.on:
             return
         for run_id in await self._service.store.call(self._service.store.unpublished):
-            self.wake(run_id)
+            # Not at once: somebody waits for what the service was started for, and MLflow takes a CPU for seconds.
+            self._open.add(run_id)
+            self.news(run_id)
 
     async def close(self) -> None:
         for timer in self._live.values():
