@@ -25,6 +25,7 @@ LOG = "tracking.log"
 _LOG_LIMIT = 1 << 20
 _LINE_LIMIT = 64 << 20
 _END_SECONDS = 7.0
+_SEEN_SECONDS = 1.0
 
 # Settings of the service's own environment that would send the copy elsewhere than to the workspace's MLflow.
 _UNSET = (
@@ -131,6 +132,9 @@ class Child:
             await self._drop(process)
             raise
         if not answer.endswith(b"\n"):
+            # Ended, most likely: what with is to be seen before it is killed for good measure.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), _SEEN_SECONDS)
             await self._drop(process)
             raise TrackingError(
                 f"The MLflow process ended ({operation}; {_ending(process)}).",
@@ -153,8 +157,9 @@ class Child:
 
 
 async def _kill(process: Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
     await process.wait()
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
 from jupyter_mltrain.core import records
@@ -49,62 +49,11 @@ class Publication:
         self.folder = folder
         self.header: Header = header_of(run_id, folder, state)
         self.cursor = Cursor.load(folder, store.uri)
+        self._artifact_uri = ""
 
     def advance(self, deadline: float) -> dict[str, int]:
         """As `publish`."""
         self.ensure_run()
-        try:
-            return self._advance(deadline)
-        except MlflowException as error:
-            if error.error_code != _GONE or self._exists():
-                raise
-        self._forget()
-        self.ensure_run()
-        return self._advance(deadline)
-
-    def ensure_run(self) -> None:
-        """Find or make the run in MLflow: exactly one, also after a process was killed between making and noting it."""
-        if self.cursor.mlflow_run:
-            return
-        client, header = self.store.client, self.header
-        experiment = self.store.experiment_id(header.experiment)
-        query = f"tags.`{RUN_ID}` = '{header.run_id}'"
-        found = client.search_runs([experiment], query, ViewType.ALL, max_results=1, order_by=["start_time ASC"])
-        run = (
-            found[0]
-            if found
-            else client.create_run(
-                experiment,
-                start_time=round(header.started * 1000),
-                tags={RUN_ID: header.run_id},
-                run_name=header.run_name,
-            )
-        )
-        self.cursor.mlflow_run = run.info.run_id
-        self.cursor.save(self.folder)
-
-    def artifact_uri(self) -> str:
-        """Where MLflow keeps the files of the run, which is made if it is not there."""
-        self.ensure_run()
-        if not self._exists():
-            self._forget()
-            self.ensure_run()
-        return str(self.store.client.get_run(self.cursor.mlflow_run).info.artifact_uri).rstrip("/")
-
-    def _exists(self) -> bool:
-        try:
-            self.store.client.get_run(self.cursor.mlflow_run)
-        except MlflowException as error:
-            if error.error_code != _GONE:
-                raise
-            return False
-        return True
-
-    def _forget(self) -> None:
-        # The copy is gone (a database that was moved away, another server under the same address): it is made anew.
-        self.cursor = Cursor(self.store.uri)
-
-    def _advance(self, deadline: float) -> dict[str, int]:
         self._send_header()
         pending = self._send_points(deadline)
         if pending == 0 and self.header.terminal:
@@ -115,6 +64,43 @@ class Publication:
                 self._send_values()
             self._send_status()
         return {"pending": pending, "points": self.cursor.points}
+
+    def ensure_run(self) -> Run:
+        """The run in MLflow, made if it is not there: exactly one, also after a process was killed between making and
+        noting it. If the copy is gone (a database that was moved away, another server under the address), all of it
+        is to be sent again."""
+        run = self._known_run()
+        if run is None:
+            run = self._find_run() or self._make_run()
+            self.cursor = Cursor(self.store.uri, mlflow_run=run.info.run_id)
+            self.cursor.save(self.folder)
+        self._artifact_uri = str(run.info.artifact_uri).rstrip("/")
+        return run
+
+    def _known_run(self) -> Run | None:
+        if not self.cursor.mlflow_run:
+            return None
+        try:
+            return self.store.client.get_run(self.cursor.mlflow_run)
+        except MlflowException as error:
+            if error.error_code != _GONE:
+                raise
+            return None
+
+    def _find_run(self) -> Run | None:
+        experiment = self.store.experiment_id(self.header.experiment)
+        query = f"tags.`{RUN_ID}` = '{self.header.run_id}'"
+        order = ["start_time ASC"]
+        found = self.store.client.search_runs([experiment], query, ViewType.ALL, max_results=1, order_by=order)
+        return found[0] if found else None
+
+    def _make_run(self) -> Run:
+        return self.store.client.create_run(
+            self.store.experiment_id(self.header.experiment),
+            start_time=round(self.header.started * 1000),
+            tags={RUN_ID: self.header.run_id},
+            run_name=self.header.run_name,
+        )
 
     def _send_header(self) -> None:
         header, cursor, client = self.header, self.cursor, self.store.client
@@ -190,7 +176,7 @@ class Publication:
             cursor.outputs, cursor.outputs_done = outputs.digest, 0
         if cursor.outputs_done >= outputs.total:
             return 0
-        repository = self.store.artifacts(self.artifact_uri())
+        repository = self.store.artifacts(self._artifact_uri)
         while cursor.outputs_done < outputs.total and time.monotonic() < deadline:
             outputs.put(repository, cursor.outputs_done)
             cursor.outputs_done += 1
@@ -204,7 +190,7 @@ class Publication:
         path = self.folder / cursors.VALUES
         with path.open("r+b") as file:
             file.truncate(cursor.values)
-        put(self.store.artifacts(self.artifact_uri()), path, "mltrain/values.jsonl")
+        put(self.store.artifacts(self._artifact_uri), path, "mltrain/values.jsonl")
         cursor.values_sent = cursor.values
         cursor.save(self.folder)
 

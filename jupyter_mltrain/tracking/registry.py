@@ -68,8 +68,8 @@ def register(
                 f"The tag {key[:60]!r} is too long.", mend="Use names up to 200 and values up to 5000 characters."
             )
     kept, source = content.find(folder, path)
-    run = Publication(store, run_id, folder, {})
-    artifacts = run.artifact_uri()
+    run = Publication(store, run_id, folder, {}).ensure_run()
+    artifacts = str(run.info.artifact_uri).rstrip("/")
     scratch = Path(tempfile.mkdtemp(prefix=".registering-", dir=store.folder))
     try:
         copy = scratch / "files"
@@ -98,7 +98,7 @@ def register(
     made = store.client.create_model_version(
         name,
         f"{artifacts}/{place}",
-        run.cursor.mlflow_run,
+        run.info.run_id,
         tags={
             **{tag_key(key): value for key, value in tags.items()},
             RUN_ID: run_id,

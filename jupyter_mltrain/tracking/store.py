@@ -28,7 +28,12 @@ from jupyter_mltrain.errors import TrackingError
 DATABASE = "mlflow.db"
 ARTIFACTS = "artifacts"
 
-_ADDRESSES = (("experiments", "artifact_location"), ("runs", "artifact_uri"), ("model_versions", "source"))
+_ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 
 
 @dataclass(frozen=True)

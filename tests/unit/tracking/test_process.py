@@ -1,6 +1,7 @@
 """The service's end of the child process, against a child that misbehaves on demand."""
 
 import asyncio
+import contextlib
 import os
 import sys
 import textwrap
@@ -69,13 +70,10 @@ async def test_a_child_that_died_is_told_and_replaced(child, tmp_path):
 async def test_a_child_that_was_killed_between_requests_is_replaced(child):
     await child.request("a", 5)
     os.kill(child.about["pid"], 9)
-    for _ in range(3):
-        try:
-            assert await child.request("a", 5) == ["a", {}]
-            return
-        except TrackingError:
-            continue
-    pytest.fail("it was not replaced")
+    # Whether its end is seen before or after the request is written is chance; one lost request is allowed.
+    with contextlib.suppress(TrackingError):
+        await child.request("a", 5)
+    assert await child.request("a", 5) == ["a", {}]
 
 
 async def test_a_child_that_hangs_is_ended_and_replaced(child):
