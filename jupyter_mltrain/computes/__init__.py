@@ -24,17 +24,14 @@ def load(kind: str, **settings: Any) -> Compute:
     missing.
     """
     found = {point.name: point for point in entry_points(group=GROUP)}
-    if kind == "local" and kind not in found:  # works in a checkout that is not installed, too
-        from jupyter_mltrain.computes.local import LocalCompute as make
-    elif kind not in found:
-        raise UsageError(f"There is no engine {kind!r}.", mend=f"There are: {', '.join(sorted({'local', *found}))}.")
-    else:
-        try:
-            make = found[kind].load()
-        except ImportError as error:
-            raise EngineError(
-                f"The engine {kind!r} cannot be loaded: {error}.", mend=f"pip install 'jupyter-mltrain[{kind}]'"
-            ) from error
+    if kind not in found:
+        raise UsageError(f"There is no engine {kind!r}.", mend=f"There are: {', '.join(sorted(found))}.")
+    try:
+        make = found[kind].load()
+    except ImportError as error:
+        raise EngineError(
+            f"The engine {kind!r} cannot be loaded: {error}.", mend=f"pip install 'jupyter-mltrain[{kind}]'"
+        ) from error
     try:
         return make(**settings)
     except TypeError as error:

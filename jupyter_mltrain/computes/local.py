@@ -43,8 +43,26 @@ GRACE = 10.0
 """Seconds between TERM and KILL where nobody says otherwise (time limit)."""
 _START_PATIENCE = 60.0
 _FROM_MACHINE = frozenset(
-    "PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TMPDIR LD_LIBRARY_PATH HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY"
-    " SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE".split()
+    [
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "TMPDIR",
+        "LD_LIBRARY_PATH",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "ALL_PROXY",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+    ]
 )
 _FROM_MACHINE_TOO = ("LC_", "XDG_", "CUDA_", "NVIDIA_", "NCCL_")
 
@@ -125,7 +143,7 @@ class LocalCompute:
         self._cpus_of.pop(handle["run_id"], None)
         self._heartbeats.forget(handle["run_id"])
         for name in ("work", "work.partial", "inject"):
-            await asyncio.to_thread(delete, os.path.join(handle["root"], name))
+            await asyncio.to_thread(delete, f"{handle['root']}/{name}")
 
     def _choose_cpus(self, plan: LaunchPlan) -> list[int] | None:
         """The CPUs that the fewest live runs are bound to; None where the run may use all."""
@@ -162,7 +180,7 @@ def _launch(plan: LaunchPlan, secrets: dict[str, str], cpus: list[int] | None) -
     with (root / "shim" / "prepare.lock").open("w") as lock:
         # Two launches of one run: the second waits here, and then finds everything done.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not any(os.path.exists(p) for r in records.ranks(plan.root) for p in (r.start, r.exit)):
+        if not any(map(records.launched, records.ranks(plan.root))):
             workfolder.materialise(Path(plan.record), Path(plan.blobs), root / "work")
             runclient.inject(root / "inject")
             for rank in plan.ranks:
@@ -213,13 +231,15 @@ def _start_shim(plan: LaunchPlan, rank: int, secrets: dict[str, str]) -> None:
             ) from error
         except subprocess.TimeoutExpired as error:
             raise EngineError(f"The run's supervisor did not start within {_START_PATIENCE:.0f} s.") from error
-        if said.returncode == 0 or os.path.exists(paths.start) or os.path.exists(paths.exit):
+        if said.returncode == 0 or records.launched(paths):
             return
     assert said is not None, "the plain command was tried"
     problem = said.stderr.strip()[-2000:]
     if "[Errno 28]" in problem or "[Errno 122]" in problem:
         raise DiskFull(f"The run's folder cannot be written: {problem.splitlines()[-1]}", mend="Free some disk space.")
-    raise EngineError(f"The run's supervisor did not start: {problem.splitlines()[-1] if problem else 'no reason'}", said=problem)
+    raise EngineError(
+        f"The run's supervisor did not start: {problem.splitlines()[-1] if problem else 'no reason'}", said=problem
+    )
 
 
 def _own_environment() -> dict[str, str]:

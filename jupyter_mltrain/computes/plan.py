@@ -10,7 +10,9 @@ from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, RunSpec
 from jupyter_mltrain.errors import DatasetNotFound
 
 
-def compose(spec: RunSpec, inputs: LaunchInputs, *, engine: str, root: str, python: str, mounts: Mapping[str, str]) -> LaunchPlan:
+def compose(
+    spec: RunSpec, inputs: LaunchInputs, *, engine: str, root: str, python: str, mounts: Mapping[str, str]
+) -> LaunchPlan:
     """The plan of a run with one process.
 
     `root` is the run folder, `python` the environment's interpreter and `mounts` the folder of each dataset, all as the

@@ -14,8 +14,9 @@ _EXIT_FIELDS = {field.name for field in dataclasses.fields(Exit)}
 
 def exit_of(raw: Mapping[str, Any]) -> Exit:
     """An exit record; keys of a newer shim are left out."""
-    values = {key: value for key, value in raw.items() if key in _EXIT_FIELDS}
-    return Exit(**{**values, "leftovers": tuple(raw.get("leftovers", ()))})
+    values: dict[str, Any] = {key: value for key, value in raw.items() if key in _EXIT_FIELDS}
+    values["leftovers"] = tuple(raw.get("leftovers", ()))
+    return Exit(**values)
 
 
 def stop_of(raw: Mapping[str, Any]) -> StopEvidence:
@@ -51,7 +52,9 @@ class Heartbeats:
             started=raw["started"],
             beat_age=max(ages) if ages else None,
             detail=raw["detail"],
-            evidence={"ranks": raw["evidence"], "memory": raw["memory"]} if raw["evidence"] else {"memory": raw["memory"]},
+            evidence={"ranks": raw["evidence"], "memory": raw["memory"]}
+            if raw["evidence"]
+            else {"memory": raw["memory"]},
         )
 
     def forget(self, run_id: str) -> None:

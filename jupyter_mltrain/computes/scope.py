@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from pathlib import Path
 
 
 def in_scope(command: list[str], run_id: str) -> list[str] | None:
@@ -15,7 +16,7 @@ def in_scope(command: list[str], run_id: str) -> list[str] | None:
     systemd_run = shutil.which("systemd-run")
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     # The socket is there only while the user's manager lives; the program alone says nothing (containers have it too).
-    if systemd_run is None or not runtime or not os.path.exists(os.path.join(runtime, "systemd", "private")):
+    if systemd_run is None or not runtime or not Path(runtime, "systemd", "private").exists():
         return None
     unit = "mltrain-" + re.sub(r"[^A-Za-z0-9_.-]", "-", run_id)[-200:]
     return [

@@ -130,9 +130,7 @@ class ComputeContract:
         assert sorted(streams.pop("r0.log").split(b"\n")) == [b"", b"to err", b"to out"]
         (metrics,) = streams.values()
         points = [json.loads(line) for line in metrics.splitlines()]
-        assert [(name, step, value) for name, step, _, value in points] == [
-            ("loss", i, 1 / (i + 1)) for i in range(3)
-        ]
+        assert [(name, step, value) for name, step, _, value in points] == [("loss", i, 1 / (i + 1)) for i in range(3)]
         ended = await bench.exit(handle)
         assert (ended.code, ended.signal, ended.error, ended.stopped) == (0, None, "", "")
 
@@ -344,7 +342,9 @@ class ComputeContract:
         assert (await bench.exit(handle)).signal == signal.SIGKILL
 
     async def test_any_bytes_pass_the_log(self, bench: Bench) -> None:
-        handle = await bench.run("import sys; sys.stdout.buffer.write(bytes(range(256)) * 300 + b'F 0 9 r0.log\\nE\\n')")
+        handle = await bench.run(
+            "import sys; sys.stdout.buffer.write(bytes(range(256)) * 300 + b'F 0 9 r0.log\\nE\\n')"
+        )
         assert (await bench.streams(handle))["r0.log"] == bytes(range(256)) * 300 + b"F 0 9 r0.log\nE\n"
 
     async def test_a_line_of_100_mb_in_bounded_memory(self, bench: Bench) -> None:

@@ -80,9 +80,11 @@ async def test_what_cannot_be_reached_has_not_ended(bench: Bench, compute: FakeR
 
 async def test_a_stream_is_cut_when_the_machine_goes_away(bench: Bench, compute: FakeRemoteCompute) -> None:
     handle = await bench.run(TALKATIVE)
+    stream = compute.stream(handle, {})
+    assert (await anext(stream)).data
+    compute.wire.reachable = False
     with pytest.raises(EngineUnreachable):
-        async for _ in compute.stream(handle, {}):
-            compute.wire.reachable = False
+        _ = [frame async for frame in stream]
 
 
 async def test_a_slow_wire_only_takes_longer(bench: Bench, compute: FakeRemoteCompute) -> None:

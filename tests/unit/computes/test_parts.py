@@ -55,7 +55,15 @@ def test_gpus_are_those_that_the_driver_names(tmp_path: Path, monkeypatch: pytes
 
 
 def raw(**changes: Any) -> dict[str, Any]:
-    values = {"phase": "running", "exits": [], "started": 1.0, "beats": {"0": 1}, "memory": 5, "detail": "", "evidence": {}}
+    values = {
+        "phase": "running",
+        "exits": [],
+        "started": 1.0,
+        "beats": {"0": 1},
+        "memory": 5,
+        "detail": "",
+        "evidence": {},
+    }
     return {**values, **changes}
 
 

@@ -25,7 +25,14 @@ def plan_of(grant: Grant | None = None, variables: dict[str, str] | None = None,
         mounts=(Mount("mnist", Path("/data/mnist"), MNIST.variable, "d1"),),
         grant=grant or Grant(),
     )
-    return compose(run, inputs, engine="local", root=str(inputs.folder), python="/envs/k/bin/python", mounts={"mnist": "/data/mnist"})
+    return compose(
+        run,
+        inputs,
+        engine="local",
+        root=str(inputs.folder),
+        python="/envs/k/bin/python",
+        mounts={"mnist": "/data/mnist"},
+    )
 
 
 def test_snapshot() -> None:
@@ -92,7 +99,12 @@ def test_a_placeholder_names_what_is_near() -> None:
 
 
 def test_a_command_runs_as_it_is() -> None:
-    assert plan_of(script=None, command=("mpirun", "-n", "2"), arguments=("x",)).ranks[0].argv == ("mpirun", "-n", "2", "x")
+    assert plan_of(script=None, command=("mpirun", "-n", "2"), arguments=("x",)).ranks[0].argv == (
+        "mpirun",
+        "-n",
+        "2",
+        "x",
+    )
 
 
 def test_the_runs_variables_beat_the_environments_and_nobody_beats_ours() -> None:

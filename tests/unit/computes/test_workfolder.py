@@ -112,7 +112,14 @@ def test_links_are_kept_or_become_what_they_reach(record: Path, tmp_path: Path) 
     (work / "ckpt").mkdir()
     (work / "ckpt/w").write_text("weights")
     (tmp_path / "shared").write_text("of somebody")
-    links = {"in": "deep", "ckpt": "../ckpt/w", "folder": "../ckpt", "out": str(tmp_path / "shared"), "loop": "..", "self": "self"}
+    links = {
+        "in": "deep",
+        "ckpt": "../ckpt/w",
+        "folder": "../ckpt",
+        "out": str(tmp_path / "shared"),
+        "loop": "..",
+        "self": "self",
+    }
     for name, target in links.items():
         (work / "outputs" / name).symlink_to(target)
     workfolder.collect(work, record)

@@ -138,7 +138,11 @@ def test_what_is_read_is_what_was_logged(live: LiveRun, name: str, value: Any, s
     assert got_step == step
     assert abs(at - time.time()) < 60
     if isinstance(value, float):
-        assert math.isnan(got) if math.isnan(value) else (got == value and math.copysign(1, got) == math.copysign(1, value))
+        assert (
+            math.isnan(got)
+            if math.isnan(value)
+            else (got == value and math.copysign(1, got) == math.copysign(1, value))
+        )
     else:
         assert got == (clean(value) if isinstance(value, str) else value)
 
@@ -233,11 +237,23 @@ def test_the_end_of_a_script_is_not_decided_by_what_it_calls(live: LiveRun) -> N
 
 def test_context_is_the_run_that_the_variables_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert isinstance(Run.get_context(), OfflineRun)
-    values = {"RUN_ID": "e_1_aa", "EXPERIMENT": "e", "DISPLAY_NAME": "brave-otter-7", "RANK": "2", "STREAMS": str(tmp_path)}
+    values = {
+        "RUN_ID": "e_1_aa",
+        "EXPERIMENT": "e",
+        "DISPLAY_NAME": "brave-otter-7",
+        "RANK": "2",
+        "STREAMS": str(tmp_path),
+    }
     for name, value in values.items():
         monkeypatch.setenv(f"MLTRAIN_{name}", value)
     run = Run.get_context()
-    assert (run.id, run.experiment.name, run.number, run.rank, run.display_name) == ("e_1_aa", "e", 7, 2, "brave-otter-7")
+    assert (run.id, run.experiment.name, run.number, run.rank, run.display_name) == (
+        "e_1_aa",
+        "e",
+        7,
+        2,
+        "brave-otter-7",
+    )
     assert Run.get_context() is run
     assert runclient.context() is run
     monkeypatch.setenv("MLTRAIN_DATA_MNIST", "/data")

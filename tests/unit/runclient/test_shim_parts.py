@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 
 from jupyter_mltrain import runclient
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim import files, follow, memory, processes, records
-from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.frames import ALIVE, CHUNK, END, FrameError, Parser, Piece, encode
+from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.frames import (
+    ALIVE,
+    CHUNK,
+    END,
+    FrameError,
+    Parser,
+    Piece,
+    encode,
+)
 
 pieces = st.builds(
     Piece,
@@ -53,7 +61,9 @@ def test_a_cut_gives_whole_frames_only(sent: list[Piece], data: st.DataObject) -
     assert not parser.ended
 
 
-@pytest.mark.parametrize("data", [b"x" * 600, b"F 1 2\n", b"F -1 2 n\n", b"bash: not found\n", b"F 0 %d n\n" % (CHUNK + 1)])
+@pytest.mark.parametrize(
+    "data", [b"x" * 600, b"F 1 2\n", b"F -1 2 n\n", b"bash: not found\n", b"F 0 %d n\n" % (CHUNK + 1)]
+)
 def test_what_is_no_frame_is_refused(data: bytes) -> None:
     with pytest.raises(FrameError):
         list(Parser().feed(data))
@@ -214,7 +224,11 @@ def test_without_cgroups_there_is_no_group(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(
     ("mount_root", "cgroup", "folder"),
-    [("/", "/user/scope", "/mnt/user/scope"), ("/docker/1", "/docker/1", "/mnt"), ("/docker/1", "/docker/1/x", "/mnt/x")],
+    [
+        ("/", "/user/scope", "/mnt/user/scope"),
+        ("/docker/1", "/docker/1", "/mnt"),
+        ("/docker/1", "/docker/1/x", "/mnt/x"),
+    ],
 )
 def test_the_group_is_found_where_it_is_mounted(
     mount_root: str, cgroup: str, folder: str, monkeypatch: pytest.MonkeyPatch
@@ -262,5 +276,3 @@ def test_a_verb_that_is_none_says_so() -> None:
     command = [sys.executable, "-I", "-S", str(runclient.folder() / runclient.SHIM), "dance"]
     said = subprocess.run(command, capture_output=True, text=True, check=False)
     assert said.stderr == "The shim has no verb 'dance'.\n"
-
-

@@ -38,7 +38,13 @@ def script(code: str, folder: Path, *, limit: int | None = None) -> subprocess.C
     before = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n" if limit else ""
     source = before + "from jupyter_mltrain import Run\nrun = Run.get_context()\n" + textwrap.dedent(code)
     return subprocess.run(
-        [sys.executable, "-c", source], env=env, capture_output=True, text=True, timeout=60, check=False, cwd=folder.parent
+        [sys.executable, "-c", source],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=folder.parent,
     )
 
 
@@ -140,9 +146,7 @@ def test_killed_after_n_logs_all_n_are_there(tmp_path: Path) -> None:
 
 
 def test_a_descriptor_that_the_script_closed_is_opened_again(tmp_path: Path) -> None:
-    ended = script(
-        "import os\nrun.log('a', 1)\nos.closerange(3, 5000)\nfor i in range(3): run.log('b', i)", tmp_path
-    )
+    ended = script("import os\nrun.log('a', 1)\nos.closerange(3, 5000)\nfor i in range(3): run.log('b', i)", tmp_path)
     assert ended.stderr == ""
     (found,) = records_in(tmp_path).values()
     assert [r[0] for r in found] == ["a", "b", "b", "b"]  # type: ignore[index]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, List, Optional
+from typing import Any
 
 __all__ = ["Run"]
 
@@ -32,7 +32,7 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-def __dir__() -> List[str]:
+def __dir__() -> list[str]:
     return sorted({*globals(), "Run"})
 
 
@@ -49,14 +49,15 @@ def _from_installed(name: str) -> Any:
         spec = importlib.util.spec_from_file_location(
             __name__, os.path.join(__path__[1], "__init__.py"), submodule_search_locations=list(__path__)
         )
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         _installed = module
     return getattr(_installed, name, None)
 
 
-def _find_installed() -> Optional[str]:
+def _find_installed() -> str | None:
     for entry in sys.path:
         folder = os.path.join(os.path.abspath(entry or "."), "jupyter_mltrain")
         if os.path.isfile(os.path.join(folder, "__init__.py")) and not os.path.samefile(folder, _HERE):

@@ -11,7 +11,7 @@ import collections
 import os
 import time
 import uuid
-from typing import Any, Deque, Dict, List, Optional, Tuple
+from typing import Any
 
 from mlflow.entities import Experiment, LifecycleStage, Metric, Param, RunData, RunInfo, RunStatus, RunTag, ViewType
 from mlflow.entities import Run as MlflowRun
@@ -29,19 +29,21 @@ _HISTORY = 10_000
 class Store(AbstractStore):
     """The runs of this process, as MLflow's client sees them."""
 
-    def __init__(self, store_uri: Optional[str] = None, artifact_uri: Optional[str] = None) -> None:
+    def __init__(self, store_uri: str | None = None, artifact_uri: str | None = None) -> None:
         super().__init__()
         run = Run.get_context()
         if not isinstance(run, LiveRun):
             raise MlflowException("The tracking URI mltrain:// works inside of a run of jupyter_mltrain only.")
         self._run = run
-        self._runs: Dict[str, _Known] = {run.id: _Known(run.id, run.display_name or run.id, "", _outputs(run))}
-        self._models: Dict[str, Any] = {}
+        self._runs: dict[str, _Known] = {run.id: _Known(run.id, run.display_name or run.id, "", _outputs(run))}
+        self._models: dict[str, Any] = {}
         self._attached = False
 
     # Experiments: there is one, whatever name the script gives it.
     def _experiment(self) -> Experiment:
-        return Experiment(EXPERIMENT, self._run.experiment.name or "Default", _outputs(self._run), LifecycleStage.ACTIVE)
+        return Experiment(
+            EXPERIMENT, self._run.experiment.name or "Default", _outputs(self._run), LifecycleStage.ACTIVE
+        )
 
     def get_experiment(self, experiment_id: str) -> Experiment:
         return self._experiment()
@@ -86,14 +88,17 @@ class Store(AbstractStore):
     restore_run = delete_run
 
     def _search_runs(
-        self, experiment_ids: Any, filter_string: Any, run_view_type: Any = ViewType.ACTIVE_ONLY, *args: Any, **kwargs: Any
+        self,
+        experiment_ids: Any,
+        filter_string: Any,
+        run_view_type: Any = ViewType.ACTIVE_ONLY,
+        *args: Any,
+        **kwargs: Any,
     ) -> Any:
         return [known.entity() for known in self._runs.values()], None
 
     # What a run says
-    def log_batch(
-        self, run_id: str, metrics: List[Metric], params: List[Param], tags: List[RunTag]
-    ) -> None:
+    def log_batch(self, run_id: str, metrics: list[Metric], params: list[Param], tags: list[RunTag]) -> None:
         known = self._known(run_id)
         for metric in metrics:
             point = (metric.timestamp, metric.step, metric.value)
@@ -122,7 +127,7 @@ class Store(AbstractStore):
         self._known(run_id).tags.pop(key, None)
 
     def get_metric_history(
-        self, run_id: str, metric_key: str, max_results: Optional[int] = None, page_token: Optional[str] = None
+        self, run_id: str, metric_key: str, max_results: int | None = None, page_token: str | None = None
     ) -> PagedList:
         points = self._known(run_id).metrics.get(metric_key, ())
         return PagedList([Metric(metric_key, value, at, step) for at, step, value in points], None)
@@ -137,13 +142,13 @@ class Store(AbstractStore):
     def record_logged_model(self, run_id: str, mlflow_model: Any) -> None:
         """See `log_outputs`."""
 
-    def link_traces_to_run(self, trace_ids: List[str], run_id: str) -> None:
+    def link_traces_to_run(self, trace_ids: list[str], run_id: str) -> None:
         """Traces are not kept."""
 
     # Models that MLflow 3 logs: folders in outputs/.
     def create_logged_model(
-        self, experiment_id: str, name: Optional[str] = None, source_run_id: Optional[str] = None, tags: Any = None,
-        params: Any = None, model_type: Optional[str] = None,
+        self, experiment_id: str, name: str | None = None, source_run_id: str | None = None, tags: Any = None,
+        params: Any = None, model_type: str | None = None,
     ) -> Any:  # fmt: skip
         from mlflow.entities import LoggedModel, LoggedModelStatus
 
@@ -195,10 +200,10 @@ class _Known:
         self.artifacts = artifacts
         self.status: Any = RunStatus.RUNNING
         self.start_time = int(time.time() * 1000)
-        self.end_time: Optional[int] = None
-        self.metrics: Dict[str, Deque[Tuple[int, int, float]]] = {}
-        self.params: Dict[str, Param] = {}
-        self.tags: Dict[str, RunTag] = {}
+        self.end_time: int | None = None
+        self.metrics: dict[str, collections.deque[tuple[int, int, float]]] = {}
+        self.params: dict[str, Param] = {}
+        self.tags: dict[str, RunTag] = {}
 
     def entity(self) -> MlflowRun:
         fields = {

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 import uuid
-from typing import Any, Callable, Dict, Mapping, Optional, TypeVar
+from typing import Any, Callable, Mapping, TypeVar
 
 from . import _values
 from ._stream import Stream, warn_once
@@ -71,7 +71,7 @@ class Run:
             raise UsageError("This process is not part of a run, and get_context was given allow_offline=False.")
         return _current
 
-    def log(self, name: str, value: Any, description: str = "", step: Optional[int] = None) -> None:
+    def log(self, name: str, value: Any, description: str = "", step: int | None = None) -> None:
         """Log one value of the metric `name`: a number (of Python, numpy or any tensor library), string, bool or None.
 
         `step` is an integer; without one the values are numbered as they come. A list is a `UsageError`.
@@ -79,14 +79,14 @@ class Run:
         raise NotImplementedError
 
     @_harmless
-    def log_list(self, name: str, value: Any, description: str = "", step: Optional[int] = None) -> None:
+    def log_list(self, name: str, value: Any, description: str = "", step: int | None = None) -> None:
         """Log a list of values at once. An empty one is nothing."""
         many = _values.values(value)
         if many:
             self._say("list", name=_values.clean(str(name)), values=many, step=_step(step))
 
     @_harmless
-    def log_row(self, name: str, description: Optional[str] = None, **kwargs: Any) -> None:
+    def log_row(self, name: str, description: str | None = None, **kwargs: Any) -> None:
         """Log one row of a table: a column for each keyword."""
         row = {_values.clean(key): _values.plain(value) for key, value in kwargs.items()}
         self._say("row", name=_values.clean(str(name)), row=row)
@@ -98,7 +98,7 @@ class Run:
 
     @_harmless
     def log_image(
-        self, name: str, path: Optional[str] = None, plot: Any = None, description: str = "", step: Optional[int] = None
+        self, name: str, path: str | None = None, plot: Any = None, description: str = "", step: int | None = None
     ) -> None:
         """Log an image: a file (`path`, as it is seen from here), or a figure (`plot`: matplotlib's pyplot or Figure)."""
         if (path is None) == (plot is None):
@@ -125,21 +125,23 @@ class Run:
         self._say("param", key=_values.clean(str(key)), value=_values.plain(value))
 
     @_harmless
-    def progress(self, value: float, total: Optional[float] = None, label: str = "epoch") -> None:
+    def progress(self, value: float, total: float | None = None, label: str = "epoch") -> None:
         """Say how far the training is: `progress(12, 20)` shows "epoch 12/20"."""
         self._say("progress", label=_values.clean(str(label)), value=_values.plain(value), total=_values.plain(total))
 
     @_harmless
-    def upload_file(self, name: str, path_or_stream: Any, datastore_name: Optional[str] = None) -> None:
+    def upload_file(self, name: str, path_or_stream: Any, datastore_name: str | None = None) -> None:
         """Keep a file with the run, as `outputs/<name>` (or `<name>`, where that begins with outputs/ or logs/)."""
-        relative = os.path.normpath(name if name.split("/")[0] in ("outputs", "logs") else f"outputs/{name}")
+        relative = os.path.normpath(
+            name if name.split("/", maxsplit=1)[0] in ("outputs", "logs") else f"outputs/{name}"
+        )
         if os.path.isabs(relative) or relative.startswith(".."):
             raise UsageError(f"run.upload_file({name!r}): the name leads out of the run's folder.")
         self._keep_file(relative, path_or_stream)
         self._say("artifact", path=_values.clean(relative))
 
     @property
-    def input_datasets(self) -> Dict[str, str]:
+    def input_datasets(self) -> dict[str, str]:
         """Folders of the run's datasets, by the name in capitals of `MLTRAIN_DATA_<NAME>`, in small letters."""
         prefix = "MLTRAIN_DATA_"
         return {key[len(prefix) :].lower(): path for key, path in os.environ.items() if key.startswith(prefix)}
@@ -147,7 +149,7 @@ class Run:
     def get_status(self) -> str:
         return "Running"
 
-    def get_details(self) -> Dict[str, Any]:
+    def get_details(self) -> dict[str, Any]:
         return {"runId": self.id, "status": self.get_status(), "properties": {}, "inputDatasets": self.input_datasets}
 
     def flush(self, timeout_seconds: float = 300) -> None:
@@ -171,7 +173,7 @@ class Run:
     def _say(self, kind: str, **fields: Any) -> None:
         raise NotImplementedError
 
-    def _keep_image(self, name: str, path: Optional[str], plot: Any) -> str:
+    def _keep_image(self, name: str, path: str | None, plot: Any) -> str:
         raise NotImplementedError
 
     def _keep_file(self, relative: str, source: Any) -> None:
@@ -185,9 +187,9 @@ class LiveRun(Run):
         super().__init__(run_id, experiment, display_name, rank)
         self.work = os.path.join(os.path.dirname(os.path.abspath(streams)), "work")
         self._stream = Stream(streams, str(rank))
-        self._names: Dict[Any, str] = {}
+        self._names: dict[Any, str] = {}
 
-    def log(self, name: str, value: Any, description: str = "", step: Optional[int] = None) -> None:
+    def log(self, name: str, value: Any, description: str = "", step: int | None = None) -> None:
         try:
             key = self._names.get(name) or self._name(name)
             if type(value) is float:
@@ -196,17 +198,14 @@ class LiveRun(Run):
                 text = repr(value)
             else:
                 text = _values.dumps(_values.scalar(value, name))
-            if step is None:
-                at = "null"
-            else:
-                at = step if type(step) is int else _values.dumps(_step(step))
+            at = step if type(step) is int else "null" if step is None else _values.dumps(_step(step))
             self._stream.write(f"[{key},{at},{time.time()!r},{text}]\n".encode("ascii"))
         except UsageError:
             raise
         except Exception as error:  # noqa: BLE001 - telemetry never harms training
             warn_once("log", f"run.log({name!r}) failed: {type(error).__name__}: {error}")
 
-    def metric(self, name: str, value: Any, step: Optional[int], at: float) -> None:
+    def metric(self, name: str, value: Any, step: int | None, at: float) -> None:
         """A value that was measured at the time `at` (seconds since the epoch), for the MLflow plug-in."""
         record = [_values.clean(str(name)), _step(step), at, _values.plain(value)]
         self._stream.write(_values.dumps(record).encode("ascii") + b"\n")
@@ -224,7 +223,7 @@ class LiveRun(Run):
         record = {"k": kind, **fields, "t": time.time()}
         self._stream.write(_values.dumps(record).encode("ascii") + b"\n")
 
-    def _keep_image(self, name: str, path: Optional[str], plot: Any) -> str:
+    def _keep_image(self, name: str, path: str | None, plot: Any) -> str:
         # Only outputs/ and logs/ are kept when the run is over; a file elsewhere is copied there.
         if path is not None:
             inside = os.path.relpath(os.path.abspath(path), self.work)
@@ -256,7 +255,7 @@ class OfflineRun(Run):
     def __init__(self) -> None:
         super().__init__(f"OfflineRun_{uuid.uuid4()}", "offline")
 
-    def log(self, name: str, value: Any, description: str = "", step: Optional[int] = None) -> None:
+    def log(self, name: str, value: Any, description: str = "", step: int | None = None) -> None:
         value = _values.scalar(value, name)
         print(f"Attempted to log scalar metric {name}:\n{value}")
 
@@ -277,14 +276,14 @@ class OfflineRun(Run):
         else:
             print(f"Attempted to set {kind} {fields['key']}:\n{fields['value']}")
 
-    def _keep_image(self, name: str, path: Optional[str], plot: Any) -> str:
+    def _keep_image(self, name: str, path: str | None, plot: Any) -> str:
         return path if path is not None else repr(plot)
 
     def _keep_file(self, relative: str, source: Any) -> None:
         """Nothing is kept outside of a run."""
 
 
-_current: Optional[Run] = None
+_current: Run | None = None
 
 
 def _live() -> LiveRun:
@@ -299,7 +298,7 @@ def _live() -> LiveRun:
     )
 
 
-def _step(step: Any) -> Optional[int]:
+def _step(step: Any) -> int | None:
     """`step` as an integer; one that is none is left out, with a warning."""
     if step is None:
         return None
@@ -310,5 +309,5 @@ def _step(step: Any) -> Optional[int]:
     return None
 
 
-def _text(value: Any) -> Optional[str]:
+def _text(value: Any) -> str | None:
     return None if value is None else _values.clean(str(value))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import types
-from typing import Any, Dict, List
+from typing import Any
 
 from ._stream import warn_once
 
@@ -48,7 +48,7 @@ def plain(value: Any) -> Any:
     return number
 
 
-def values(many: Any) -> List[Any]:
+def values(many: Any) -> list[Any]:
     """The elements of an iterable, each as a JSON value. An array gives its rows' elements in order."""
     if hasattr(many, "numpy") and not hasattr(many, "tolist"):
         many = many.numpy()
@@ -57,7 +57,7 @@ def values(many: Any) -> List[Any]:
     return [plain(value) for value in (many if isinstance(many, _LISTS) or hasattr(many, "__iter__") else [many])]
 
 
-def columns(table: Any) -> Dict[str, Any]:
+def columns(table: Any) -> dict[str, Any]:
     """A table's columns: lists as lists, other values as they are."""
     found = {}
     for name, column in dict(table).items():

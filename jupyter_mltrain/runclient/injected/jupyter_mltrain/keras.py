@@ -8,11 +8,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any, Dict, Optional
+from typing import Any
 
 from ._run import Run
 
-_classes: Dict[int, Any] = {}
+_classes: dict[int, Any] = {}
 
 
 class MLTrainCallback:
@@ -37,15 +37,15 @@ class _Hooks:
         self._every = every_batches
         self._batches = 0
 
-    def on_train_begin(self, logs: Optional[Dict[str, Any]] = None) -> None:
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._run.progress(0, self.params.get("epochs"))  # type: ignore[attr-defined] - Keras sets it
 
-    def on_epoch_end(self, epoch: int, logs: Optional[Dict[str, Any]] = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for name, value in (logs or {}).items():
             self._run.log(name, value, step=epoch)
         self._run.progress(epoch + 1, self.params.get("epochs"))  # type: ignore[attr-defined]
 
-    def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, Any]] = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._batches += 1
         if self._every and self._batches % self._every == 0:
             for name, value in (logs or {}).items():

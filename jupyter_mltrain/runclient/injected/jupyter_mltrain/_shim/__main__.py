@@ -7,6 +7,6 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from jupyter_mltrain._shim.verbs import main  # noqa: E402 - only found once the path is set
+from jupyter_mltrain._shim.verbs import main
 
 main(sys.argv[1:])

@@ -8,7 +8,7 @@ import os
 import select
 import sys
 import time
-from typing import Callable, Dict, Iterator, Mapping
+from typing import Callable, Iterator, Mapping
 
 from . import observe, records
 from .frames import ALIVE, CHUNK, END, KEEPALIVE, Piece, encode
@@ -31,7 +31,7 @@ class Tail:
     def __init__(self, folder: str, offsets: Mapping[str, int]) -> None:
         self._folder = folder
         self._streams = os.path.join(folder, "streams")
-        self._offsets: Dict[str, int] = dict(offsets)
+        self._offsets: dict[str, int] = dict(offsets)
         self._over = False
         self.fd = _doorbell(self._streams, os.path.join(folder, "shim"))
         self.pause = SLOW if self.fd >= 0 else QUICK

@@ -1,8 +1,8 @@
-"""How `follow` puts the files of a run into one stream of bytes.
+r"""How `follow` puts the files of a run into one stream of bytes.
 
-    F <offset> <length> <name>\\n<length bytes>     bytes of a stream file, from that offset on
-    K\\n                                            nothing new for a while: the connection lives
-    E\\n                                            the run has ended and everything was sent
+    F <offset> <length> <name>\n<length bytes>     bytes of a stream file, from that offset on
+    K\n                                            nothing new for a while: the connection lives
+    E\n                                            the run has ended and everything was sent
 
 Names are the engine's own (`r0.log`, `r0-4711.metrics`). A stream that ends without `E` was cut: what came of a frame that
 is not whole is thrown away, and the next `follow` begins at the offsets that the whole frames reached.
@@ -10,7 +10,7 @@ is not whole is thrown away, and the next `follow` begins at the offsets that th
 
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple, Tuple
+from typing import Iterator, NamedTuple
 
 CHUNK = 1 << 18
 """The most bytes of a file in one frame."""
@@ -64,8 +64,8 @@ class Parser:
             del self._buffer[: end + 1]
 
 
-def _header(line: bytes) -> Tuple[str, int, int]:
-    parts: List[bytes] = line.rstrip(b"\n").split(b" ", 3)
+def _header(line: bytes) -> tuple[str, int, int]:
+    parts: list[bytes] = line.rstrip(b"\n").split(b" ", 3)
     if len(parts) != 4 or parts[0] != b"F" or not parts[1].isdigit() or not parts[2].isdigit():
         raise FrameError(f"not a frame: {line[:60]!r}")
     offset, length = int(parts[1]), int(parts[2])

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import List, Optional, Tuple
 
 
 class Group:
     """The cgroup that a run's processes are in: its own with a limit, or else the one that the shim is in."""
 
-    def __init__(self, folder: str, version: int, limit: Optional[int]) -> None:
+    def __init__(self, folder: str, version: int, limit: int | None) -> None:
         self.folder = folder
         self.limit = limit
         self._version = version
@@ -49,7 +48,7 @@ class Group:
         return 0
 
 
-def group(name: str, limit: Optional[int]) -> Optional[Group]:
+def group(name: str, limit: int | None) -> Group | None:
     """A cgroup `name` with `limit` bytes below the present one; without a limit, or where none can be made, the present
     one (its `limit` is None); None where there are no cgroups."""
     found = _present()
@@ -63,9 +62,9 @@ def group(name: str, limit: Optional[int]) -> Optional[Group]:
     return Group(folder, version, None)
 
 
-def _present() -> Optional[Tuple[str, int]]:
+def _present() -> tuple[str, int] | None:
     """The folder of this process's memory cgroup, and the version of its hierarchy."""
-    mounts: List[List[str]] = [line.split() for line in _read("/proc/self/mountinfo").splitlines()]
+    mounts: list[list[str]] = [line.split() for line in _read("/proc/self/mountinfo").splitlines()]
     for line in _read("/proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         version = 1 if "memory" in controllers.split(",") else 2 if not controllers else 0
@@ -84,7 +83,7 @@ def _present() -> Optional[Tuple[str, int]]:
     return None
 
 
-def _make_v1(parent: str, name: str, limit: int) -> Optional[str]:
+def _make_v1(parent: str, name: str, limit: int) -> str | None:
     folder = os.path.join(parent, name)
     try:
         os.mkdir(folder)
@@ -102,7 +101,7 @@ def _make_v1(parent: str, name: str, limit: int) -> Optional[str]:
     return folder
 
 
-def _make_v2(parent: str, name: str, limit: int) -> Optional[str]:
+def _make_v2(parent: str, name: str, limit: int) -> str | None:
     # A group that has children with controllers may hold no processes itself, so the shim moves into a leaf of its
     # own first. That works only where the shim is alone in its group: in a scope that was made for it.
     folder = os.path.join(parent, name)

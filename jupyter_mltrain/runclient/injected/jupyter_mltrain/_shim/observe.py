@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from . import processes, records
 
 
-def observe(folder: str) -> Dict[str, Any]:
+def observe(folder: str) -> dict[str, Any]:
     """`phase` (of `core.compute.Phase`), `exits`, `started`, `beats` ({rank: counter}), `memory` (bytes now), `detail`
     and `evidence` of the run whose folder that is."""
     seen = [_rank(rank) for rank in records.ranks(folder)]
@@ -32,8 +32,8 @@ def ended(folder: str) -> bool:
     return all(one["phase"] not in ("starting", "running") and not one["evidence"].get("alive") for one in seen)
 
 
-def _rank(rank: records.Rank) -> Dict[str, Any]:
-    result: Dict[str, Any] = {
+def _rank(rank: records.Rank) -> dict[str, Any]:
+    result: dict[str, Any] = {
         "rank": rank.rank, "phase": "absent", "exit": None, "started": None, "beat": 0, "memory": 0, "detail": "",
         "evidence": {},
     }  # fmt: skip
@@ -54,15 +54,15 @@ def _rank(rank: records.Rank) -> Dict[str, Any]:
     return result
 
 
-def _vanished(start: Dict[str, Any]) -> Any:
+def _vanished(start: dict[str, Any]) -> Any:
     if start["boot_id"] and start["boot_id"] != records.boot_id():
         return "machine restarted", {"boot_id": start["boot_id"], "boot_id_now": records.boot_id()}
-    main: Optional[processes.Process] = processes.same(start["pid"], start["start_ticks"])
+    main: processes.Process | None = processes.same(start["pid"], start["start_ticks"])
     evidence = {"shim_pid": start["shim_pid"], "pid": start["pid"], "alive": main is not None}
     return "supervisor lost, exit code unknown", evidence
 
 
-def _beat(rank: records.Rank) -> List[int]:
+def _beat(rank: records.Rank) -> list[int]:
     try:
         with open(rank.beat, "rb") as file:
             counter, used = file.read().split()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from typing import Dict, Iterable, List, NamedTuple, Optional, Set
+from typing import Iterable, NamedTuple
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -29,7 +29,7 @@ class Process(NamedTuple):
         return f"{self.pid} {self.name}"
 
 
-def find(pid: int) -> Optional[Process]:
+def find(pid: int) -> Process | None:
     """The process with that number, None if there is none. Zombies are found too (`state` Z)."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
@@ -43,9 +43,9 @@ def find(pid: int) -> Optional[Process]:
     return Process(pid, int(fields[1]), int(fields[2]), int(fields[19]), name, fields[0].decode())
 
 
-def table() -> Dict[int, Process]:
+def table() -> dict[int, Process]:
     """All processes that are there now, by pid, without zombies."""
-    found: Dict[int, Process] = {}
+    found: dict[int, Process] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             process = find(int(name))
@@ -54,18 +54,18 @@ def table() -> Dict[int, Process]:
     return found
 
 
-def same(pid: int, ticks: int) -> Optional[Process]:
+def same(pid: int, ticks: int) -> Process | None:
     """The living process with that pid and start time."""
     process = find(pid)
     return process if process is not None and process.ticks == ticks and process.state not in "ZX" else None
 
 
-def below(roots: Iterable[int], processes: Dict[int, Process]) -> Set[int]:
+def below(roots: Iterable[int], processes: dict[int, Process]) -> set[int]:
     """The descendants of `roots` among `processes`, without the roots."""
-    children: Dict[int, List[int]] = {}
+    children: dict[int, list[int]] = {}
     for process in processes.values():
         children.setdefault(process.ppid, []).append(process.pid)
-    found: Set[int] = set()
+    found: set[int] = set()
     todo = list(roots)
     while todo:
         for child in children.get(todo.pop(), ()):
@@ -85,7 +85,7 @@ def carries(pid: int, run_id: str) -> bool:
     return b"MLTRAIN_RUN_ID=" + os.fsencode(run_id) in environ.split(b"\0")
 
 
-def of_run(run_id: str, roots: Iterable[int]) -> List[Process]:
+def of_run(run_id: str, roots: Iterable[int]) -> list[Process]:
     """All living processes of the run but this one: what descends from `roots`, the ids that carry the run's id, and
     what descends from those."""
     processes = table()

@@ -1,11 +1,11 @@
 """The files in a run folder's `shim/`: where they are, how they are written, and the lock that tells a living shim.
 
-    r<rank>.launch.json   what to run (written by the engine)
-    r<rank>.lock          held (flock) by the shim for its whole life; a free lock means that the shim is gone
-    r<rank>.start.json    pid, start_ticks, shim_pid, shim_start_ticks, boot_id, time
-    r<rank>.beat          `<counter> <bytes of the tree>`, rewritten every second
-    r<rank>.stop.json     {"grace": seconds}: somebody wants the run to end
-    r<rank>.exit.json     how it ended (`core.compute.Exit`), with "stop_signals", "ended" and "remaining"
+r<rank>.launch.json   what to run (written by the engine)
+r<rank>.lock          held (flock) by the shim for its whole life; a free lock means that the shim is gone
+r<rank>.start.json    pid, start_ticks, shim_pid, shim_start_ticks, boot_id, time
+r<rank>.beat          `<counter> <bytes of the tree>`, rewritten every second
+r<rank>.stop.json     {"grace": seconds}: somebody wants the run to end
+r<rank>.exit.json     how it ended (`core.compute.Exit`), with "stop_signals", "ended" and "remaining"
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import fcntl
 import json
 import os
 import time
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Iterator
 
 RESERVED = 16384
 """Bytes set aside at the start for the exit record, so that it can be written on a full disk."""
@@ -38,7 +38,7 @@ class Rank:
         self.errors = base + "err"
 
 
-def ranks(folder: str) -> List[Rank]:
+def ranks(folder: str) -> list[Rank]:
     """The ranks that were launched in `folder`, in order."""
     try:
         names = os.listdir(os.path.join(folder, "shim"))
@@ -48,7 +48,12 @@ def ranks(folder: str) -> List[Rank]:
     return [Rank(folder, n) for n in sorted(int(n) for n in numbers if n.isdigit())]
 
 
-def read(path: str) -> Optional[Dict[str, Any]]:
+def launched(rank: Rank) -> bool:
+    """Whether the rank's process was started, or could not be."""
+    return os.path.exists(rank.start) or os.path.exists(rank.exit)
+
+
+def read(path: str) -> dict[str, Any] | None:
     """The JSON object at `path`; None where there is none."""
     try:
         with open(path, "rb") as file:
@@ -57,7 +62,7 @@ def read(path: str) -> Optional[Dict[str, Any]]:
         return None
 
 
-def write(path: str, record: Dict[str, Any]) -> None:
+def write(path: str, record: dict[str, Any]) -> None:
     """Write `record` so that a reader sees all of it or nothing, also after a power failure."""
     temporary = f"{path}.{os.getpid()}.tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -79,7 +84,7 @@ class Reserved:
         if os.write(self._fd, b" " * RESERVED) < RESERVED:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
-    def write(self, record: Dict[str, Any]) -> None:
+    def write(self, record: dict[str, Any]) -> None:
         data = json.dumps(record).encode()
         os.pwrite(self._fd, data, 0)
         os.ftruncate(self._fd, len(data))
@@ -91,7 +96,7 @@ class Reserved:
             os.close(fd)
 
 
-def take_lock(path: str, patience: float) -> Optional[int]:
+def take_lock(path: str, patience: float) -> int | None:
     """Take the shim's lock and return its descriptor; None if somebody holds it for longer than `patience` seconds.
 
     A reader that asks `is_held` holds the lock for an instant; that is what the patience is for.
@@ -101,7 +106,7 @@ def take_lock(path: str, patience: float) -> Optional[int]:
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except BlockingIOError:  # noqa: PERF203 - it is a wait
             if time.monotonic() > until:
                 os.close(fd)
                 return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any, Dict, List, Mapping
+from typing import Any, Mapping
 
 
 class Child:
@@ -42,7 +42,7 @@ class Child:
         return said.decode("utf-8", "replace")
 
 
-def environment(launch: Mapping[str, Any]) -> Dict[str, str]:
+def environment(launch: Mapping[str, Any]) -> dict[str, str]:
     """The shim's own environment (which holds the secrets), and on top that of the launch file. The environment's
     interpreter comes first on PATH, as if it were activated."""
     env = dict(os.environ)
@@ -53,12 +53,12 @@ def environment(launch: Mapping[str, Any]) -> Dict[str, str]:
     return env
 
 
-def _cpus(asked: Any) -> List[int]:
+def _cpus(asked: Any) -> list[int]:
     """The CPUs of those indexes; for a number, the first so many that this machine lets us use."""
     return list(asked) if isinstance(asked, list) else sorted(os.sched_getaffinity(0))[:asked]
 
 
-def _become(launch: Mapping[str, Any], argv: List[str], env: Mapping[str, str], gate: int, problem: int) -> None:
+def _become(launch: Mapping[str, Any], argv: list[str], env: Mapping[str, str], gate: int, problem: int) -> None:
     step = "start it"
     try:
         os.setpgid(0, 0)
@@ -80,7 +80,7 @@ def _become(launch: Mapping[str, Any], argv: List[str], env: Mapping[str, str], 
         if os.read(gate, 1) != b"1":
             os._exit(0)  # the shim is gone, and nobody knows of this process
         step = f"run {argv[0]}"
-        os.execvpe(argv[0], argv, env)
+        os.execvpe(argv[0], argv, env)  # noqa: S606 - an argument list, never a shell
     except BaseException as error:  # noqa: BLE001 - a forked child must not return into the shim, whatever happens
         reason = getattr(error, "strerror", None) or repr(error)
         os.write(problem, f"could not {step}: {reason}".encode("utf-8", "replace"))

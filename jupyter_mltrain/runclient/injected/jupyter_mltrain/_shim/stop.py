@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import time
-from typing import Any, Dict, List
+from typing import Any
 
 from . import processes, records
 
@@ -14,7 +14,7 @@ MARGIN = 15.0
 """Seconds that a shim may take beyond the grace before it counts as stuck."""
 
 
-def stop(folder: str, run_id: str, grace: float) -> Dict[str, Any]:
+def stop(folder: str, run_id: str, grace: float) -> dict[str, Any]:
     """End all processes of the run: TERM, after `grace` seconds KILL. Returns `signals`, `ended`, `remaining`
     (`pid name` each) and `seconds`. A run that is over, or never was, is no error."""
     began = time.monotonic()
@@ -29,8 +29,8 @@ def stop(folder: str, run_id: str, grace: float) -> Dict[str, Any]:
         if not records.wait_for(lambda r=rank: not _busy(r), patience):
             _tell(rank, signal.SIGKILL)
             records.wait_for(lambda r=rank: not records.is_held(r.lock), 5)
-    signals: List[str] = []
-    ended: List[str] = []
+    signals: list[str] = []
+    ended: list[str] = []
     for rank in ranks:
         exit_record = records.read(rank.exit) or {}
         signals += [name for name in exit_record.get("stop_signals", ()) if name not in signals]
@@ -54,45 +54,44 @@ def _tell(rank: records.Rank, number: int = signal.SIGTERM) -> None:
         processes.send(shim, number)
 
 
-def _end_unheld(ranks: List[records.Rank], run_id: str, grace: float, signals: List[str], ended: List[str]) -> List[str]:
+def _end_unheld(
+    ranks: list[records.Rank], run_id: str, grace: float, signals: list[str], ended: list[str]
+) -> list[str]:
     """End processes of the run that no shim holds any more; returns what is left after all."""
-    roots: List[int] = []
-
-    def left() -> List[processes.Process]:
-        found = {p.pid: p for p in processes.of_run(run_id, roots)}
-        for root in roots:
-            with contextlib.suppress(KeyError):
-                found.setdefault(root, mains[root])
-        return [p for p in found.values() if processes.same(p.pid, p.ticks)]
-
-    mains: Dict[int, processes.Process] = {}
-    for rank in ranks:
-        start = records.read(rank.start)
-        if start is None or start["boot_id"] != records.boot_id():
-            continue
-        main = processes.same(start["pid"], start["start_ticks"])
-        if main is not None:
-            mains[main.pid] = main
-            roots.append(main.pid)
+    mains = _mains(ranks)
     kill_at = time.monotonic() + grace
-    number = signal.SIGTERM
-    seen: Dict[int, str] = {}
+    seen: dict[int, str] = {}
     while True:
-        present = left()
-        if not present:
+        present = _present(run_id, mains)
+        late = time.monotonic() - kill_at
+        if not present or late >= MARGIN:
             break
-        now = time.monotonic()
-        if now >= kill_at:
-            number = signal.SIGKILL
-        if now >= kill_at + MARGIN:
-            break
+        number = signal.SIGKILL if late >= 0 else signal.SIGTERM
         for process in present:
             if number == signal.SIGKILL or process.pid not in seen:
                 seen[process.pid] = str(process)
                 if processes.send(process, number) and number.name not in signals:
                     signals.append(number.name)
-                processes.send(process, signal.SIGCONT)
+                processes.send(process, signal.SIGCONT)  # one that is suspended would not see the other
         time.sleep(0.05)
-    remaining = [str(process) for process in left()]
+    remaining = [str(process) for process in present]
     ended += [name for name in seen.values() if name not in remaining]
     return remaining
+
+
+def _mains(ranks: list[records.Rank]) -> list[processes.Process]:
+    """The main processes that the records name, as far as they live: pid, start time and boot are those of the record."""
+    found = []
+    for rank in ranks:
+        start = records.read(rank.start)
+        if start is not None and start["boot_id"] == records.boot_id():
+            main = processes.same(start["pid"], start["start_ticks"])
+            if main is not None:
+                found.append(main)
+    return found
+
+
+def _present(run_id: str, mains: list[processes.Process]) -> list[processes.Process]:
+    living = [main for main in mains if processes.same(main.pid, main.ticks)]
+    others = processes.of_run(run_id, [main.pid for main in living])
+    return living + [process for process in others if process.pid not in {main.pid for main in living}]

@@ -15,7 +15,7 @@ import select
 import signal
 import sys
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable
 
 from . import memory, processes, records
 from .spawn import Child
@@ -42,46 +42,42 @@ def supervise(launch_file: str, ready: Callable[[], None]) -> None:
     if launch is None:
         raise FileNotFoundError(launch_file)
     paths = records.Rank(os.path.dirname(os.path.dirname(os.path.abspath(launch_file))), int(launch["rank"]))
-
-    def launched() -> bool:
-        return os.path.exists(paths.start) or os.path.exists(paths.exit)
-
     lock = records.take_lock(paths.lock, patience=0.5)
     if lock is None:
         # Another shim has it. It will start the process, or is about to give up and free the lock.
-        records.wait_for(lambda: launched() or not records.is_held(paths.lock), 30)
+        records.wait_for(lambda: records.launched(paths) or not records.is_held(paths.lock), 30)
         ready()
         return
-    if not launched():
+    if not records.launched(paths):
         _Shim(launch, paths).run(ready)
     ready()
 
 
 class _Shim:
-    def __init__(self, launch: Dict[str, Any], paths: records.Rank) -> None:
+    def __init__(self, launch: dict[str, Any], paths: records.Rank) -> None:
         self.launch = launch
         self.paths = paths
         self.run_id = str(launch["run_id"])
         self.grace = float(launch.get("grace", 10))
-        self.limit: Optional[int] = launch.get("memory_bytes")
+        self.limit: int | None = launch.get("memory_bytes")
         self.exit = records.Reserved(paths.exit)
         self.beat_fd = os.open(paths.beat, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.beats = 0
+        self.next_beat = self.next_watch = 0.0
         self.peak = 0
-        self.status: Optional[int] = None  # what waitpid said of the main process
+        self.status: int | None = None  # what waitpid said of the main process
         self.ended = 0.0
         self.term = False
         # Of a stop in progress:
-        self.reason: Optional[str] = None
+        self.reason: str | None = None
         self.kill_at = 0.0
-        self.signals: List[str] = []
-        self.touched: Dict[int, str] = {}
-        self.leftovers: List[str] = []
+        self.signals: list[str] = []
+        self.touched: dict[int, str] = {}
+        self.leftovers: list[str] = []
 
     def run(self, ready: Callable[[], None]) -> None:
         _become_subreaper()
         self.wake = _wake_on_signals(self._on_term)
-        # Version and limits are read before the process exists, so that its first allocation counts.
         self.group = memory.group(f"mltrain-{self.run_id[-120:]}-r{self.paths.rank}", self.limit)
         self.watched = self.limit is not None and (self.group is None or self.group.limit is None)
         if os.path.exists(self.paths.stop):
@@ -94,7 +90,8 @@ class _Shim:
             return
         if self.group is not None and self.group.limit is not None:
             self.group.add(self.child.pid)
-        self.started = time.monotonic()
+        seconds = self.launch.get("max_run_seconds")
+        self.deadline = None if seconds is None else time.monotonic() + seconds
         self._beat([self.child.pid])
         self._write_start()
         problem = self.child.go()
@@ -120,38 +117,53 @@ class _Shim:
         )
 
     def _hold(self) -> None:
-        limit_seconds = self.launch.get("max_run_seconds")
-        next_beat = next_watch = 0.0
         while True:
-            now = time.monotonic()
-            wait = next_beat - now if not self.watched else min(next_beat, next_watch) - now
-            if limit_seconds is not None and self.reason is None:
-                wait = min(wait, self.started + limit_seconds - now)
-            if self.reason is not None:
-                wait = min(wait, STOPPING)
-            select.select([self.wake], [], [], max(wait, 0))
+            select.select([self.wake], [], [], max(self._patience(), 0))
             _drain(self.wake)
             self._reap()
-            now = time.monotonic()
             if self.reason is None:
-                if self.status is not None:
-                    self._after_main()
-                elif self.term or os.path.exists(self.paths.stop):
-                    asked = records.read(self.paths.stop) or {}
-                    self._stop("requested", float(asked.get("grace", self.grace)))
-                elif limit_seconds is not None and now - self.started >= limit_seconds:
-                    self._stop("time limit", self.grace)
-            if now >= next_beat or (self.watched and now >= next_watch):
-                tree = [self.child.pid, *processes.below([os.getpid()], processes.table())]
-                if now >= next_beat:
-                    self._beat(tree)
-                    next_beat = now + BEAT
-                if self.watched:
-                    self._watch(tree)
-                    next_watch = now + WATCH
+                self._decide()
+            self._look()
             if self.reason is not None and self._press():
                 break
         self._record()
+
+    def _patience(self) -> float:
+        """Seconds until something is due."""
+        now = time.monotonic()
+        due = [self.next_beat - now]
+        if self.watched:
+            due.append(self.next_watch - now)
+        if self.reason is not None:
+            due.append(STOPPING)
+        elif self.deadline is not None:
+            due.append(self.deadline - now)
+        return min(due)
+
+    def _decide(self) -> None:
+        """Whether the run is to end now, and why. An exit that happened comes before a wish."""
+        if self.status is not None:
+            self._after_main()
+        elif self.term or os.path.exists(self.paths.stop):
+            asked = records.read(self.paths.stop) or {}
+            self._stop("requested", float(asked.get("grace", self.grace)))
+        elif self.deadline is not None and time.monotonic() >= self.deadline:
+            self._stop("time limit", self.grace)
+
+    def _look(self) -> None:
+        """Beat, and watch the memory, where that is due."""
+        now = time.monotonic()
+        beat = now >= self.next_beat
+        watch = self.watched and now >= self.next_watch
+        if not beat and not watch:
+            return
+        tree = [self.child.pid, *processes.below([os.getpid()], processes.table())]
+        if beat:
+            self._beat(tree)
+            self.next_beat = now + BEAT
+        if watch:
+            self._watch(tree)
+            self.next_watch = now + WATCH
 
     def _reap(self) -> None:
         while True:
@@ -196,7 +208,7 @@ class _Shim:
         if sent and named and number.name not in self.signals:
             self.signals.append(number.name)
 
-    def _watch(self, tree: List[int]) -> None:
+    def _watch(self, tree: list[int]) -> None:
         assert self.limit is not None
         used = processes.resident(tree)
         if used > self.limit:
@@ -206,7 +218,7 @@ class _Shim:
             # No time to end well: what is over the limit now would take the machine down during the grace.
             self._stop("memory limit", 0, signal.SIGKILL)
 
-    def _beat(self, tree: List[int]) -> None:
+    def _beat(self, tree: list[int]) -> None:
         used = processes.resident(tree)
         if not self.watched:
             self.peak = max(self.peak, used)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import List
 
 
-def main(arguments: List[str]) -> None:
+def main(arguments: list[str]) -> None:
     verb, rest = arguments[0], arguments[1:]
     if verb == "launch":
         if "--secrets" in rest:
@@ -56,7 +55,7 @@ def _launch(launch_file: str, detach: bool) -> None:
     os.close(reader)
     os.setsid()
     _leave_terminal(launch_file)
-    told: List[bool] = []
+    told: list[bool] = []
 
     def tell(message: bytes) -> None:
         if not told:
@@ -84,5 +83,3 @@ def _write_all(data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(1, view) :]
-
-
