@@ -142,7 +142,8 @@ def _tracking_words(tracking: Mapping[str, Any]) -> list[str]:
         case "synced":
             return ["MLflow synced"]
         case "pending":
-            return [f"MLflow: {formats.number(tracking.get('pending') or 0)} to send"]
+            waiting = tracking.get("pending")
+            return [f"MLflow: {formats.number(waiting)} to send" if waiting else "MLflow: sending"]
         case "error":
             return ["MLflow: not sent"]
         case _:

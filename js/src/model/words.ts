@@ -90,7 +90,7 @@ function trackingWords(tracking: Tracking): string[] {
     case "synced":
       return ["MLflow synced"];
     case "pending":
-      return [`MLflow: ${formatNumber(tracking.pending)} to send`];
+      return [tracking.pending ? `MLflow: ${formatNumber(tracking.pending)} to send` : "MLflow: sending"];
     case "error":
       return ["MLflow: not sent"];
     default:

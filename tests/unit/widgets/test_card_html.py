@@ -140,6 +140,7 @@ def test_a_state_with_nothing_but_its_status_shows(completed):
     [
         ({"state": "synced"}, "Finalizing 0.6 s · MLflow synced"),
         ({"state": "pending", "pending": 1200}, "Finalizing 0.6 s · MLflow: 1,200 to send"),
+        ({"state": "pending", "pending": 0}, "Finalizing 0.6 s · MLflow: sending"),
         ({"state": "error", "message": "refused"}, "MLflow: refused. The run's own record is complete."),
         ({"state": "off"}, "Finalizing 0.6 s test_accuracy"),
     ],
