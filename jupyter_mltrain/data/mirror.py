@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import os
 import queue
@@ -51,8 +52,9 @@ class Mirror:
             self._fetch_checked(file, transfer)
 
     def _fetch_checked(self, file: DatasetFile, transfer: Transfer) -> None:
-        # The mirror's name is part of the file's: the next one compresses differently and must not continue it.
-        part = transfer.folder / f"{file.name}.{self.name}.part"
+        # The mirror is part of the file's name: the next one compresses differently and must not continue it.
+        mirror = hashlib.sha256(self.address.encode()).hexdigest()[:8]
+        part = transfer.folder / f"{file.name}.{mirror}.part"
         continued = part.exists() and part.stat().st_size > 0
         self._download(file, part, transfer)
         try:

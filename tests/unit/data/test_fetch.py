@@ -1,5 +1,6 @@
 import dataclasses
 import gzip
+import hashlib
 import json
 import os
 import subprocess
@@ -104,9 +105,20 @@ def test_leavings_that_are_no_good_are_thrown_away(mirrors, definition):
     mirror = mirrors()
     partial = folder_of(definition).with_suffix(".partial")
     partial.mkdir(parents=True)
-    (partial / "digits.gz.127.0.0.1.part").write_bytes(b"x" * 50)
-    (partial / "labels.gz.127.0.0.1.part").write_bytes(b"x" * 5_000_000)  # longer than the file: 416
-    assert holds_all(datasets(mirror).fetch(definition).path)
+    name = hashlib.sha256(mirror.source.address.encode()).hexdigest()[:8]
+    (partial / f"digits.gz.{name}.part").write_bytes(b"x" * 50)
+    (partial / f"labels.gz.{name}.part").write_bytes(b"x" * 5_000_000)  # longer than the file: 416
+    log: list[str] = []
+    assert holds_all(datasets(mirror).fetch(definition, log=log.append).path)
+    assert sum("once more from the start" in line for line in log) == 2
+
+
+def test_one_mirror_does_not_continue_what_another_began(mirrors, definition):
+    first, second = mirrors(), mirrors()
+    first.cut, first.cuts = 100, 99
+    second.files["digits.gz"] = gzip.compress(DIGITS, 1)  # other bytes, same content
+    assert holds_all(datasets(first, second).fetch(definition).path)
+    assert second.bodies()[0] == ("digits.gz", None)
 
 
 def test_a_mirror_that_does_not_answer_is_left_in_time(mirrors, definition, monkeypatch):
