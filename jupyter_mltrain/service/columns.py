@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,8 @@ class Columns:
         """What else the reader of the streams wants kept in step with the offsets (JSON)."""
         self._index: dict[tuple[int, str], int] = {}
         self._pending: dict[tuple[int, str], list[Points]] = {}
+        self._written: dict[tuple[int, str], int] = {}
+        """Points of each series in its file that count; what lies behind them is of a flush that failed half-way."""
         self._load()
 
     def append(self, key: tuple[int, str], steps: Sequence[int | None], times: Sequence[float], values: Sequence[float]) -> None:
@@ -114,9 +117,10 @@ class Columns:
         for key, parts in self._pending.items():
             number = self._index[key]
             with self._file(number, "points").open("ab") as file:
+                file.truncate(self._written.get(key, 0) * POINT.itemsize)
                 file.writelines(part.tobytes() for part in parts)
+            self._cut(self._file(number, "blocks"), self._written.get(key, 0) // BLOCK * _BLOCK.itemsize)
             self._extend_blocks(number, self.series[key].count)
-        self._pending.clear()
         index = {
             "format": 1,
             "offsets": self.offsets,
@@ -129,6 +133,8 @@ class Columns:
         draft = self._folder / "index.new"
         draft.write_text(json.dumps(index), encoding="utf-8")
         draft.replace(self._folder / "index.json")
+        self._written = {key: summary.count for key, summary in self.series.items()}
+        self._pending.clear()
 
     def window(
         self, key: tuple[int, str], *, axis: str = "step", start: float | None = None, stop: float | None = None, pixels: int = 1000
@@ -141,7 +147,8 @@ class Columns:
         if summary is None:
             return Window(0)
         if self._pending:
-            self.flush()
+            with suppress(OSError):  # a full disk: what is in memory can be shown all the same
+                self.flush()
         points = self._points(key)
         if summary.steps_ordered if axis == "step" else summary.times_ordered:
             first, last = _slice(points[axis], start, stop)
@@ -163,7 +170,7 @@ class Columns:
         if bucket < 2 * BLOCK:
             return Window(total, points[first:last][_extremes(points["value"][first:last], bucket)])
         # Whole blocks from the pyramid, the ragged ends from the points.
-        blocks = self._blocks(self._index[key])
+        blocks = self._blocks(key)
         low_block, high_block = -(-first // BLOCK), min(last // BLOCK, len(blocks))
         inner = blocks[low_block:high_block]
         per_pixel = max(1, bucket // BLOCK)
@@ -177,8 +184,9 @@ class Columns:
         return Window(total, points[np.unique(np.concatenate([[first], chosen, ends, [last - 1]]).astype(np.int64))])
 
     def _points(self, key: tuple[int, str]) -> Points:
-        path = self._file(self._index[key], "points")
-        return np.memmap(path, POINT, "r") if path.exists() and path.stat().st_size else np.empty(0, POINT)
+        path, written = self._file(self._index[key], "points"), self._written.get(key, 0)
+        points = np.memmap(path, POINT, "r", shape=written) if written else np.empty(0, POINT)
+        return np.concatenate([points, *self._pending[key]]) if key in self._pending else points
 
     def _extend_blocks(self, number: int, count: int) -> None:
         path = self._file(number, "blocks")
@@ -196,9 +204,9 @@ class Columns:
         with path.open("ab") as file:
             file.write(blocks.tobytes())
 
-    def _blocks(self, number: int) -> Points:
-        path = self._file(number, "blocks")
-        return np.memmap(path, _BLOCK, "r") if path.exists() and path.stat().st_size else np.empty(0, _BLOCK)
+    def _blocks(self, key: tuple[int, str]) -> Points:
+        count = self._written.get(key, 0) // BLOCK
+        return np.memmap(self._file(self._index[key], "blocks"), _BLOCK, "r", shape=count) if count else np.empty(0, _BLOCK)
 
     def _file(self, number: int, kind: str) -> Path:
         return self._folder / f"{number}.{kind}"
@@ -206,7 +214,10 @@ class Columns:
     def _load(self) -> None:
         try:
             index = json.loads((self._folder / "index.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
+            index = {"offsets": {}, "extra": {}, "series": []}
+        if not all(self._whole(entry["number"], entry["count"]) for entry in index["series"]):
+            # A file is gone or cut short (a power cut): all is made anew from the streams.
             index = {"offsets": {}, "extra": {}, "series": []}
         self.offsets = index["offsets"]
         self.extra = index["extra"]
@@ -214,6 +225,7 @@ class Columns:
             key = (entry.pop("rank"), entry.pop("name"))
             number = self._index[key] = entry.pop("number")
             summary = self.series[key] = Summary(**entry)
+            self._written[key] = summary.count
             self._cut(self._file(number, "points"), summary.count * POINT.itemsize)
             self._cut(self._file(number, "blocks"), summary.count // BLOCK * _BLOCK.itemsize)
         # Files of series that were not yet in the index when the service was killed.
@@ -222,6 +234,13 @@ class Columns:
             for path in self._folder.glob("*.*"):
                 if path.suffix in {".points", ".blocks"} and int(path.stem) not in numbers:
                     path.unlink()
+
+    def _whole(self, number: int, count: int) -> bool:
+        for kind, size in (("points", count * POINT.itemsize), ("blocks", count // BLOCK * _BLOCK.itemsize)):
+            path = self._file(number, kind)
+            if size and (not path.exists() or path.stat().st_size < size):
+                return False
+        return True
 
     @staticmethod
     def _cut(path: Path, size: int) -> None:

@@ -144,6 +144,9 @@ async def _watch(service: Service, record: Record, compute: Compute, following: 
                 stopped = await compute.stop(handle, grace)
         seen = await _observe(compute, handle)
         if seen.phase is Phase.EXITED:
+            if record.status is Status.STARTING and seen.started is not None:
+                # It was over before anybody looked: it ran all the same.
+                await record.progress(Status.RUNNING, since=seen.started)
             await _conclude_exits(record, seen.exits, stopped)
             return
         if seen.phase in {Phase.VANISHED, Phase.ABSENT}:
@@ -193,7 +196,8 @@ async def _note_phase(record: Record, seen: Observation) -> None:
             age = f"last heartbeat {seen.beat_age:.0f} s ago" if seen.beat_age is not None else seen.detail
             await record.progress(Status.NOT_RESPONDING, seen.detail or "the run's supervisor is silent", {"seen": age})
     elif seen.phase is Phase.RUNNING and record.status is not Status.RUNNING:
-        await record.progress(Status.RUNNING, "", dict(seen.evidence))
+        first = record.row["started"] is None
+        await record.progress(Status.RUNNING, "", dict(seen.evidence), since=seen.started if first else None)
 
 
 async def _conclude_exits(record: Record, exits: tuple[Exit, ...], stopped: StopEvidence | None) -> None:

@@ -68,9 +68,12 @@ class Record:
         """
         await asyncio.shield(self._advance(status, reason, evidence, unless_canceled=False))
 
-    async def progress(self, status: Status, reason: str = "", evidence: dict[str, Any] | None = None) -> bool:
-        """Advance to a further stage; False, and nothing done, when a cancel was asked for meanwhile."""
-        return await asyncio.shield(self._advance(status, reason, evidence, unless_canceled=True))
+    async def progress(
+        self, status: Status, reason: str = "", evidence: dict[str, Any] | None = None, *, since: float | None = None
+    ) -> bool:
+        """Advance to a further stage; False, and nothing done, when a cancel was asked for meanwhile. `since`: when it
+        was reached, where that is known better than by when it was seen."""
+        return await asyncio.shield(self._advance(status, reason, evidence, since=since, unless_canceled=True))
 
     async def save(self) -> None:
         """Make `doc` durable and tell who waits."""
@@ -100,13 +103,22 @@ class Record:
         await self.wait_beyond(self.revision, seconds)
 
     async def _advance(
-        self, status: Status, reason: str, evidence: dict[str, Any] | None, *, unless_canceled: bool
+        self,
+        status: Status,
+        reason: str,
+        evidence: dict[str, Any] | None,
+        *,
+        since: float | None = None,
+        unless_canceled: bool,
     ) -> bool:
         async with self._writing:
             if unless_canceled and self.status is Status.CANCEL_REQUESTED:
                 return False
             check_change(self.status, status)
-            change = Change(status, time.time(), reason, evidence or {})
+            moment = time.time()
+            if since is not None:
+                moment = min(max(since, self.history[-1].time), moment)
+            change = Change(status, moment, reason, evidence or {})
             now: dict[str, Any] = {"status": status.value}
             if status is Status.RUNNING and self.row["started"] is None:
                 now["started"] = change.time

@@ -59,10 +59,12 @@ class Service:
         local = computes.load("local", **self.config.raw.get("targets", {}).get("local", {}))
         self._computes["local"] = local
         self._pools["local"] = Pool("local", await local.capacity(), self._moved)
-        for run_id in await self.store.call(self.store.live):
-            record = await self.record(run_id)
+        live = [await self.record(run_id) for run_id in await self.store.call(self.store.live)]
+        # Who waited stands where it stood; who was being prepared gets in line when it is ready.
+        waiting = [record for record in live if record.status is Status.QUEUED]
+        for record in sorted(waiting, key=lambda r: r.history[-1].time) + [r for r in live if r not in waiting]:
             if record.placed:
-                self.pool(record.spec.target).restore(run_id, _grant(record.doc["grant"]))
+                self.pool(record.spec.target).restore(record.id, _grant(record.doc["grant"]))
             if record.status is Status.CANCEL_REQUESTED:
                 record.cancel.set()
             self.drive(record)
