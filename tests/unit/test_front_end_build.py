@@ -77,6 +77,6 @@ def test_the_lock_file_names_checksums_and_no_registry():
 
 
 def test_versions_of_package_and_front_end_are_the_same():
-    from jupyter_mltrain import __version__  # noqa: PLC0415 - the package under test, not the build script's
+    from jupyter_mltrain import __version__
 
     assert json.loads((ROOT / "js" / "package.json").read_text("utf-8"))["version"] == __version__
