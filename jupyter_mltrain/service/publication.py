@@ -104,10 +104,9 @@ async def register_model(service: Service, record: Record, request: dict[str, An
     series, _, _ = await record.ingest.summary()
     metrics = {s["name"]: s["last"] for s in series if s["rank"] == 0 and s["last"] is not None}
     path = request["path"]
-    folder = record.folder if record.status.terminal else record.folder / "work"
     version = await service.publication.tracking.register(
         record.id,
-        folder,
+        record.folder,
         name=request["name"],
         path=path,
         tags=request["tags"],

@@ -21,7 +21,7 @@ def register(store: Store, *, folder: str, **given: Any) -> dict[str, Any]:
 
 
 def models(store: Store) -> list[dict[str, Any]]:
-    return [version.to_json() for version in registry.names(store)]
+    return [version.to_json() for version in registry.everything(store)]
 
 
 def model(store: Store, *, name: str) -> list[dict[str, Any]]:

@@ -140,7 +140,8 @@ class Tracking:
 
         Framework, its version and the signature are read from the files where they are not given. Content that is
         registered under this name already gives that version, with `same_as` its number, and gets the tags,
-        description and metrics given now; with `force` a new version is made, `same_as` the earlier one.
+        description and metrics given now; with `force` a new version is made, `same_as` the earlier one. While the run
+        goes on its outputs are taken as they are at the moment. Of `metrics` the first 90,000 characters are kept.
         Raises `InvalidName`, `PathNotFound` (names what is there), `UsageError`, `DiskFull`, `TrackingError`.
         """
         check_name(name, "Model")
@@ -160,7 +161,7 @@ class Tracking:
         )
 
     async def models(self) -> list[dict[str, Any]]:
-        """The newest version of every registered model, by name."""
+        """All versions of all registered models, the newest first."""
         return await self._ask("models", _ASK_TIMEOUT)
 
     async def versions(self, name: str) -> list[dict[str, Any]]:

@@ -34,12 +34,13 @@ from jupyter_mltrain.tracking.inspection import inspect
 from jupyter_mltrain.tracking.publication import Publication
 from jupyter_mltrain.tracking.store import Store
 
-_ABOUT = "mltrain.model"
-"""Tag: JSON of what MLflow has no field for."""
+_ABOUT, _SIGNATURE, _METRICS = "mltrain.model", "mltrain.signature", "mltrain.metrics"
+"""Tags: JSON of what MLflow has no field for, within its limit of 100,000 characters each."""
 _HASH = "mltrain.content_hash"
 _OWN = ("mltrain.", "mlflow.")
 _PAGE = 1000
 _TAG_LIMIT = 5000
+_METRICS_LIMIT = 90_000
 _DIGITS = 16
 
 
@@ -87,8 +88,6 @@ def register(
         "file": source.name if source.is_file() else "",
         "framework": framework or about.framework,
         "framework_version": framework_version or (about.framework_version if not framework else None),
-        "signature": about.signature,
-        "metrics": dict(metrics),
         "same_as": earlier[0].version if earlier else None,
         "format": about.format,
         "bytes": found.bytes,
@@ -104,6 +103,8 @@ def register(
             RUN_ID: run_id,
             _HASH: found.hash,
             _ABOUT: json.dumps(details),
+            _METRICS: _bounded(metrics),
+            **({_SIGNATURE: json.dumps(about.signature)} if about.signature else {}),
             **{
                 f"mltrain.{key}": str(details[key])
                 for key in ("framework", "framework_version", "format")
@@ -115,13 +116,9 @@ def register(
     return _version(made)
 
 
-def names(store: Store) -> list[ModelVersion]:
-    """The newest version of each model, by name."""
-    newest: dict[str, ModelVersion] = {}
-    for version in _search(store, None):
-        if version.name not in newest or newest[version.name].version < version.version:
-            newest[version.name] = version
-    return [newest[name] for name in sorted(newest)]
+def everything(store: Store) -> list[ModelVersion]:
+    """All versions of all models, the newest first."""
+    return sorted(_search(store, None), key=lambda version: (-version.created, version.name, -version.version))
 
 
 def versions(store: Store, name: str) -> list[ModelVersion]:
@@ -139,7 +136,7 @@ def path(store: Store, name: str, version: int | None) -> Path:
     """Where the files of a version can be read: what was registered, the folder or the file. From a team's server they
     are fetched once, to `models/` in the workspace. Read only, please: the files are the registry's own."""
     entity = _entity(store, name, version)
-    about = _about(entity)
+    about = _json(entity, _ABOUT)
     source = str(store.client.get_model_version_download_uri(entity.name, str(entity.version)))
     repository = store.artifacts(source)
     if isinstance(repository, LocalArtifactRepository):
@@ -200,9 +197,7 @@ def _again(
         client.update_model_version(name, version, description)
     entity = client.get_model_version(name, version)
     if metrics:
-        about = _about(entity)
-        about["metrics"] = {**about.get("metrics", {}), **metrics}
-        client.set_model_version_tag(name, version, _ABOUT, json.dumps(about))
+        client.set_model_version_tag(name, version, _METRICS, _bounded({**_json(entity, _METRICS), **metrics}))
         entity = client.get_model_version(name, version)
     return _version(entity, same_as=earlier.version)
 
@@ -230,7 +225,7 @@ def _entity(store: Store, name: str, version: int | None) -> Entity:
     check_name(name, "Model")
     known = versions(store, name)
     if not known:
-        raise ModelNotFound.of(name, [each.name for each in names(store)])
+        raise ModelNotFound.of(name, {each.name for each in everything(store)})
     number = known[-1].version if version is None else version
     if number not in {each.version for each in known}:
         last = ", ".join(str(each.version) for each in known[-5:])
@@ -240,17 +235,29 @@ def _entity(store: Store, name: str, version: int | None) -> Entity:
     return store.client.get_model_version(name, str(number))
 
 
-def _about(entity: Entity) -> dict[str, Any]:
-    """Ours; empty for a version that someone else registered."""
+def _bounded(metrics: Mapping[str, float]) -> str:
+    """As JSON, the first that fit: a run may have thousands."""
+    kept: dict[str, float] = {}
+    size = 2
+    for name, value in metrics.items():
+        size += len(json.dumps({name: value}))
+        if size > _METRICS_LIMIT:
+            break
+        kept[name] = value
+    return json.dumps(kept)
+
+
+def _json(entity: Entity, key: str) -> dict[str, Any]:
+    """The object in one of our tags; empty for a version that someone else registered."""
     try:
-        about = json.loads(entity.tags.get(_ABOUT, "{}"))
+        value = json.loads(entity.tags.get(key, "{}"))
     except ValueError:
         return {}
-    return about if isinstance(about, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _version(entity: Entity, same_as: int | None = None) -> ModelVersion:
-    about = _about(entity)
+    about = _json(entity, _ABOUT)
     return ModelVersion(
         name=str(entity.name),
         version=int(entity.version),
@@ -262,8 +269,8 @@ def _version(entity: Entity, same_as: int | None = None) -> ModelVersion:
         tags={tag_name(key): value for key, value in entity.tags.items() if not key.startswith(_OWN)},
         framework=about.get("framework"),
         framework_version=about.get("framework_version"),
-        signature=about.get("signature"),
-        metrics=about.get("metrics") or {},
+        signature=_json(entity, _SIGNATURE) or None,
+        metrics=_json(entity, _METRICS),
         same_as=about.get("same_as") if same_as is None else same_as,
         format=about.get("format", "files"),
         bytes=about.get("bytes", 0),

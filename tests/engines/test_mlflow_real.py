@@ -325,7 +325,7 @@ async def test_registered_models_are_mlflows(tracking, root, plain, tmp_path):
     assert (second["version"], second["same_as"]) == (2, None)
     assert [v["version"] for v in await tracking.versions("mnist-tf")] == [1, 2]
     assert (await tracking.get("mnist-tf"))["version"] == 2
-    assert [v["id"] for v in await tracking.models() if v["name"] == "mnist-tf"] == ["mnist-tf:2"]
+    assert [v["id"] for v in await tracking.models() if v["name"] == "mnist-tf"] == ["mnist-tf:2", "mnist-tf:1"]
 
 
 async def test_the_same_content_is_one_version_unless_forced(tracking, root):
@@ -338,6 +338,10 @@ async def test_the_same_content_is_one_version_unless_forced(tracking, root):
     )
     assert (again["version"], again["same_as"], again["run_id"]) == (1, 1, record.id)
     assert (again["tags"], again["description"]) == ({"a": "1", "b": "2"}, "said later")
+    many = {f"layer {i}/norm": i / 3 for i in range(5000)}
+    again = await tracking.register(other.id, other.folder, "twice", "model.keras", metrics=many)
+    assert 2000 < len(again["metrics"]) < 5000
+    assert again["metrics"].items() <= many.items()
     forced = await tracking.register(other.id, other.folder, "twice", "model.keras", force=True)
     assert (forced["version"], forced["same_as"], forced["run_id"]) == (2, 1, other.id)
     assert first["content_hash"] == forced["content_hash"]
@@ -345,6 +349,21 @@ async def test_the_same_content_is_one_version_unless_forced(tracking, root):
     assert (await tracking.path("twice", 1)).read_bytes() == b"same"
     elsewhere = await tracking.register(record.id, record.folder, "another", "model.keras")
     assert (elsewhere["version"], elsewhere["same_as"]) == (1, None)
+
+
+async def test_a_run_that_goes_on_may_register_what_it_wrote(tracking, root, plain):
+    record = Record(root)
+    place = record.folder / "work" / "outputs" / "checkpoint.keras"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"epoch 1")
+    version = await tracking.register(
+        record.id, record.folder, "live", "outputs/checkpoint.keras", metrics={"loss": math.nan}
+    )
+    assert (version["path"], version["files"]) == ("outputs/checkpoint.keras", 1)
+    assert math.isnan(version["metrics"]["loss"])
+    await synced(tracking, record, record.state())
+    assert plain.run(record).info.run_id == plain.client.get_model_version("live", "1").run_id
+    assert not (record.folder / "work" / cursor.FILE).exists()
 
 
 async def test_what_is_not_there_is_told(tracking, root):
