@@ -61,7 +61,10 @@ class Context:
                 root = create_root(self.folder, exist_ok=True)
             except StorageError as error:
                 raise self._nowhere(error) from error
-            self.say(f"Made {root} a workspace: its runs, environments and models are kept in {root / '.mltrain'}.")
+            # No absolute path: a notebook is saved with what is said, and sent around.
+            self.say(
+                f"Made the folder {root.name!r} a workspace: runs, environments and models are kept in its .mltrain."
+            )
         return self.workspace()
 
     def _nowhere(self, error: MLTrainError) -> MLTrainError:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain._version import PROTOCOL, __version__
 from jupyter_mltrain.cache import cache_root
+from jupyter_mltrain.service.reachable import package_index
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
@@ -29,7 +30,9 @@ async def examine(service: Service) -> dict[str, Any]:
         "targets": {},
     }
     if disk.free < _LITTLE:
-        problems.append({"problem": f"Only {disk.free / 1e9:.1f} GB are free.", "mend": "A TensorFlow environment takes 2 GB."})
+        problems.append(
+            {"problem": f"Only {disk.free / 1e9:.1f} GB are free.", "mend": "A TensorFlow environment takes 2 GB."}
+        )
     for name, compute in service.targets.items():
         health = await compute.check()
         capacity = await compute.capacity()
@@ -42,4 +45,7 @@ async def examine(service: Service) -> dict[str, Any]:
         }
         if not health.ok:
             problems.append({"problem": f"{name}: {health.problem}", "mend": health.mend})
+    facts["package index"], unanswered = await asyncio.to_thread(package_index)
+    if unanswered:
+        problems.append(unanswered)
     return {"facts": facts, "problems": problems}

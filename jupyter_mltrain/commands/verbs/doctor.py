@@ -83,14 +83,15 @@ def _server(found: Findings, context: Context) -> None:
     """The Jupyter server that started this kernel: its Python, and whether our front end is installed there."""
     if context.terminal:
         return
-    python = _python_of(os.environ.get("JPY_PARENT_PID", ""))
-    if python is None:
-        found.fact("Jupyter server", "none that can be seen from here (nbclient, a remote server, another host)")
+    command = _command_of(os.environ.get("JPY_PARENT_PID", ""))
+    python = Path(command[0]) if command else None
+    if python is None or not python.is_absolute() or not any("jupyter" in Path(word).name for word in command[1:]):
+        found.fact("Jupyter server", "none that can be seen from here (nbclient, VS Code, a server on another host)")
         return
     prefix = python.parent.parent
     version = _version("jupyterlab") if prefix == Path(sys.prefix) else None
     found.fact("Jupyter server", f"{python}{f', JupyterLab {version}' if version else ''}")
-    if not (prefix / _EXTENSION).is_dir() and not any((Path(p) / _EXTENSION).is_dir() for p in ("/usr/local", "/usr")):
+    if not any((Path(place) / _EXTENSION).is_dir() for place in (prefix, "/usr/local", "/usr")):
         found.problem(
             f"The Jupyter server's environment ({prefix}) lacks the front end: outputs are pictures, not live.",
             f"{python} -m pip install jupyter-mltrain, then restart the server.",
@@ -170,14 +171,13 @@ def _space(found: Findings, folder: Path, *, told: bool = False) -> None:
         found.problem(f"Only {size(free)} are free.", "A TensorFlow environment takes 2 GB.")
 
 
-def _python_of(pid: str) -> Path | None:
-    """The interpreter of a process, as it was called: the one of its virtual environment."""
+def _command_of(pid: str) -> list[str]:
+    """The command line of a process; its first word is the interpreter of its virtual environment. Empty if unknown."""
     try:
-        command = Path("/proc", pid, "cmdline").read_bytes() if pid.isdigit() else b""
+        raw = Path("/proc", pid, "cmdline").read_bytes() if pid.isdigit() else b""
     except OSError:
-        return None
-    first = Path(os.fsdecode(command.split(b"\0")[0]))
-    return first if first.is_absolute() and first.name.startswith("python") else None
+        return []
+    return [os.fsdecode(word) for word in raw.split(b"\0") if word]
 
 
 def _version(package: str) -> str | None:

@@ -126,7 +126,8 @@ def test_a_workspace_is_made_where_there_is_none_and_said(project: Path, service
     cell(Context(folder=project, say=said))
     assert Workspace.from_config(project).root == project
     assert len(said) == 1
-    assert str(project) in said[0]
+    assert "My Project" in said[0]
+    assert str(project) not in said[0]
 
 
 def test_never_in_home(project: Path, service: FakeConnection, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,7 @@ def test_the_doctor_tells_each_problem_with_its_mend(
 ) -> None:
     service.problems = [{"problem": "The index does not answer.", "mend": "Check the proxy."}]
     service.facts["service"]["version"] = "0.0.1"
-    monkeypatch.setattr(doctor, "_python_of", lambda pid: Path("/opt/jupyter/bin/python"))
+    monkeypatch.setattr(doctor, "_command_of", lambda pid: ["/opt/jupyter/bin/python", "/opt/jupyter/bin/jupyter-lab"])
     report = verbs.call(context, "doctor", [])
     problems = dict(report.problems)
     assert problems["The index does not answer."] == "Check the proxy."
@@ -113,12 +113,19 @@ def test_the_doctor_needs_no_workspace_and_makes_none(project: Path, service: Fa
     assert not (project / ".mltrain").exists()
 
 
-def test_a_process_tells_its_python() -> None:
-    found = doctor._python_of(str(os.getpid()))
-    assert found is None or found.name.startswith("python")
-    assert doctor._python_of("") is None
-    assert doctor._python_of("999999999") is None
-    assert doctor._python_of("../self") is None
+def test_a_process_tells_how_it_was_called() -> None:
+    assert "pytest" in " ".join(doctor._command_of(str(os.getpid())))
+    for nobody in ("", "999999999", "../self"):
+        assert doctor._command_of(nobody) == []
+
+
+def test_a_parent_that_is_no_jupyter_server_is_not_taken_for_one(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_command_of", lambda pid: ["/usr/bin/python3", "run_notebooks.py"])
+    report = verbs.call(context, "doctor", [])
+    assert "none that can be seen from here" in repr(report)
+    assert not any("front end" in problem for problem, _ in report.problems)
 
 
 def test_a_terminal_has_no_server(context: Context) -> None:
