@@ -66,23 +66,23 @@ class Connection:
             )
         return hello
 
-    def get(self, path: str, *, timeout: float = 30, **params: Any) -> dict[str, Any]:
+    def get(self, path: str, /, *, timeout: float = 30, **params: Any) -> dict[str, Any]:
         return self._json("GET", path, None, params, timeout)
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None, *, timeout: float = 60, **params: Any) -> dict[str, Any]:
+    def post(self, path: str, /, body: Mapping[str, Any] | None = None, *, timeout: float = 60, **params: Any) -> dict[str, Any]:
         return self._json("POST", path, body or {}, params, timeout)
 
-    def patch(self, path: str, body: Mapping[str, Any], *, timeout: float = 30) -> dict[str, Any]:
+    def patch(self, path: str, /, body: Mapping[str, Any], *, timeout: float = 30) -> dict[str, Any]:
         return self._json("PATCH", path, body, {}, timeout)
 
-    def bytes(self, path: str, *, timeout: float = 60, **params: Any) -> tuple[bytes, dict[str, str]]:
+    def bytes(self, path: str, /, *, timeout: float = 60, **params: Any) -> tuple[bytes, dict[str, str]]:
         """The body as it is, and the headers (names in lower case)."""
         status, headers, body = self._request("GET", path, None, params, timeout)
         if status >= 400:
             raise _error(status, body)
         return body, headers
 
-    def download(self, path: str, into: Path, *, timeout: float = 600, **params: Any) -> None:
+    def download(self, path: str, /, into: Path, *, timeout: float = 600, **params: Any) -> None:
         """Write the body to the file `into`, in bounded memory."""
         connection = self._connect(timeout)
         try:

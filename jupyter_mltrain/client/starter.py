@@ -21,6 +21,10 @@ from jupyter_mltrain.errors import NoFileLocks, NotWritable, ServiceUnavailable,
 LOST_RACE = 75
 """Exit code of a service that found another one holding the lock (EX_TEMPFAIL)."""
 
+_BY_SIGNAL = 128
+_KILLED_TRIES = 3
+"""How often a service that is killed while it starts is started again."""
+
 _LONGEST_SOCKET = 100
 """`sun_path` holds 108 bytes on Linux; a longer workspace path has its socket elsewhere."""
 
@@ -29,12 +33,16 @@ def start(layout: Layout, *, patience: float = 20) -> None:
     """Return once a service answers; start one if needed. Raises `ServiceUnavailable` with the service's own last words."""
     check_locks(layout)
     deadline = time.monotonic() + patience
+    killed = 0
     while (left := deadline - time.monotonic()) > 0:
         try:
             # The process that is spawned only waits until its child, the service, is ready; see `service.__main__`.
             code = subprocess.run(**_command(layout), timeout=left, check=False).returncode
         except subprocess.TimeoutExpired:
             break
+        if (code < 0 or code > _BY_SIGNAL) and killed < _KILLED_TRIES:
+            killed += 1  # that says nothing about the next one
+            continue
         if code not in {0, LOST_RACE}:
             raise _failed(layout, code)
         while _locked(layout) and time.monotonic() < deadline:

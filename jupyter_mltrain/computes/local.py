@@ -105,8 +105,10 @@ class LocalCompute:
         }  # fmt: skip
         try:
             await asyncio.to_thread(_launch, plan, dict(secrets), cpus)
-        except BaseException:
-            self._cpus_of.pop(plan.run_id, None)
+        except Exception:
+            # Something may have started all the same (only the one who waited for it was killed), and nobody will look.
+            await asyncio.to_thread(stop, plan.root, plan.run_id, 0.0)
+            await self.remove(handle)
             raise
         return handle
 

@@ -212,7 +212,8 @@ class Compute(Protocol):
         ...
 
     async def launch(self, plan: LaunchPlan, secrets: Mapping[str, str]) -> Handle:
-        """Start the run and return once its shims are there. Idempotent by run id: a second call finds the first."""
+        """Start the run and return once its shims are there. Idempotent by run id: a second call finds the first.
+        An engine that raises leaves nothing of the run running."""
         ...
 
     async def observe(self, handle: Handle) -> Observation:

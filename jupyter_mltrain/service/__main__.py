@@ -25,7 +25,8 @@ def main(argv: list[str]) -> int:
         os.close(writer)
         if os.read(reader, 1):
             return 0
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return code if code >= 0 else 128 - code
     os.close(reader)
     os.setsid()
     _log_to(os.path.join(argv[1], ".mltrain", "service.log"))  # noqa: PTH118 - nothing is imported yet

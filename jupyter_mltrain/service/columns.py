@@ -8,6 +8,7 @@ Exact values (integers above 2⁵³, strings) stay in the stream files; columns 
 
 from __future__ import annotations
 
+import bisect
 import json
 import math
 from collections.abc import Sequence
@@ -249,13 +250,21 @@ class Columns:
                 file.truncate(size)
 
 
+def _mapped(path: Path, kind: np.dtype[Any]) -> Points:
+    if not path.exists() or not path.stat().st_size:
+        return np.empty(0, kind)
+    # As a plain array: what is taken out of a memmap, even one number, is wrapped as another, slowly.
+    return np.asarray(np.memmap(path, kind, "r"))
+
+
 def _rising(along: NDArray[Any], before: float) -> bool:
     return bool(along[0] >= before and np.all(along[1:] >= along[:-1]))
 
 
 def _slice(along: NDArray[Any], start: float | None, stop: float | None) -> tuple[int, int]:
-    first = 0 if start is None else int(np.searchsorted(along, start, "left"))
-    last = len(along) if stop is None else int(np.searchsorted(along, stop, "right"))
+    # Not np.searchsorted: it would first copy the whole column, to have it in one piece and of the bound's type.
+    first = 0 if start is None else bisect.bisect_left(along, start)
+    last = len(along) if stop is None else bisect.bisect_right(along, stop)
     return first, max(first, last)
 
 

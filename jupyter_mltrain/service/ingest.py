@@ -21,7 +21,7 @@ from jupyter_mltrain.errors import EngineUnreachable
 if TYPE_CHECKING:
     from jupyter_mltrain.service.columns import Columns, Window
 
-_CHUNK = 256 << 10
+_CHUNK = 1 << 20
 _REST = 0.05  # seconds between two reads of a run that logs without pause
 _FLUSH_SECONDS = 1.0
 

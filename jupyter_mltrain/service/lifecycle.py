@@ -47,6 +47,7 @@ KEEP_GRACE = 300.0
 """The same for a stop that keeps: time to write a checkpoint."""
 
 _DRAIN_SECONDS = 60.0
+_GIVEN_UP_GRACE = 2.0
 
 
 async def drive(service: Service, record: Record) -> None:
@@ -63,6 +64,7 @@ async def drive(service: Service, record: Record) -> None:
     except asyncio.CancelledError:
         raise  # the service ends; the run does not
     except Exception as error:  # noqa: BLE001 - whatever it is, the run must not stay live for ever
+        await _leave_nothing(service, record)
         await _fail(record, error)
     finally:
         if record.status.terminal:
@@ -221,7 +223,7 @@ async def _conclude_vanished(record: Record, compute: Compute, seen: Observation
     if record.status is Status.CANCEL_REQUESTED and stopped is not None:
         await _conclude(record, Status.CANCELED, None, "canceled", {"stop": dataclasses.asdict(stopped)})
         return
-    ended = await compute.stop(record.doc["handle"], 2.0)
+    ended = await compute.stop(record.doc["handle"], _GIVEN_UP_GRACE)
     facts = [seen.detail] if seen.detail else []
     if ended.ended:
         facts.append(f"ended: {', '.join(ended.ended[:5])}")
@@ -280,6 +282,19 @@ async def _patiently(record: Record, work: Any) -> None:
             await asyncio.sleep(5)
         else:
             return
+
+
+async def _leave_nothing(service: Service, record: Record) -> None:
+    """End what a run that is given up may still have running, and keep what it made."""
+    handle = record.doc.get("handle")
+    if handle is None or record.status.terminal:
+        return  # an engine whose launch failed has cleaned up itself
+    compute = service.compute(record.spec.target)
+    for step in (compute.stop(handle, _GIVEN_UP_GRACE), compute.collect(handle, record.folder), compute.remove(handle)):
+        try:
+            await step
+        except (MLTrainError, OSError) as error:
+            record.doc.setdefault("notices", []).append(f"cleaning up: {error}")
 
 
 async def _fail(record: Record, error: Exception) -> None:
