@@ -21,6 +21,9 @@ _QUIET = 0.25
 _CHARTS = 2.0
 """Least seconds between two updates of an output whose stage has not changed: only its figures have."""
 
+_FINISH = 2.0
+"""Most seconds that the end of a cell is held up for a run that is collecting its outputs."""
+
 
 class Shown(Protocol):
     """A run and its output. `refresh` asks the service for the run's state, waiting up to `wait` seconds for one beyond
@@ -40,6 +43,7 @@ class _Watched:
     owed: bool = False
     """The end was sent, perhaps between two cells: it is sent once more."""
     reachable: bool = True
+    finalizing: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -73,10 +77,18 @@ class Watcher:
         for run_id, watched in self._snapshot():
             if watched.reachable and (watched.owed or not watched.ended):
                 self._update(watched, wait=0, settle=True)
+                self._finish(watched)
             if watched.ended and not watched.owed:
                 with self._lock:
                     if self._watched.get(run_id) is watched:
                         del self._watched[run_id]
+
+    def _finish(self, watched: _Watched) -> None:
+        """Stay a moment for a run that is collecting its outputs: `wait_for_completion` has returned, as the SDK's
+        does, and the notebook is to be saved with the end."""
+        deadline = self._clock() + _FINISH
+        while watched.finalizing and watched.reachable and (left := deadline - self._clock()) > 0:
+            self._update(watched, wait=left, settle=True)
 
     @property
     def live(self) -> int:
@@ -114,6 +126,7 @@ class Watcher:
                 return
             watched.revision, watched.stage, watched.published = int(state["revision"]), _stage(state), self._clock()
             watched.ended = _ended(state)
+            watched.finalizing = state["status"] == Status.FINALIZING.value
             watched.owed = watched.ended and not settle
             watched.shown.publish(state)
 

@@ -176,3 +176,29 @@ def test_an_older_state_never_follows_a_newer(monkeypatch: pytest.MonkeyPatch) -
     output.state = {"revision": 3, "status": "Preparing", "stages": []}
     watcher.settle()
     assert output.statuses == ["Running"]
+
+
+def test_a_cell_that_ends_while_outputs_are_collected_stays_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    output, watcher = Output(), Watcher()
+    start = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", lambda self: None)
+    watcher.add("r", output, output.state)
+    output.advance("Finalizing")
+    collecting = threading.Timer(0.03, output.advance, ["Completed"])
+    start(collecting)
+    watcher.settle()
+    collecting.join()
+    assert output.statuses == ["Finalizing", "Completed"]
+
+
+def test_but_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_FINISH", 0.03)
+    output, watcher = Output(), Watcher()
+    monkeypatch.setattr(threading.Thread, "start", lambda self: None)
+    watcher.add("r", output, output.state)
+    output.advance("Finalizing")
+    watcher.settle()
+    assert output.statuses == ["Finalizing"]
+    output.advance("Completed")
+    watcher.settle()
+    assert output.statuses == ["Finalizing", "Completed"]
