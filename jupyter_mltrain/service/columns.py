@@ -186,7 +186,7 @@ class Columns:
 
     def _points(self, key: tuple[int, str]) -> Points:
         path, written = self._file(self._index[key], "points"), self._written.get(key, 0)
-        points = np.memmap(path, POINT, "r", shape=written) if written else np.empty(0, POINT)
+        points = _mapped(path, POINT, written)
         return np.concatenate([points, *self._pending[key]]) if key in self._pending else points
 
     def _extend_blocks(self, number: int, count: int) -> None:
@@ -207,7 +207,7 @@ class Columns:
 
     def _blocks(self, key: tuple[int, str]) -> Points:
         count = self._written.get(key, 0) // BLOCK
-        return np.memmap(self._file(self._index[key], "blocks"), _BLOCK, "r", shape=count) if count else np.empty(0, _BLOCK)
+        return _mapped(self._file(self._index[key], "blocks"), _BLOCK, count)
 
     def _file(self, number: int, kind: str) -> Path:
         return self._folder / f"{number}.{kind}"
@@ -250,11 +250,9 @@ class Columns:
                 file.truncate(size)
 
 
-def _mapped(path: Path, kind: np.dtype[Any]) -> Points:
-    if not path.exists() or not path.stat().st_size:
-        return np.empty(0, kind)
+def _mapped(path: Path, kind: np.dtype[Any], count: int) -> Points:
     # As a plain array: what is taken out of a memmap, even one number, is wrapped as another, slowly.
-    return np.asarray(np.memmap(path, kind, "r"))
+    return np.asarray(np.memmap(path, kind, "r", shape=count)) if count else np.empty(0, kind)
 
 
 def _rising(along: NDArray[Any], before: float) -> bool:
