@@ -56,6 +56,8 @@ class Place:
 def new_place() -> Generator[Place]:
     """A place in a temporary folder. Built environments and datasets stay in the user's cache: building is not measured."""
     with tempfile.TemporaryDirectory(prefix="mltrain-bench-", ignore_cleanup_errors=True) as folder:
+        # Bytecode is kept, as on users' machines; without, every import compiles.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         # Nothing of the benchmarks is entered in the user's registry; a service that is forgotten ends soon.
         os.environ |= {
             "JUPYTER_MLTRAIN_STATE": f"{folder}/state",
