@@ -23,8 +23,11 @@ Paths are relative to the run's `work` folder.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
-import shutil
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +41,37 @@ def folder() -> Path:
 
 
 def inject(into: Path) -> None:
-    """Copy the run client to the folder `into`. Replaces what is there, so that a copy that was cut short is mended."""
-    # Compiled files come along where they are: modification times are kept, so a Python of the same version uses them.
-    shutil.copytree(folder(), into, dirs_exist_ok=True)
+    """Copy the run client to the folder `into`. Replaces what is there, so that a copy that was cut short is mended.
+
+    Never a link: a script may write where it likes, and must not reach the package itself.
+    """
+    made: set[Path] = set()
+    for relative, data, modified in _contents():
+        target = into / relative
+        if target.parent not in made:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            made.add(target.parent)
+        target.write_bytes(data)
+        # Compiled files are valid for a source of exactly that time.
+        os.utime(target, ns=(modified, modified))
+
+
+@functools.cache
+def _contents() -> tuple[tuple[str, bytes, int], ...]:
+    """Each file of the folder: path, content, time of modification (ns). Read once, so that all runs of a service get the
+    same, and in a moment; with compiled files for the Pythons of this version."""
+    import compileall  # noqa: PLC0415 - only the service needs it
+
+    with contextlib.suppress(OSError):  # an installer has done it already; a checkout that may be written does it here
+        compileall.compile_dir(folder(), quiet=2)
+    top = folder()
+    compiled = f".{sys.implementation.cache_tag}.pyc"
+    files = [path for path in sorted(top.rglob("*")) if path.is_file()]
+    return tuple(
+        (path.relative_to(top).as_posix(), path.read_bytes(), path.stat().st_mtime_ns)
+        for path in files
+        if path.suffix != ".pyc" or path.name.endswith(compiled)
+    )
 
 
 def context(*, allow_offline: bool = True) -> Any:

@@ -128,6 +128,13 @@ class Bench:
                         return
         raise AssertionError(f"the run ended without saying {text!r}: {bytes(found[-2000:])!r}")
 
+    async def beginning(self, handle: Handle) -> str:
+        """What the log holds now."""
+        async for frame in self.compute.stream(handle, {}):
+            if frame.stream == "r0.log":
+                return frame.data.decode("utf-8", "replace")
+        return ""
+
     async def close(self) -> None:
         for handle in self.handles:
             await self.compute.stop(handle, 0)

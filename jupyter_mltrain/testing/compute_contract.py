@@ -291,6 +291,20 @@ class ComputeContract:
         ended = await bench.exit(handle)
         assert (ended.signal, ended.stopped) == (signal.SIGKILL, "requested")
 
+    async def test_stop_ends_a_process_that_cleared_its_environment(self, bench: Bench) -> None:
+        code = (
+            "import os, subprocess, sys, time\n"
+            "away = 'import os, time; os.setsid(); print(os.getpid(), flush=True); time.sleep(600)'\n"
+            "middle = 'import subprocess, sys; subprocess.Popen([sys.executable, \"-c\", sys.argv[1]], env={})'\n"
+            "subprocess.run([sys.executable, '-c', middle, away], check=True)\ntime.sleep(600)"
+        )
+        handle = await bench.run(code)
+        await bench.said(handle, b"\n")
+        pid = int((await bench.beginning(handle)).split()[0])
+        assert not gone(pid)
+        await bench.compute.stop(handle, 5)
+        assert gone(pid)
+
     async def test_stop_ends_a_suspended_process(self, bench: Bench) -> None:
         handle = await bench.run("import os, signal; print('up'); os.kill(os.getpid(), signal.SIGSTOP)")
         await bench.said(handle, b"up")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -153,12 +154,20 @@ def test_a_descriptor_that_the_script_closed_is_opened_again(tmp_path: Path) -> 
 
 
 def test_low_descriptors_are_left_to_the_script(tmp_path: Path) -> None:
-    ended = script(
-        "import os\nrun.log('a', 1)\nos.closerange(3, 256)\nfile = open('mine', 'w')\nrun.log('b', 2)\nfile.write('x')",
-        tmp_path / "streams" if (tmp_path / "streams").mkdir() is None else tmp_path,
-    )
+    folder = tmp_path / "streams"
+    folder.mkdir()
+    code = """
+    import os
+    run.log("a", 1)
+    os.closerange(3, 256)
+    files = [open(f"mine{i}", "w") for i in range(10)]  # they take the numbers that are free now
+    run.log("b", 2)
+    for file in files:
+        file.write("x")
+    """
+    ended = script(code, folder)
     assert ended.stderr == ""
-    assert (tmp_path / "mine").read_text() == "x"
+    assert [(tmp_path / f"mine{i}").read_text() for i in range(10)] == ["x"] * 10
 
 
 def test_a_file_that_may_not_grow_costs_a_warning_and_no_whole_record_is_spoilt(tmp_path: Path) -> None:
@@ -197,6 +206,26 @@ def test_a_cut_record_is_completed_once_there_is_room(tmp_path: Path, monkeypatc
     stream.write(b"[5,5,5]\n")
     (path,) = tmp_path.iterdir()
     assert path.read_bytes() == b"[1,1,1]\n[2,2,2]\n[5,5,5]\n"
+
+
+def test_a_record_that_is_written_in_parts_stays_whole_among_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+
+    def write(fd: int, data: bytes) -> int:
+        written = real(fd, data[: len(data) // 2 or 1])
+        time.sleep(0)  # let another thread come between the parts, if it may
+        return written
+
+    monkeypatch.setattr(_stream.os, "write", write)
+    stream = Stream(str(tmp_path), "0")
+    threads = [threading.Thread(target=lambda: [stream.write(b"[1,22,333]\n") for _ in range(200)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert next(tmp_path.iterdir()).read_bytes() == b"[1,22,333]\n" * 800
 
 
 def test_flush_completes_a_cut_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,28 +54,29 @@ def launched(rank: Rank) -> bool:
 
 
 def read(path: str) -> dict[str, Any] | None:
-    """The JSON object at `path`; None where there is none."""
+    """The JSON object at `path`; None where there is none, or a power failure left an empty file."""
     try:
         with open(path, "rb") as file:
-            return json.loads(file.read())
+            data = file.read()
+            return json.loads(data) if data.strip(b"\0 ") else None
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
 def write(path: str, record: dict[str, Any]) -> None:
-    """Write `record` so that a reader sees all of it or nothing, also after a power failure."""
+    """Write `record` so that a reader sees all of it or nothing. It is not forced to the disk: of what a run says before
+    its end nothing matters after a power failure, which the boot's id tells."""
     temporary = f"{path}.{os.getpid()}.tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         os.write(fd, json.dumps(record).encode())
-        os.fsync(fd)
     finally:
         os.close(fd)
     os.replace(temporary, path)
 
 
 class Reserved:
-    """A record whose space is taken now and whose content is known at the end."""
+    """A record whose space is taken now and whose content is known at the end; forced to the disk then."""
 
     def __init__(self, path: str) -> None:
         self._path = path
