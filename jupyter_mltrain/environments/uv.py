@@ -87,6 +87,9 @@ class Uv:
 def uv_environment(variables: Mapping[str, str]) -> dict[str, str]:
     """The environment for uv: this process's, less what points to a Python of its own, with `variables`."""
     foreign = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_PROJECT_ENVIRONMENT")
+    # A service that was started from a notebook has the kernel's MPLBACKEND, which names a module of the kernel alone:
+    # with it Matplotlib, and so Keras, cannot be imported elsewhere.
+    foreign += ("MPLBACKEND",)
     clean = {name: value for name, value in os.environ.items() if name not in foreign}
     # A Python is never downloaded behind the user's back; the error says how to get one.
     return {**clean, "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1", **variables}

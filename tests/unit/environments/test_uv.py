@@ -120,3 +120,11 @@ def test_the_cause_in_one_line():
     assert one_line_cause(UNSOLVED) == expected
     assert one_line_cause(OLD_UV) == expected
     assert len(one_line_cause("error: " + "x" * 5000)) == 400
+
+
+def test_what_belongs_to_the_kernel_alone_does_not_reach_another_python(monkeypatch):
+    kernels = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYTHONPATH": "/k", "VIRTUAL_ENV": "/k"}
+    for name, value in kernels.items():
+        monkeypatch.setenv(name, value)
+    assert not kernels.keys() & uv_module.uv_environment({}).keys()
+    assert uv_module.uv_environment({"MPLBACKEND": "agg"})["MPLBACKEND"] == "agg"
