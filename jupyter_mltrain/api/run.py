@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.api.streaming import LogPrinter, stream_log
+from jupyter_mltrain.core.ids import new_run_id
 from jupyter_mltrain.core.status import TERMINAL, Status
 from jupyter_mltrain.errors import PathNotFound, RunFailed
 
@@ -122,9 +123,19 @@ class Run:
             raise self._failed(state)
         return self.get_details()
 
-    def cancel(self) -> None:
-        """Ask the run to end (TERM, after 10 s KILL, all its processes). Returns at once; `ConflictError` if it has ended."""
-        self._state = self.workspace.connection.post(f"/v1/runs/{self.id}/cancel")
+    def cancel(self, *, keep: bool = False) -> None:
+        """Ask the run to end (TERM, after 10 s KILL, all its processes). Returns at once; `ConflictError` if it has ended.
+
+        `keep`: stop but do not lose: five minutes between TERM and KILL to write a checkpoint; a script that then ends
+        with exit code 0 has completed.
+        """
+        self._state = self.workspace.connection.post(f"/v1/runs/{self.id}/cancel", {"keep": keep})
+
+    def rerun(self, *, gpus: int | None = None, cpus: int | None = None, memory_gb: float | None = None) -> Run:
+        """The same run once more, with other resources where given. Raises `ConflictError` for a run with secrets."""
+        resources = {"gpus": gpus, "cpus": cpus, "memory_gb": memory_gb}
+        body = {"run_id": new_run_id(self.experiment.name), "resources": resources}
+        return Run.of(self.workspace, self.workspace.connection.post(f"/v1/runs/{self.id}/rerun", body))
 
     def get_metrics(self, name: str | None = None) -> dict[str, Any]:
         """All that was logged: name → value (logged once) or list; rows and tables as columns. With `name`, that one."""
@@ -212,7 +223,10 @@ class Run:
 
     def _over(self, wait_post_processing: bool) -> bool:
         status = self.get_status()
-        return status in _ENDED or (status in _POST_PROCESSING and not wait_post_processing)
+        if status in _ENDED or wait_post_processing:
+            return status in _ENDED
+        # A failure is told with its cause, which is looked for while outputs are collected.
+        return status in _POST_PROCESSING and self.state.get("outcome") != Status.FAILED.value
 
     def _logs(self) -> list[dict[str, Any]]:
         return list(self.workspace.connection.get(f"/v1/runs/{self.id}/logs")["logs"])

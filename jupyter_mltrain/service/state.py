@@ -59,6 +59,7 @@ def run_summary(service: Service, row: dict[str, Any]) -> dict[str, Any]:
         "target": row["target"],
         "environment": doc["environment"],
         "data": doc["data"],
+        "outcome": doc.get("outcome", {}).get("status"),
         "failure": doc.get("failure"),
         "tracking": doc["tracking"],
         "tags": doc["tags"],

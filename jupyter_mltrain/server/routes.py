@@ -1,0 +1,149 @@
+"""The door's routes: REST for questions and commands, one WebSocket per page for live data."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from urllib.parse import unquote
+
+import httpx
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.base.handlers import APIHandler
+from jupyter_server.utils import url_path_join
+from tornado import web
+
+from jupyter_mltrain.errors import MLTrainError, NotFoundError, ServiceUnavailable, UsageError
+from jupyter_mltrain.server.door import passes, starts_service, visible
+from jupyter_mltrain.server.live import LiveSocket
+from jupyter_mltrain.server.services import Services, error_of
+
+_MOST_BODY = 1 << 20
+_RAW = frozenset({"log", "file"})
+_RAW_HEADERS = frozenset({"content-type", "content-length", "content-range", "accept-ranges", "etag"})
+
+
+def add_routes(app: web.Application) -> None:
+    """Add the routes under `<base_url>mltrain/`."""
+    base = app.settings["base_url"]
+    services = app.settings.setdefault("mltrain_services", Services())
+
+    def at(*parts: str) -> str:
+        return url_path_join(base, "mltrain", *parts)
+
+    app.add_handlers(
+        ".*$",
+        [
+            (at("live"), LiveSocket, {"services": services}),
+            (at("workspaces"), WorkspacesHandler, {"services": services}),
+            (at("workspaces", r"([^/]+)", "open"), OpenHandler, {"services": services}),
+            (at("workspaces", r"([^/]+)", r"(.+)"), DoorHandler, {"services": services}),
+        ],
+    )
+
+
+class _Handler(APIHandler):
+    auth_resource = "mltrain"
+
+    def initialize(self, services: Services) -> None:
+        self.services = services
+
+    def skip_check_origin(self) -> bool:
+        """A token does not excuse a foreign origin."""
+        return False
+
+    def refuse(self, error: MLTrainError) -> None:
+        self.set_status(error.http_status)
+        self.finish(json.dumps({"error": error.to_wire()}))
+
+
+class WorkspacesHandler(_Handler):
+    """`GET mltrain/workspaces`: id and name of the user's workspaces."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        self.finish(json.dumps({"workspaces": self.services.listing()}))
+
+
+class OpenHandler(_Handler):
+    """`POST mltrain/workspaces/ID/open`: start the workspace's service, because somebody asked for it."""
+
+    @web.authenticated
+    @authorized
+    async def post(self, workspace: str) -> None:
+        try:
+            await self.services.client(workspace, start=True)
+        except MLTrainError as error:
+            self.refuse(error)
+        else:
+            self.finish("{}")
+
+
+class DoorHandler(_Handler):
+    """`mltrain/workspaces/ID/…`: the service's own `/v1/…`, where the table lets it through."""
+
+    @web.authenticated
+    @authorized
+    async def get(self, workspace: str, path: str) -> None:
+        await self._pass("GET", workspace, path)
+
+    @web.authenticated
+    @authorized
+    async def post(self, workspace: str, path: str) -> None:
+        await self._pass("POST", workspace, path)
+
+    @web.authenticated
+    @authorized
+    async def patch(self, workspace: str, path: str) -> None:
+        await self._pass("PATCH", workspace, path)
+
+    async def _pass(self, method: str, workspace: str, path: str) -> None:
+        try:
+            if not passes(method, unquote(path)):
+                raise NotFoundError(f"There is no {method} {path[:100]} here.")
+            if len(self.request.body) > _MOST_BODY:
+                raise UsageError("The request is too large.")
+            client = await self.services.client(workspace, start=starts_service(method))
+            request = client.build_request(
+                method,
+                f"/v1/{path}",
+                params=self.request.query.encode(),
+                content=self.request.body or (b"{}" if method != "GET" else None),
+                headers={"Content-Type": "application/json", **self._range()},
+            )
+            response = await client.send(request, stream=True)
+        except MLTrainError as error:
+            self.refuse(error)
+            return
+        except httpx.HTTPError as error:
+            self.refuse(ServiceUnavailable(f"The service does not answer: {type(error).__name__}."))
+            return
+        try:
+            await self._answer(response, raw=path.rpartition("/")[2] in _RAW)
+        finally:
+            await response.aclose()
+
+    def _range(self) -> dict[str, str]:
+        given = self.request.headers.get("Range")
+        return {"Range": given} if given else {}
+
+    async def _answer(self, response: httpx.Response, *, raw: bool) -> None:
+        self.set_status(response.status_code)
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            await response.aread()
+            self.finish(json.dumps({"error": error_of(response)}))
+            return
+        if not raw:
+            body = await response.aread()
+            self.finish(json.dumps(visible(json.loads(body))))
+            return
+        # A run's file is shown as data, never as a page of this server: it may hold a script.
+        self.set_header("Content-Security-Policy", "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        for name, value in response.headers.items():
+            if name.startswith("x-") or name in _RAW_HEADERS:
+                self.set_header(name, value)
+        async for chunk in response.aiter_raw(1 << 16):
+            self.write(chunk)
+            await self.flush()
+        self.finish(set_content_type=response.headers.get("content-type", "application/octet-stream"))
