@@ -59,8 +59,9 @@ class Bench:
         resources: Resources | None = None,
         grant: Grant | None = None,
         mounts: tuple[Mount, ...] = (),
+        python: str = sys.executable,
     ) -> LaunchPlan:
-        """The plan of a run of `code` (its record and its blobs are made), with the interpreter of this process."""
+        """The plan of a run of `code` by `python`; its record and its blobs are made."""
         contents = {"train.py": code.encode(), **(files or {})}
         run_id = new_run_id("contract")
         self._snapshot(self.record(run_id), contents)
@@ -77,10 +78,10 @@ class Bench:
             secrets=secrets,
             resources=resources or Resources(),
         )
-        return self.compute.plan(spec, self.inputs(run_id, grant or Grant(), mounts))
+        return self.compute.plan(spec, self.inputs(run_id, python, grant or Grant(), mounts))
 
-    def inputs(self, run_id: str, grant: Grant, mounts: tuple[Mount, ...] = ()) -> LaunchInputs:
-        environment = PreparedEnvironment("current", None, "key", sys.executable)
+    def inputs(self, run_id: str, python: str, grant: Grant, mounts: tuple[Mount, ...]) -> LaunchInputs:
+        environment = PreparedEnvironment("current", None, "key", python)
         return LaunchInputs(self.record(run_id), self.blobs, environment, mounts, grant)
 
     async def launch(self, plan: LaunchPlan, secrets: Mapping[str, str] | None = None) -> Handle:

@@ -1,4 +1,4 @@
-"""The callback, with a Keras that has only what the callback touches; real Keras 2 and 3 run in tests/notebooks."""
+"""The callback, with a Keras that has only what the callback touches; the real ones run in tests/engines/test_keras_real.py."""
 
 from __future__ import annotations
 
