@@ -71,7 +71,7 @@ def _show(result: Any) -> None:
 
 
 def _started(started: Any) -> None:
-    from jupyter_mltrain.commands.follow import BUILD_LOG, follow_run  # noqa: PLC0415
+    from jupyter_mltrain.api.logs import BUILD_LOG, follow_run  # noqa: PLC0415
     from jupyter_mltrain.commands.outcome import check_outcome  # noqa: PLC0415
 
     run = started.run

@@ -7,6 +7,8 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from jupyter_mltrain.api.logs import follow_run
+
 if TYPE_CHECKING:
     from jupyter_mltrain.api.run import Run
 
@@ -15,9 +17,7 @@ MOST_BYTES = 1_000_000
 
 LAST_BYTES = 32_000
 
-_ENDED = frozenset({"Completed", "Failed", "Canceled"})
-_CHUNK = 256 << 10
-_WAIT = 20.0
+_BEAT = 0.5
 
 
 class LogPrinter:
@@ -66,39 +66,11 @@ class LogPrinter:
 
 def stream_log(run: Run, printer: LogPrinter) -> None:
     """Print the build log while there is one and then the script's, until the run has ended and all of it is shown."""
-    connection = run.workspace.connection
-    build, std = 0, 0
-    headings: set[str] = set()
-
-    def heading(name: str) -> None:
-        if name not in headings:
-            headings.add(name)
-            printer.line(f"\nStreaming {name}\n{'=' * (len(name) + 10)}\n")
-
-    while True:
-        state = run.refresh()
-        ended = state["status"] in _ENDED
-        if state["status"] in {"NotStarted", "Preparing"} and not ended:
-            data, headers = connection.bytes(
-                f"/v1/runs/{run.id}/log", name="build.log", offset=build, limit=_CHUNK, wait=2, timeout=60
-            )
-            if data:
-                heading("build.log")
-                printer.feed(data)
-            build = int(headers["x-next-offset"])
-            continue
-        logs = [entry["name"] for entry in connection.get(f"/v1/runs/{run.id}/logs")["logs"] if entry["rank"] is not None]
-        if not logs:
-            if ended:
-                break
-            run.refresh(wait=2)
-            continue
-        heading(logs[0])
-        data, headers = connection.bytes(
-            f"/v1/runs/{run.id}/log", name=logs[0], offset=std, limit=_CHUNK, wait=0 if ended else _WAIT, timeout=60
-        )
-        printer.feed(data)
-        std = int(headers["x-next-offset"])
-        if headers["x-complete"] == "1":
-            break
+    heading = ""
+    for name, data in follow_run(run.workspace.connection, run.id, beat=_BEAT):
+        if data:
+            if name != heading:
+                heading = name
+                printer.line(f"\nStreaming {name}\n{'=' * (len(name) + 10)}\n")
+            printer.feed(data)
     printer.close()

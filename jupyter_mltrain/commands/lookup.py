@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from jupyter_mltrain.errors import RunNotFound
-
 if TYPE_CHECKING:
     from jupyter_mltrain.api.run import Run
     from jupyter_mltrain.api.workspace import Workspace
@@ -19,8 +17,6 @@ def part(name: str) -> str:
 
 def find_run(workspace: Workspace, name: str) -> Run:
     """The run of that id or display name, or `latest`; raises `RunNotFound` with the nearest names."""
-    from jupyter_mltrain.api.run import Run  # noqa: PLC0415 - nothing is loaded before it is used
+    from jupyter_mltrain.api.lookup import run  # noqa: PLC0415 - nothing is loaded before it is used
 
-    if not name.strip(".") or "/" in name:
-        raise RunNotFound.of(name)
-    return Run.of(workspace, workspace.connection.get(f"/v1/runs/{part(name)}"))
+    return run(name, workspace)

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from jupyter_mltrain.commands.follow import Tail, follow_run
+from jupyter_mltrain.api.logs import follow_run
+from jupyter_mltrain.commands.follow import Tail
 from jupyter_mltrain.commands.lookup import part
 from jupyter_mltrain.commands.outcome import check_outcome
 from jupyter_mltrain.magics.watch import Watcher

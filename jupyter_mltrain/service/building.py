@@ -40,13 +40,15 @@ class Builds:
 
     async def register(self, definition: EnvironmentDefinition) -> dict[str, Any]:
         """Store and resolve. What the resolver said is in the error, and in the environment's log."""
-        build = self._builds.setdefault(definition.name, _Build())
+        build = _Build()
         stored = await asyncio.to_thread(self._service.environments.register, definition, log=build.line)
+        self._builds[self._one_name(f"{stored.name}:{stored.version}")] = build
         return stored.to_json()
 
     async def start(self, name: str, *, gpu: bool) -> dict[str, Any]:
         """Build `name` unless that is under way. Raises `EnvironmentNotFound`."""
         await asyncio.to_thread(self._service.environments.store.get, name)
+        name = self._one_name(name)
         build = self._builds.get(name)
         if build is None or build.over:
             build = self._builds[name] = _Build()
@@ -55,7 +57,7 @@ class Builds:
 
     def state(self, name: str) -> dict[str, Any]:
         """`building`, `ready`, `failed` (with the error) or `idle`."""
-        build = self._builds.get(name)
+        build = self._builds.get(self._one_name(name))
         if build is None or build.task is None:
             return {"name": name, "state": "idle"}
         if not build.over:
@@ -76,13 +78,19 @@ class Builds:
     async def log(self, name: str, offset: int, wait: float) -> tuple[bytes, bool]:
         """The log's bytes from `offset`, and whether nothing more will come; waits for the first new one."""
         deadline = time.monotonic() + wait
-        build = self._builds.get(name)
+        build = self._builds.get(self._one_name(name))
         if build is None:
             return b"", True
         while len(build.log) <= offset and not build.over and time.monotonic() < deadline:
             await asyncio.sleep(_LOOK_SECONDS)
         data = bytes(build.log[offset : offset + (1 << 20)])
         return data, build.over and offset + len(data) >= len(build.log)
+
+    def _one_name(self, name: str) -> str:
+        """`tensorflow` and `tensorflow:1` are one build where 1 is the newest version."""
+        plain, _, version = name.partition(":")
+        versions = self._service.environments.store.versions(plain)
+        return f"{plain}:{version or max(versions)}" if versions else plain
 
     async def _run(self, name: str, build: _Build, gpu: bool) -> None:
         try:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.commands.context import Context
 from jupyter_mltrain.commands.display import Text
-from jupyter_mltrain.commands.follow import BUILD_LOG, LOG, Reads, Tail, read
+from jupyter_mltrain.api.logs import BUILD_LOG, LOG, Reads, read
+from jupyter_mltrain.commands.follow import Tail
 from jupyter_mltrain.commands.lookup import find_run, part
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import PathNotFound
@@ -39,7 +40,7 @@ class Following:
         self.head = head
 
     def __iter__(self) -> Iterator[bytes]:
-        from jupyter_mltrain.commands.follow import follow  # noqa: PLC0415
+        from jupyter_mltrain.api.logs import follow  # noqa: PLC0415
 
         connection, run_id, name, offset = self._arguments
         return follow(connection, run_id, name=name, offset=offset)

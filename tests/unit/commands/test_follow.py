@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_mltrain.commands.follow import BUILD_LOG, LOG, Tail, follow, follow_run, read
+from jupyter_mltrain.api.logs import BUILD_LOG, LOG, follow, follow_run, read
+from jupyter_mltrain.commands.follow import Tail
 from jupyter_mltrain.errors import RunNotFound
 from tests.unit.commands.fake_service import FakeConnection
 
