@@ -71,13 +71,19 @@ class ProgressReader:
         state = self.state(now - self._started)
         if self._report is not None:
             self._report(state)
-        if self._running:
-            largest = max(self._running, key=lambda name: self._running[name])
-            left = f", about {state.remaining:.0f} s left" if state.remaining is not None else ""
-            self._log(
-                f"… {state.bytes_done / 2**20:.0f} of {state.bytes_total / 2**20:.0f} MiB, {state.downloaded} of"
-                f" {state.downloads} downloads; waiting for {largest}{left}"
-            )
+        self._log(self._sentence(state, now - self._started))
+
+    def _sentence(self, state: Progress, elapsed: float) -> str:
+        if not self._running:
+            # Packages from uv's cache or a local folder are unpacked without a word.
+            doing = "unpacking" if self._phase == "downloading" else self._phase
+            return f"… {doing} {self._packages} packages, {elapsed:.0f} s"
+        largest = max(self._running, key=lambda name: self._running[name])
+        left = f", about {state.remaining:.0f} s left" if state.remaining is not None else ""
+        return (
+            f"… {state.bytes_done / 2**20:.0f} of {state.bytes_total / 2**20:.0f} MiB, {state.downloaded} of"
+            f" {state.downloads} downloads; waiting for {largest}{left}"
+        )
 
     def state(self, elapsed: float) -> Progress:
         """Where the build stands `elapsed` seconds after its start."""
