@@ -571,7 +571,7 @@ def team_server(tmp_path, port):
     with (tmp_path / "server.log").open("ab") as log:
         server = subprocess.Popen([*command, *stores], env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300
         while True:
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
@@ -586,6 +586,7 @@ def team_server(tmp_path, port):
         server.wait()
 
 
+@pytest.mark.timeout(600)
 async def test_a_teams_server(tmp_path, unused_tcp_port):
     root = tmp_path / ".mltrain"
     record = Record(root, arguments=["--a", "1"])
