@@ -44,16 +44,18 @@ class ScriptRunConfig:
         """The body of `POST /v1/runs`, without experiment and run id. Raises `UsageError` for what no service can run."""
         if (self.script is None) == (self.command is None):
             raise UsageError("A ScriptRunConfig takes a script or a command, and not both.")
-        for argument in self.arguments:
+        arguments: Sequence[Any] = self.arguments  # what a caller really gave
+        for argument in arguments:
             if isinstance(argument, bool) or not isinstance(argument, str | int | float):
                 raise UsageError(
-                    f"The argument {argument!r} is a {type(argument).__name__}.", mend="Give texts and numbers; write str(…)."
+                    f"The argument {argument!r} is a {type(argument).__name__}.",
+                    mend="Give texts and numbers; write str(…).",
                 )
         source = Path(self.source_directory).resolve() if self.source_directory is not None else None
         return {
             "script": self.script,
             "command": list(self.command) if self.command is not None else None,
-            "arguments": [str(a) for a in self.arguments],
+            "arguments": [str(a) for a in arguments],
             "target": self.compute_target,
             "environment": self.environment,
             "source_directory": str(source) if source else None,

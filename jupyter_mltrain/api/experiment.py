@@ -26,9 +26,9 @@ class Experiment:
         target or the resources asked for.
         """
         # The id is made here: should the service end before it answers, the second sending finds the first run.
-        body = {"run_id": new_run_id(self.name), "experiment": self.name, **config.request()}
-        if tags:
-            body["tags"] = {**body.get("tags", {}), **tags}
+        request = config.request()
+        request["tags"] |= tags or {}
+        body = {"run_id": new_run_id(self.name), "experiment": self.name, **request}
         # A large source folder is hashed before the answer comes.
         return Run.of(self.workspace, self.workspace.connection.post("/v1/runs", body, timeout=600))
 

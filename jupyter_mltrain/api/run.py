@@ -178,7 +178,9 @@ class Run:
             if output_paths is not None:
                 target = base / output_paths[index]
             else:
-                target = base / (name if append_prefix or not given else name[len(given) :].lstrip("/") or Path(name).name)
+                target = base / (
+                    name if append_prefix or not given else name[len(given) :].lstrip("/") or Path(name).name
+                )
             self.download_file(name, target)
 
     def tag(self, key: str, value: str | None = None) -> None:
@@ -244,7 +246,7 @@ class Run:
             printer.line("Warnings:\n" + "\n".join(state["notices"]) + "\n")
 
     def _failed(self, state: dict[str, Any]) -> RunFailed:
-        failure = state.get("failure") or {"title": "The run failed.", "evidence": [], "mend": ""}
+        failure: dict[str, Any] = state.get("failure") or {"title": "The run failed.", "evidence": [], "mend": ""}
         facts = "; ".join(str(e).splitlines()[0] for e in failure["evidence"][:3] if e)
         message = f"{self.display_name} failed: {failure['title']}" + (f" ({facts})" if facts else "")
         mend = failure["mend"] or f'`mltrain.run("{self.display_name}")` has its log and what it left.'

@@ -69,7 +69,9 @@ class Connection:
     def get(self, path: str, /, *, timeout: float = 30, **params: Any) -> dict[str, Any]:
         return self._json("GET", path, None, params, timeout)
 
-    def post(self, path: str, /, body: Mapping[str, Any] | None = None, *, timeout: float = 60, **params: Any) -> dict[str, Any]:
+    def post(
+        self, path: str, /, body: Mapping[str, Any] | None = None, *, timeout: float = 60, **params: Any
+    ) -> dict[str, Any]:
         return self._json("POST", path, body or {}, params, timeout)
 
     def patch(self, path: str, /, body: Mapping[str, Any], *, timeout: float = 30) -> dict[str, Any]:
@@ -96,7 +98,9 @@ class Connection:
         finally:
             connection.close()
 
-    def _json(self, method: str, path: str, body: Mapping[str, Any] | None, params: Mapping[str, Any], timeout: float) -> Any:
+    def _json(
+        self, method: str, path: str, body: Mapping[str, Any] | None, params: Mapping[str, Any], timeout: float
+    ) -> Any:
         status, _, raw = self._request(method, path, body, params, timeout)
         if status >= 400:
             raise _error(status, raw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -27,6 +28,8 @@ _KILLED_TRIES = 3
 
 _LONGEST_SOCKET = 100
 """`sun_path` holds 108 bytes on Linux; a longer workspace path has its socket elsewhere."""
+
+_NOT_FOR_SERVICE = frozenset({"JPY_PARENT_PID", "PYTHONSTARTUP", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"})
 
 
 def start(layout: Layout, *, patience: float = 20) -> None:
@@ -76,15 +79,18 @@ def wait_until_gone(layout: Layout, patience: float = 20) -> None:
 
 
 def socket_path(layout: Layout) -> str:
-    """Where the service listens: in the workspace, or, where that path is too long, in the user's runtime folder."""
+    """Where the service listens: in the workspace, or, where that path is too long, in the user's runtime folder.
+
+    Raises `FileNotFoundError` where the path is too long and no service has said yet where it listens.
+    """
     path = str(layout.folder / "service.sock")
     if len(os.fsencode(path)) <= _LONGEST_SOCKET:
         return path
     try:
         # The service has written where it listens; that is right also when the environments of both differ.
         return str(json.loads(layout.address.read_text(encoding="utf-8"))["socket"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return path
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FileNotFoundError(errno.ENOENT, "no service listens yet", str(layout.address)) from error
 
 
 def new_socket_path(layout: Layout, workspace_id: str) -> str:
@@ -105,17 +111,19 @@ def check_locks(layout: Layout) -> None:
     except PermissionError as error:
         raise NotWritable(f"{layout.folder} cannot be written.", mend="Mend its permissions, or use a copy.") from error
     except IsADirectoryError as error:
-        raise StorageError(f"{layout.lock} is a folder.", mend="Remove it: the service's lock belongs there.") from error
+        raise StorageError(
+            f"{layout.lock} is a folder.", mend="Remove it: the service's lock belongs there."
+        ) from error
     except OSError as error:
-        import errno  # noqa: PLC0415
-
         if error.errno in {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}:
             raise NoFileLocks(
                 f"{layout.root} lies on a file system without file locks.",
                 mend="Move the workspace to a local disk; data and outputs may stay where they are.",
             ) from error
         if error.errno == errno.EROFS:
-            raise NotWritable(f"{layout.folder} is read-only.", mend="Use a copy on a disk that can be written.") from error
+            raise NotWritable(
+                f"{layout.folder} is read-only.", mend="Use a copy on a disk that can be written."
+            ) from error
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return  # the service says it better, with figures, and reading still works
         raise
@@ -135,7 +143,8 @@ def _locked(layout: Layout) -> bool:
 def _command(layout: Layout) -> dict[str, Any]:
     # -P: a `json.py` in the workspace must not stand in for the library's.
     args = [*_scope(), sys.executable, "-P", "-m", "jupyter_mltrain.service", "--root", str(layout.root)]
-    env = {k: v for k, v in os.environ.items() if k not in {"JPY_PARENT_PID", "PYTHONSTARTUP"}}
+    # A service is nobody's child: of neither the kernel nor, where a script submits runs, of that script's run.
+    env = {k: v for k, v in os.environ.items() if k not in _NOT_FOR_SERVICE and not k.startswith("MLTRAIN_")}
     null = subprocess.DEVNULL
     return {"args": args, "stdin": null, "stdout": null, "stderr": null, "cwd": layout.root, "env": env}
 

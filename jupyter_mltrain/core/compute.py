@@ -64,6 +64,10 @@ class Grant:
     cpus: int | None = None
     memory_gb: float | None = None
 
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Grant:
+        return cls(tuple(raw["gpus"]), raw["cpus"], raw["memory_gb"])
+
 
 @dataclass(frozen=True)
 class PreparedEnvironment:
@@ -85,6 +89,13 @@ class Mount:
     variable: str
     key: str
     """Hash of the content, so that a remote engine sends it once."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "path": str(self.path)}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Mount:
+        return cls(raw["name"], Path(raw["path"]), raw["variable"], raw["key"])
 
 
 @dataclass(frozen=True)
@@ -125,10 +136,7 @@ class LaunchPlan:
     """How many CPUs the run may use, or None for all; which ones the engine chooses at launch, by what else runs."""
 
     def to_json(self) -> dict[str, Any]:
-        raw = dataclasses.asdict(self)
-        for mount in raw["mounts"]:
-            mount["path"] = str(mount["path"])
-        return raw
+        return {**dataclasses.asdict(self), "mounts": [mount.to_json() for mount in self.mounts]}
 
 
 class Phase(str, Enum):
@@ -160,6 +168,13 @@ class Exit:
     limit_bytes: int | None = None
     leftovers: tuple[str, ...] = ()
     """Processes that were still there after the main one and were ended: `pid name`."""
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Exit:
+        """The exit that a record holds; unknown keys (of a newer shim) are left out."""
+        known: dict[str, Any] = {f.name: raw[f.name] for f in dataclasses.fields(cls) if f.name in raw}
+        known["leftovers"] = tuple(known.get("leftovers", ()))
+        return cls(**known)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ def self_contained(
     """A copy of `notebook` whose outputs need no network and no script but the page's. `resolve` gives a run's payload
     as of now for the saved one."""
     exported = Exported(copy.deepcopy(notebook))
+    # Without it nbconvert loads no widget manager from the network, and hides no output behind one.
     exported.notebook.metadata.pop("widgets", None)
     for cell in exported.notebook.cells:
         for output in cell.get("outputs", []):

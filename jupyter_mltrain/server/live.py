@@ -45,7 +45,7 @@ _LOG_BEHIND = 1 << 20
 _TERMINAL = frozenset({"Completed", "Failed", "Canceled"})
 
 
-class LiveSocket(WebSocketMixin, WebSocketHandler, JupyterHandler):
+class LiveSocket(WebSocketMixin, WebSocketHandler, JupyterHandler):  # pyright: ignore[reportIncompatibleMethodOverride] - Jupyter's own mix
     """See the module. Needs credentials and, from a page, the server's own origin."""
 
     auth_resource = "mltrain"

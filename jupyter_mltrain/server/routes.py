@@ -138,7 +138,9 @@ class DoorHandler(_Handler):
             self.finish(json.dumps(visible(json.loads(body))))
             return
         # A run's file is shown as data, never as a page of this server: it may hold a script.
-        self.set_header("Content-Security-Policy", "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:")
+        self.set_header(
+            "Content-Security-Policy", "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:"
+        )
         self.set_header("X-Content-Type-Options", "nosniff")
         for name, value in response.headers.items():
             if name.startswith("x-") or name in _RAW_HEADERS:

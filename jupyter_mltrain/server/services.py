@@ -29,7 +29,9 @@ class Services:
         layout = Layout(await asyncio.to_thread(self.root, workspace))
         if not await asyncio.to_thread(starter.answers, layout):
             if not start:
-                raise ServiceUnavailable("The service of this workspace is not running.", mend="It starts with the next action.")
+                raise ServiceUnavailable(
+                    "The service of this workspace is not running.", mend="It starts with the next action."
+                )
             await asyncio.to_thread(Connection.open, layout.root)
         path = starter.socket_path(layout)
         if path not in self._clients:

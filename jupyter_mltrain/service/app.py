@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response
 
 from jupyter_mltrain._version import PROTOCOL, __version__
 from jupyter_mltrain.errors import DiskFull, MLTrainError, ServiceUnavailable, UsageError
-from jupyter_mltrain.service import routes_catalog, routes_runs
+from jupyter_mltrain.service import routes_catalog, routes_records, routes_runs
 from jupyter_mltrain.service.wire import Nothing
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def create_app(service: Service) -> FastAPI:
     app = FastAPI(title="jupyter_mltrain service", version=__version__, docs_url=None, redoc_url=None)
     app.state.service = service
     app.include_router(routes_runs.router(service))
+    app.include_router(routes_records.router(service))
     app.include_router(routes_catalog.router(service))
 
     @app.get("/v1/hello")
@@ -69,9 +70,13 @@ def create_app(service: Service) -> FastAPI:
     async def broken(_: Request, error: Exception) -> Response:
         full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
         if full or (isinstance(error, sqlite3.OperationalError) and "full" in str(error)):
-            return _answer(DiskFull(f"The disk of the workspace is full: {error}.", mend="Free some space, then try again."))
+            return _answer(
+                DiskFull(f"The disk of the workspace is full: {error}.", mend="Free some space, then try again.")
+            )
         traceback.print_exception(error)
-        bug = MLTrainError(f"A bug in jupyter_mltrain's service: {type(error).__name__}: {error}", mend="Its log has the traceback.")
+        bug = MLTrainError(
+            f"A bug in jupyter_mltrain's service: {type(error).__name__}: {error}", mend="Its log has the traceback."
+        )
         return _answer(bug, 500)
 
     return app

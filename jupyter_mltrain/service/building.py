@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.core.environment import EnvironmentDefinition
@@ -13,8 +14,6 @@ from jupyter_mltrain.errors import MLTrainError
 if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
 
-_LOOK_SECONDS = 0.1
-
 
 class _Build:
     def __init__(self) -> None:
@@ -22,9 +21,22 @@ class _Build:
         self.task: asyncio.Task[Any] | None = None
         self.error: dict[str, Any] | None = None
         self.ready: ReadyEnvironment | None = None
+        self._loop = asyncio.get_running_loop()
+        self._grown = asyncio.Event()
 
     def line(self, text: str) -> None:
+        """Add a line, from any thread."""
         self.log += text.rstrip("\n").encode() + b"\n"
+        self._loop.call_soon_threadsafe(self.wake)
+
+    def wake(self) -> None:
+        self._grown.set()
+        self._grown = asyncio.Event()
+
+    async def grown(self, seconds: float) -> None:
+        """Return when there is more to read, or after `seconds`."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._grown.wait(), seconds)
 
     @property
     def over(self) -> bool:
@@ -53,6 +65,7 @@ class Builds:
         if build is None or build.over:
             build = self._builds[name] = _Build()
             build.task = self._service.working(self._run(name, build, gpu))
+            build.task.add_done_callback(lambda _: build.wake())
         return self.state(name)
 
     def state(self, name: str) -> dict[str, Any]:
@@ -81,8 +94,8 @@ class Builds:
         build = self._builds.get(self._one_name(name))
         if build is None:
             return b"", True
-        while len(build.log) <= offset and not build.over and time.monotonic() < deadline:
-            await asyncio.sleep(_LOOK_SECONDS)
+        while len(build.log) <= offset and not build.over and (left := deadline - time.monotonic()) > 0:
+            await build.grown(left)
         data = bytes(build.log[offset : offset + (1 << 20)])
         return data, build.over and offset + len(data) >= len(build.log)
 

@@ -91,7 +91,9 @@ class Columns:
         """Points of each series in its file that count; what lies behind them is of a flush that failed half-way."""
         self._load()
 
-    def append(self, key: tuple[int, str], steps: Sequence[int | None], times: Sequence[float], values: Sequence[float]) -> None:
+    def append(
+        self, key: tuple[int, str], steps: Sequence[int | None], times: Sequence[float], values: Sequence[float]
+    ) -> None:
         """Add points of a series, in order. A step of None is numbered after the series' own count."""
         summary = self.series.get(key)
         if summary is None:
@@ -138,7 +140,13 @@ class Columns:
         self._pending.clear()
 
     def window(
-        self, key: tuple[int, str], *, axis: str = "step", start: float | None = None, stop: float | None = None, pixels: int = 1000
+        self,
+        key: tuple[int, str],
+        *,
+        axis: str = "step",
+        start: float | None = None,
+        stop: float | None = None,
+        pixels: int = 1000,
     ) -> Window:
         """At most about `4 * pixels` points of a series with `start <= axis <= stop`: for each pixel its smallest,
         largest, first and last point, and every point where there are few. Non-finite points count like others and are
@@ -195,7 +203,9 @@ class Columns:
         full = count // BLOCK
         if full <= done:
             return
-        values = np.memmap(self._file(number, "points"), POINT, "r")["value"][done * BLOCK : full * BLOCK].reshape(-1, BLOCK)
+        values = np.memmap(self._file(number, "points"), POINT, "r")["value"][done * BLOCK : full * BLOCK].reshape(
+            -1, BLOCK
+        )
         finite = np.isfinite(values)
         base = np.arange(done, full) * BLOCK
         blocks = np.empty(full - done, _BLOCK)
@@ -214,7 +224,7 @@ class Columns:
 
     def _load(self) -> None:
         try:
-            index = json.loads((self._folder / "index.json").read_text(encoding="utf-8"))
+            index: dict[str, Any] = json.loads((self._folder / "index.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             index = {"offsets": {}, "extra": {}, "series": []}
         if not all(self._whole(entry["number"], entry["count"]) for entry in index["series"]):
@@ -281,7 +291,12 @@ def _extremes(values: NDArray[Any], bucket: int) -> NDArray[np.int64]:
     if len(rest) > 4:
         tail = values[whole:]
         finite = np.isfinite(tail)
-        ends = [0, len(tail) - 1, int(np.where(finite, tail, np.inf).argmin()), int(np.where(finite, tail, -np.inf).argmax())]
+        ends = [
+            0,
+            len(tail) - 1,
+            int(np.where(finite, tail, np.inf).argmin()),
+            int(np.where(finite, tail, -np.inf).argmax()),
+        ]
         rest = whole + np.array(ends)
     return np.unique(np.concatenate([base, base + bucket - 1, low, high, rest]))
 

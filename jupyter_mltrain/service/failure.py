@@ -65,7 +65,9 @@ def explain(exit_: Exit, log: Path, *, ranks: int = 1) -> Failure:
         return Failure(f"The process was ended by {name}{on_rank}{hint}.", evidence, traceback, exit_.rank)
     if traceback:
         return Failure(_last_line(traceback) + on_rank, evidence, traceback, exit_.rank)
-    return Failure(f"The script ended with exit code {exit_.code}{on_rank}.", evidence, None, exit_.rank, "Its log says more.")
+    return Failure(
+        f"The script ended with exit code {exit_.code}{on_rank}.", evidence, None, exit_.rank, "Its log says more."
+    )
 
 
 def last_traceback(log: Path) -> str | None:

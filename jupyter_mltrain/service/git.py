@@ -27,7 +27,11 @@ def describe(folder: Path) -> dict[str, str]:
     }.items():
         try:
             result = subprocess.run(
-                [program, "--no-optional-locks", "-C", str(folder), *args], capture_output=True, text=True, timeout=5, check=False
+                [program, "--no-optional-locks", "-C", str(folder), *args],
+                capture_output=True,
+                text=True,
+                timeout=5,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return found

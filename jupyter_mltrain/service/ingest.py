@@ -57,10 +57,11 @@ class Ingest:
                         await self._in_thread(self._mirror, frame)
                     doorbell.set()
                     pause = 1.0
-                return
             except EngineUnreachable:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 60.0)
+            else:
+                return
             finally:
                 reader.cancel()
                 await self.absorb(flush=True)
@@ -194,7 +195,9 @@ def _note(extra: dict[str, Any], item: dict[str, Any]) -> None:
             extra["progress_from"] = progress
         extra["progress"] = progress
     elif kind in {"tag", "property", "param"}:
-        extra.setdefault({"tag": "tags", "property": "properties", "param": "params"}[kind], {})[str(item.get("key"))] = item.get("value")
+        extra.setdefault({"tag": "tags", "property": "properties", "param": "params"}[kind], {})[
+            str(item.get("key"))
+        ] = item.get("value")
     elif kind == "list":
         values = item.get("values")
         extra["lists"] = extra.get("lists", 0) + (len(values) if isinstance(values, list) else 0)

@@ -79,7 +79,7 @@ async def _until_granted(service: Service, record: Record) -> None:
         environment, mounts = await asyncio.gather(prepare_environment(service, record), prepare_data(service, record))
         record.doc["prepared"] = dataclasses.asdict(environment)
         record.doc["environment"]["key"] = environment.key
-        record.doc["mounts"] = [{**dataclasses.asdict(m), "path": str(m.path)} for m in mounts]
+        record.doc["mounts"] = [m.to_json() for m in mounts]
         if not await record.progress(Status.QUEUED):
             return
     if record.status is not Status.QUEUED:
@@ -126,7 +126,7 @@ async def _run(service: Service, record: Record) -> None:
         await record.save()
     following = asyncio.create_task(_follow(record, compute))
     try:
-        await _watch(service, record, compute, following)
+        await _watch(record, compute, following)
         if record.status is Status.FINALIZING and not record.doc["outcome"].get("abandoned"):
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(following), _DRAIN_SECONDS)
@@ -135,7 +135,7 @@ async def _run(service: Service, record: Record) -> None:
         await asyncio.gather(following, return_exceptions=True)
 
 
-async def _watch(service: Service, record: Record, compute: Compute, following: asyncio.Task[None]) -> None:
+async def _watch(record: Record, compute: Compute, following: asyncio.Task[None]) -> None:
     """Until the run's processes have ended and the outcome is saved (status Finalizing)."""
     handle = record.doc["handle"]
     stopped: StopEvidence | None = None
@@ -227,7 +227,9 @@ async def _conclude_vanished(record: Record, compute: Compute, seen: Observation
     facts = [seen.detail] if seen.detail else []
     if ended.ended:
         facts.append(f"ended: {', '.join(ended.ended[:5])}")
-    title = "The machine was restarted." if "machine restarted" in seen.detail else "Supervisor lost, exit code unknown."
+    title = (
+        "The machine was restarted." if "machine restarted" in seen.detail else "Supervisor lost, exit code unknown."
+    )
     failure = Failure(title, tuple(facts), mend="Rerun it.")
     await _conclude(record, Status.FAILED, failure, title, {"stop": dataclasses.asdict(ended), "seen": seen.detail})
 
@@ -253,7 +255,7 @@ async def _finalize(service: Service, record: Record) -> None:
         await _patiently(record, lambda: compute.collect(handle, record.folder))
     await record.ingest.absorb(flush=True)
     if outcome is Status.FAILED and not record.doc.get("failure"):
-        exits = tuple(Exit(**{**e, "leftovers": tuple(e["leftovers"])}) for e in record.history[-1].evidence["exits"])
+        exits = tuple(Exit.from_json(e) for e in record.history[-1].evidence["exits"])
         failed = first_failed(exits)
         if failed is not None:
             log = record.ingest.streams / f"r{failed.rank}.log"
@@ -317,8 +319,8 @@ def _inputs(service: Service, record: Record) -> LaunchInputs:
         folder=record.folder,
         blobs=service.layout.blobs,
         environment=PreparedEnvironment(**record.doc["prepared"]),
-        mounts=tuple(Mount(**{**m, "path": Path(m["path"])}) for m in record.doc["mounts"]),
-        grant=Grant(**{**grant, "gpus": tuple(grant["gpus"])}),
+        mounts=tuple(Mount.from_json(m) for m in record.doc["mounts"]),
+        grant=Grant.from_json(grant),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -36,7 +37,9 @@ def listing(folder: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     if (folder / BUILD).is_file():
         found.append({"name": BUILD, "size": (folder / BUILD).stat().st_size, "rank": None})
-    return found + [{"name": name, "size": path.stat().st_size, "rank": rank} for rank, name, path in _rank_logs(folder)]
+    return found + [
+        {"name": name, "size": path.stat().st_size, "rank": rank} for rank, name, path in _rank_logs(folder)
+    ]
 
 
 async def read(record: Record, name: str, offset: int, limit: int, wait: float) -> Chunk:
@@ -47,7 +50,11 @@ async def read(record: Record, name: str, offset: int, limit: int, wait: float) 
         path = _log_path(record.folder, name)
         if path is None and over:
             raise PathNotFound.of(name, [entry["name"] for entry in listing(record.folder)])
-        chunk = await asyncio.to_thread(_read, path, offset, limit) if path else Chunk(b"", max(0, offset), max(0, offset), complete=False)
+        chunk = (
+            await asyncio.to_thread(_read, path, offset, limit)
+            if path
+            else Chunk(b"", max(0, offset), max(0, offset), complete=False)
+        )
         if chunk.data or over:
             size = path.stat().st_size if path else 0
             return Chunk(chunk.data, chunk.offset, chunk.next, complete=over and chunk.next >= size)
@@ -64,9 +71,7 @@ def files(folder: Path) -> list[dict[str, Any]]:
     if (folder / BUILD).is_file():
         found.append(_entry(BUILD, folder / BUILD))
     for name, base in _areas(folder):
-        for path in sorted(base.rglob("*")) if base.is_dir() else []:
-            if path.is_file() and path.resolve().is_relative_to(base.resolve()):
-                found.append(_entry(f"{name}/{path.relative_to(base).as_posix()}", path))
+        found += [_entry(f"{name}/{_shown(path, base)}", path) for path in _below(base)]
     return found
 
 
@@ -77,10 +82,29 @@ def resolve(folder: Path, path: str) -> Path | None:
         return log
     area, _, rest = path.partition("/")
     for name, base in _areas(folder):
-        candidate = (base / rest).resolve()
-        if name == area and rest and candidate.is_relative_to(base.resolve()) and candidate.is_file():
-            return candidate
+        if name == area and rest:
+            return _inside(base, rest) or next((file for file in _below(base) if _shown(file, base) == rest), None)
     return None
+
+
+def _inside(base: Path, rest: str) -> Path | None:
+    try:
+        candidate = (base / rest).resolve()
+        return candidate if candidate.is_relative_to(base.resolve()) and candidate.is_file() else None
+    except (OSError, ValueError):  # a name too long, a NUL in it
+        return None
+
+
+def _below(base: Path) -> Iterator[Path]:
+    """The files below `base` that do not lead out of it."""
+    for path in sorted(base.rglob("*")) if base.is_dir() else []:
+        if _inside(base, str(path.relative_to(base))):
+            yield path
+
+
+def _shown(path: Path, base: Path) -> str:
+    """A path as text that JSON can carry: bytes of no encoding become U+FFFD."""
+    return os.fsencode(path.relative_to(base)).decode("utf-8", "replace")
 
 
 def _areas(folder: Path) -> Iterator[tuple[str, Path]]:

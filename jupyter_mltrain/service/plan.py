@@ -21,7 +21,9 @@ async def describe_plan(service: Service, request: RunRequest) -> dict[str, Any]
     """Plan, environment (built already or not), snapshot and notices for `request`. Raises what a submit would raise."""
     spec = await check(service, request)
     taken = await asyncio.to_thread(snapshot, service, request, store=False)
-    reference = spec.environment if spec.environment_version is None else f"{spec.environment}:{spec.environment_version}"
+    reference = (
+        spec.environment if spec.environment_version is None else f"{spec.environment}:{spec.environment_version}"
+    )
     state = await asyncio.to_thread(
         service.environments.state, reference, gpu=bool(spec.resources.gpus), kernel_python=request.kernel_python
     )
@@ -34,7 +36,9 @@ async def describe_plan(service: Service, request: RunRequest) -> dict[str, Any]
         blobs=service.layout.blobs,
         environment=PreparedEnvironment(state.name, state.version, state.key, _UNBUILT.format(name=state.name)),
         mounts=mounts,
-        grant=Grant(gpus=tuple(range(spec.resources.gpus or 0)), cpus=spec.resources.cpus, memory_gb=spec.resources.memory_gb),
+        grant=Grant(
+            gpus=tuple(range(spec.resources.gpus or 0)), cpus=spec.resources.cpus, memory_gb=spec.resources.memory_gb
+        ),
     )
     plan = service.compute(spec.target).plan(spec, inputs)
     return {

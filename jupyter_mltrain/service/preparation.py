@@ -47,7 +47,9 @@ class _Note:
 async def prepare_environment(service: Service, record: Record) -> PreparedEnvironment:
     """The run's environment, built if it has to be; its log goes to `build.log`, its lock into the run's folder."""
     spec, note = record.spec, _Note(record)
-    reference = spec.environment if spec.environment_version is None else f"{spec.environment}:{spec.environment_version}"
+    reference = (
+        spec.environment if spec.environment_version is None else f"{spec.environment}:{spec.environment_version}"
+    )
     gpu = bool(spec.resources.gpus)
 
     def prepare(stop: threading.Event) -> ReadyEnvironment:
@@ -77,7 +79,10 @@ async def prepare_environment(service: Service, record: Record) -> PreparedEnvir
         "python": ready.python_version,
         "packages": len(ready.packages),
     }
-    lock = {**dataclasses.asdict(ready), "prepared": {**dataclasses.asdict(ready.prepared), "python": ready.python_version}}
+    lock = {
+        **dataclasses.asdict(ready),
+        "prepared": {**dataclasses.asdict(ready.prepared), "python": ready.python_version},
+    }
     await asyncio.to_thread((record.folder / "environment.json").write_text, json.dumps(lock, indent=1), "utf-8")
     return ready.prepared
 
@@ -103,7 +108,11 @@ async def _fetch(service: Service, name: str, version: int | None, say: Callable
         say(f"{name}: {progress.done / 1e6:.1f} of {progress.total / 1e6:.1f} MB from {progress.source}")
 
     fetched = await _in_thread(lambda stop: service.datasets.fetch(definition, progress=show, cancelled=stop))
-    say("" if fetched.source == "cache" else f"{name}: {fetched.bytes / 1e6:.1f} MB from {fetched.source} in {fetched.seconds:.0f} s")
+    say(
+        ""
+        if fetched.source == "cache"
+        else f"{name}: {fetched.bytes / 1e6:.1f} MB from {fetched.source} in {fetched.seconds:.0f} s"
+    )
     return fetched
 
 

@@ -56,21 +56,16 @@ async def _serve(layout: Layout, ready: Callable[[], None]) -> None:
     config = read_config(layout.root)
     path = new_socket_path(layout, config.id)
     service = Service(layout, config)
-    # A socket that is there without the lock belongs to a service that was killed.
-    with suppress(FileNotFoundError):
-        Path(path).unlink()
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(path)
-    except OSError as error:
-        message = f"The socket {path} cannot be made: {error.strerror}"
-        raise MLTrainError(message, mend="Remove what lies in its way.") from error
-    Path(path).chmod(0o600)
-    listener.listen(256)
+    listener = _listen(path)
     await service.open()
     server = _Server(
         uvicorn.Config(
-            create_app(service), lifespan="off", ws="none", log_level="warning", access_log=False, timeout_graceful_shutdown=1
+            create_app(service),
+            lifespan="off",
+            ws="none",
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=1,
         ),
         ready=lambda: _announce(layout, path, ready),
     )
@@ -83,9 +78,27 @@ async def _serve(layout: Layout, ready: Callable[[], None]) -> None:
     finally:
         idle.cancel()
         await service.close()
-        for leftover in (path, layout.address):
-            with suppress(FileNotFoundError):
-                Path(leftover).unlink()
+        _remove(path, layout.address)
+
+
+def _listen(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # A socket that is there without the lock belongs to a service that was killed.
+        _remove(path)
+        listener.bind(path)
+    except OSError as error:
+        message = f"The socket {path} cannot be made: {error.strerror}"
+        raise MLTrainError(message, mend="Remove what lies in its way.") from error
+    Path(path).chmod(0o600)
+    listener.listen(256)
+    return listener
+
+
+def _remove(*paths: str | Path) -> None:
+    for path in paths:
+        with suppress(FileNotFoundError):
+            Path(path).unlink()
 
 
 class _Server(uvicorn.Server):

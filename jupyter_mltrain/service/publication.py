@@ -121,5 +121,3 @@ async def register_model(service: Service, record: Record, request: dict[str, An
         record.doc["models"].append(entry)
         await record.save()
     return version
-
-

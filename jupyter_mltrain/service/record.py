@@ -16,7 +16,6 @@ from jupyter_mltrain.core.status import Change, Status, check_change
 from jupyter_mltrain.service.ingest import Ingest
 from jupyter_mltrain.service.store import Row, Store
 
-
 _RETRY_SECONDS = 2.0
 
 

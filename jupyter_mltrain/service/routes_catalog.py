@@ -127,7 +127,9 @@ def router(service: Service) -> APIRouter:  # noqa: C901 - a list of small route
 def _environment(service: Service, definition: EnvironmentDefinition) -> dict[str, Any]:
     found = {**definition.to_json(), "state": "", "key": "", "packages": []}
     if not definition.user_managed and definition.name != "current":
-        state = service.environments.state(f"{definition.name}:{definition.version}" if definition.version else definition.name)
+        state = service.environments.state(
+            f"{definition.name}:{definition.version}" if definition.version else definition.name
+        )
         found |= {"state": state.state, "key": state.key, "packages": list(state.packages)}
     return found
 

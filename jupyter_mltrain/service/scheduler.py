@@ -38,7 +38,11 @@ class Pool:
         ):
             if asked is not None and asked > given:
                 amount = f"{given:.1f}" if isinstance(given, float) else str(given)
-                mend = f"Ask for at most {amount}, or choose another target with `-t`." if given else "Leave the option out, or choose another target with `-t`."
+                mend = (
+                    f"Ask for at most {amount}, or choose another target with `-t`."
+                    if given
+                    else "Leave the option out, or choose another target with `-t`."
+                )
                 raise ResourceUnavailable(
                     f"{asked:g} {what} asked for; target {self.target!r} has {amount if given else 'none'}.", mend=mend
                 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from jupyter_mltrain import computes
 from jupyter_mltrain.client.workspaces import WorkspaceConfig
-from jupyter_mltrain.core.compute import Compute
+from jupyter_mltrain.core.compute import Compute, Grant
 from jupyter_mltrain.core.layout import Layout
 from jupyter_mltrain.core.spec import RunSpec
 from jupyter_mltrain.core.status import Change, Status
@@ -64,7 +64,7 @@ class Service:
         waiting = [record for record in live if record.status is Status.QUEUED]
         for record in sorted(waiting, key=lambda r: r.history[-1].time) + [r for r in live if r not in waiting]:
             if record.placed:
-                self.pool(record.spec.target).restore(record.id, _grant(record.doc["grant"]))
+                self.pool(record.spec.target).restore(record.id, Grant.from_json(record.doc["grant"]))
             if record.status is Status.CANCEL_REQUESTED:
                 record.cancel.set()
             self.drive(record)
@@ -199,13 +199,9 @@ class Service:
         """Runs whose folder is there but which the index does not know (a new or restored database, a service killed
         between the two)."""
         known = self.store.ids()
-        for folder in sorted(path.parent for path in self.layout.runs.glob("*/state.json") if path.parent.name not in known):
+        for folder in sorted(
+            path.parent for path in self.layout.runs.glob("*/state.json") if path.parent.name not in known
+        ):
             found = read_folder(folder)
             if found is not None:
                 self.store.adopt(*found)
-
-
-def _grant(raw: Mapping[str, Any]) -> Any:
-    from jupyter_mltrain.core.compute import Grant  # noqa: PLC0415
-
-    return Grant(**{**raw, "gpus": tuple(raw["gpus"])})

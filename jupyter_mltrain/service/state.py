@@ -117,7 +117,9 @@ def _note(record: Record, stage: Status) -> str:
     if stage is Status.PREPARING:
         return str(record.doc.get("preparing", ""))
     if stage is Status.FINALIZING and record.status.terminal:
-        return {"synced": "MLflow synced", "pending": "MLflow pending", "error": "MLflow error"}.get(record.doc["tracking"]["state"], "")
+        return {"synced": "MLflow synced", "pending": "MLflow pending", "error": "MLflow error"}.get(
+            record.doc["tracking"]["state"], ""
+        )
     return ""
 
 

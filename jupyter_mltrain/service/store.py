@@ -103,7 +103,8 @@ class Store:
                 self._append(row["id"], position, change)
             # Numbers that were given are not given again.
             self._sql(
-                "INSERT INTO counters VALUES ('run', ?1) ON CONFLICT(name) DO UPDATE SET value = max(value, ?1)", row["number"]
+                "INSERT INTO counters VALUES ('run', ?1) ON CONFLICT(name) DO UPDATE SET value = max(value, ?1)",
+                row["number"],
             )
 
     def save(self, row: Row, change: Change | None, position: int) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import errno
 import json
 import shutil
 import sqlite3
+import sys
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_mltrain.core.environment import EnvironmentDefinition
 from jupyter_mltrain.core.ids import check_experiment, new_display_name, new_run_id
 from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, DataInput, Resources, RunSpec
 from jupyter_mltrain.core.status import Change, Status
-from jupyter_mltrain.errors import ConflictError, DiskFull, InvalidName, PathNotFound, UsageError
+from jupyter_mltrain.environments.interpreters import find_interpreter
+from jupyter_mltrain.errors import ConflictError, DiskFull, InvalidName, PathNotFound, PreflightError, UsageError
 from jupyter_mltrain.service import git
 from jupyter_mltrain.service.record import Record, append_status, write_state
 from jupyter_mltrain.service.snapshot import Snapshot, take
@@ -49,7 +54,9 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
     if name == "current" and not request.kernel_python:
         raise UsageError("Environment `current` is a kernel's interpreter; this request comes from none.")
     if name != "current":
-        await asyncio.to_thread(service.environments.store.get, reference)
+        definition = await asyncio.to_thread(service.environments.store.get, reference)
+        if request.script is not None and not definition.user_managed:
+            await asyncio.to_thread(_check_syntax, request, request.script, definition)
     for data in request.data:
         await asyncio.to_thread(service.datasets.resolve, data.name, data.version)
     run_id = request.run_id or new_run_id(request.experiment)
@@ -75,17 +82,43 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
     )
 
 
+def _check_syntax(request: RunRequest, script: str, definition: EnvironmentDefinition) -> None:
+    """Raise `PreflightError` for a script that does not compile: it would cost a build to learn it. A script for another
+    version of Python than this one is not judged: its syntax may be another."""
+    if find_interpreter(definition.python).minor != f"{sys.version_info[0]}.{sys.version_info[1]}":
+        return
+    try:
+        text: str | bytes | None = request.files.get(script)
+        if text is None and request.source_directory:
+            text = Path(request.source_directory, script).read_bytes()
+        if text is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                ast.parse(text, script)
+    except SyntaxError as error:
+        line = (error.text or "").strip()
+        raise PreflightError(
+            f"{script}, line {error.lineno}: {error.msg}" + (f": `{line[:60]}`" if line else "."),
+            mend="Nothing was started.",
+        ) from None
+    except (OSError, ValueError, RecursionError, MemoryError):
+        return  # not there, no text, or beyond what a parser takes: told by who needs it
+
+
 def snapshot(service: Service, request: RunRequest, *, store: bool) -> Snapshot:
     """The files that `request` names; with `store` kept as blobs. Blocking. Refuses a script that is not among them."""
     free = shutil.disk_usage(service.layout.root).free
     if store and free < _LEAST_FREE:
-        raise DiskFull(f"Only {free / 1e6:.0f} MB are free at {service.layout.root}.", mend="Free some, then submit again.")
+        raise DiskFull(
+            f"Only {free / 1e6:.0f} MB are free at {service.layout.root}.", mend="Free some, then submit again."
+        )
     source = Path(request.source_directory) if request.source_directory else None
     taken = take(service.layout, source, request.files, store=store)
     if request.script is not None and not any(f["path"] == request.script for f in taken.files):
         where = f"in {source}" if source else "in the snapshot"
         raise PathNotFound(
-            f"The script {request.script} is not {where}.", mend="Check its name, and that the ignore file does not leave it out."
+            f"The script {request.script} is not {where}.",
+            mend="Check its name, and that the ignore file does not leave it out.",
         )
     return taken
 
@@ -99,7 +132,9 @@ async def submit(service: Service, request: RunRequest) -> Record:
             return known
     spec = await check(service, request)
     taken = await asyncio.to_thread(snapshot, service, request, store=True)
-    found_git = await asyncio.to_thread(git.describe, Path(request.source_directory)) if request.source_directory else {}
+    found_git = (
+        await asyncio.to_thread(git.describe, Path(request.source_directory)) if request.source_directory else {}
+    )
     return await _make(service, replace(spec, git=found_git), taken, request.kernel_python, request.secrets)
 
 
@@ -116,7 +151,9 @@ async def rerun(service: Service, record: Record, changes: RerunRequest) -> Reco
         )
     resources = replace(spec.resources, **changes.resources.model_dump(exclude_none=True))
     service.pool(spec.target).check(resources)
-    manifest = json.loads(await asyncio.to_thread((record.folder / "snapshot.json").read_text, "utf-8", "surrogateescape"))
+    manifest = json.loads(
+        await asyncio.to_thread((record.folder / "snapshot.json").read_text, "utf-8", "surrogateescape")
+    )
     again = replace(
         spec,
         run_id=changes.run_id or new_run_id(spec.experiment),
@@ -192,9 +229,8 @@ def _row(
 
 def _write_folder(folder: Path, spec: RunSpec, taken: Snapshot, row: dict[str, Any], change: Change) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / "snapshot.json").write_text(
-        json.dumps(taken.manifest(), indent=1, ensure_ascii=False), encoding="utf-8", errors="surrogateescape"
-    )
+    # In ASCII: so that names of files that are no UTF-8 come back as they were.
+    (folder / "snapshot.json").write_text(json.dumps(taken.manifest(), indent=1), encoding="ascii")
     (folder / "spec.json").write_text(spec.dumps(), encoding="utf-8", errors="surrogateescape")
     # A sending that failed here before (a killed service) may have left its first line.
     (folder / "status.jsonl").unlink(missing_ok=True)

@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+LONGEST_WAIT = 30.0
+"""Seconds that an answer may be held back for news, at most."""
+
 
 class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jupyter_mltrain.api.logs import BUILD_LOG, LOG, Reads, read
 from jupyter_mltrain.commands.context import Context
 from jupyter_mltrain.commands.display import Text
-from jupyter_mltrain.api.logs import BUILD_LOG, LOG, Reads, read
 from jupyter_mltrain.commands.follow import Tail
 from jupyter_mltrain.commands.lookup import find_run, part
 from jupyter_mltrain.core.status import Status

@@ -106,7 +106,7 @@ def test_an_interrupt(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jupyter_mltrain.commands.follow.follow_run", interrupted)
+    monkeypatch.setattr("jupyter_mltrain.api.logs.follow_run", interrupted)
     assert main(["run", "train.py", "--wait"]) == 130
     assert "Detached: brave-otter-1 goes on." in capsys.readouterr().err
 

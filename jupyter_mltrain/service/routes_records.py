@@ -1,0 +1,106 @@
+"""Routes about what a run said and left: metrics, logs, files."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import mimetypes
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import FileResponse, Response
+
+from jupyter_mltrain.errors import PathNotFound
+from jupyter_mltrain.service import logs
+from jupyter_mltrain.service.metrics import metric_values
+from jupyter_mltrain.service.wire import LONGEST_WAIT, plain
+
+if TYPE_CHECKING:
+    from jupyter_mltrain.service.columns import Window
+    from jupyter_mltrain.service.service import Service
+
+
+def router(service: Service) -> APIRouter:
+    routes = APIRouter(prefix="/v1")
+
+    @routes.get("/runs/{key}/metrics")
+    async def metrics(key: str) -> dict[str, Any]:
+        record = await service.record(key)
+        await record.ingest.absorb()
+        return plain({"series": (await record.ingest.summary())[0]})
+
+    @routes.get("/runs/{key}/values")
+    async def values(key: str) -> Response:
+        """All that was logged, in the shapes of `get_metrics`; NaN and the infinities as Python's JSON writes them."""
+        record = await service.record(key)
+        text = await asyncio.to_thread(lambda: json.dumps(metric_values(record.ingest.streams)))
+        return Response(text, media_type="application/json")
+
+    @routes.get("/runs/{key}/series")
+    async def series(
+        key: str,
+        name: str,
+        rank: int = 0,
+        axis: str = Query("step", pattern="^(step|time)$"),
+        start: float | None = None,
+        stop: float | None = None,
+        points: int = Query(2000, ge=4, le=20_000),
+    ) -> Response:
+        """At most about `points` points of a window, with every extreme in it."""
+        record = await service.record(key)
+        window = await record.ingest.window((rank, name), axis=axis, start=start, stop=stop, pixels=max(1, points // 4))
+        # Thousands of numbers: written as text beside the event loop.
+        return Response(await asyncio.to_thread(_series_json, name, rank, window), media_type="application/json")
+
+    @routes.get("/runs/{key}/logs")
+    async def log_list(key: str) -> dict[str, Any]:
+        record = await service.record(key)
+        return {"logs": await asyncio.to_thread(logs.listing, record.folder), "complete": record.status.terminal}
+
+    @routes.get("/runs/{key}/log")
+    async def log(
+        key: str,
+        name: str = logs.FIRST,
+        offset: int = 0,
+        limit: int = Query(1 << 20, ge=1, le=8 << 20),
+        wait: float = 0,
+    ) -> Response:
+        """Bytes of a log from `offset` on (negative: from its end); waits up to `wait` seconds for the first new one."""
+        record = await service.record(key)
+        chunk = await logs.read(record, name, offset, limit, min(wait, LONGEST_WAIT))
+        headers = {
+            "X-Offset": str(chunk.offset),
+            "X-Next-Offset": str(chunk.next),
+            "X-Complete": str(int(chunk.complete)),
+        }
+        return Response(chunk.data, media_type="application/octet-stream", headers=headers)
+
+    @routes.get("/runs/{key}/files")
+    async def files(key: str) -> dict[str, Any]:
+        record = await service.record(key)
+        return {"files": await asyncio.to_thread(logs.files, record.folder)}
+
+    @routes.get("/runs/{key}/file")
+    async def file(key: str, path: str) -> Response:
+        record = await service.record(key)
+        found = await asyncio.to_thread(logs.resolve, record.folder, path)
+        if found is None:
+            there = [f["path"] for f in await asyncio.to_thread(logs.files, record.folder)]
+            raise PathNotFound.of(path, there)
+        media = mimetypes.guess_type(found.name)[0] or "application/octet-stream"
+        return FileResponse(found, media_type=media, headers={"X-Content-Type-Options": "nosniff"})
+
+    return routes
+
+
+def _series_json(name: str, rank: int, window: Window) -> str:
+    taken = window.points
+    answer = {
+        "name": name,
+        "rank": rank,
+        "total": window.total,
+        "steps": taken["step"].tolist(),
+        "times": taken["time"].tolist(),
+        "values": taken["value"].tolist(),
+    }
+    return json.dumps(plain(answer))
