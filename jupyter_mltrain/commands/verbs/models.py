@@ -28,6 +28,8 @@ def register(
         check_name(name or found.experiment.name, "Model"), path, tags=dict(tag), description=description
     )
     same = model.entry.get("same_as")
+    if same == model.version:
+        return _versions([model.entry], f"Registered already as {model.id}", "The same content makes no new version.")
     note = f"Its content is the same as that of version {same}." if same else ""
     return _versions([model.entry], f"Registered {model.id}", note)
 
