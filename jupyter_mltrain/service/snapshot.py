@@ -162,8 +162,12 @@ class _Blobs:
 
     def add_file(self, source: str) -> str:
         """Copy while hashing, in bounded memory: what is stored is what was hashed, even if the file changes."""
-        with open(source, "rb") as file:  # noqa: PTH123 - scandir gives strings
-            return self._add(iter(lambda: file.read(1 << 20), b""))
+        try:
+            with open(source, "rb") as file:  # noqa: PTH123 - scandir gives strings
+                return self._add(iter(lambda: file.read(1 << 20), b""))
+        except OSError as error:
+            error.filename = error.filename or source  # a disk that cannot be read does not say of which file
+            raise
 
     def add_bytes(self, data: bytes) -> str:
         return self._add(iter((data,)))

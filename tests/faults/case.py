@@ -22,7 +22,9 @@ class Case:
 CASES: dict[str, Case] = {}
 
 
-def case(*, slots: int = 8, publish: bool = False, tmpfs_mb: int | None = None) -> Callable[[Callable[[World], None]], Callable[[World], None]]:
+def case(
+    *, slots: int = 8, publish: bool = False, tmpfs_mb: int | None = None
+) -> Callable[[Callable[[World], None]], Callable[[World], None]]:
     """Enter a function, under its own name."""
 
     def enter(function: Callable[[World], None]) -> Callable[[World], None]:

@@ -7,4 +7,6 @@ from tests.faults.case import CASES, Case
 
 __all__ = ["CASES", "Case"]
 
-assert all(module.__doc__ for module in (killed_kernel, killed_service, killed_shim, killed_training, many, processes, storage))
+assert all(
+    module.__doc__ for module in (killed_kernel, killed_service, killed_shim, killed_training, many, processes, storage)
+)

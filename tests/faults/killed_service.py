@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 from tests.faults.case import case
@@ -78,7 +79,7 @@ def service_killed_while_runs_are_queued(world: World) -> None:
     assert [state["status"] for state in states] == ["Completed"] * 4
     # Who was ready first runs first, also when the service died in between; and one at a time.
     states.sort(key=lambda state: _entered(state, "Queued"))
-    for first, second in zip(states, states[1:], strict=False):
+    for first, second in pairwise(states):
         assert _entered(first, "Finalizing") <= _entered(second, "Starting"), "two at once, or one overtook the other"
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path[:0] = [] if str(Path(__file__).parents[2]) in sys.path else [str(Path(__file__).parents[2])]
 
-from tests.faults.catalog import CASES, Case  # noqa: E402 - found by the line above when this runs as a script
+from tests.faults.catalog import CASES  # noqa: E402 - found by the line above when this runs as a script
 from tests.faults.world import REPOSITORY, World  # noqa: E402
 
 _FAILED = "-- a round failed --"
@@ -35,7 +35,12 @@ def repeat(name: str, rounds: int, *, seed: int | None = None, say: Callable[[st
             "JUPYTER_MLTRAIN_IDLE_SECONDS": "60",
         }
         done = subprocess.run(
-            [*_own_mounts(case), *command], cwd=REPOSITORY, env=environment, text=True, capture_output=True, check=False
+            [*(own_mounts() if case.tmpfs_mb is not None else []), *command],
+            cwd=REPOSITORY,
+            env=environment,
+            text=True,
+            capture_output=True,
+            check=False,
         )
     say(done.stdout.partition(_FAILED)[0].strip())
     failed = [part.strip() for part in done.stdout.split(_FAILED)[1:]]
@@ -44,10 +49,8 @@ def repeat(name: str, rounds: int, *, seed: int | None = None, say: Callable[[st
     return failed
 
 
-def _own_mounts(case: Case) -> list[str]:
-    """A mount namespace, for a disk that only this case sees; without root it takes a user namespace as well."""
-    if case.tmpfs_mb is None:
-        return []
+def own_mounts() -> list[str]:
+    """What to put before a command so that disks it mounts are its own; without root it takes a user namespace as well."""
     for options in (["--mount"], ["--mount", "--user", "--map-root-user"]):
         if subprocess.run(["unshare", *options, "true"], capture_output=True, check=False).returncode == 0:
             return ["unshare", *options]
@@ -68,7 +71,10 @@ def _inside(name: str, rounds: int, base: Path, seed: int | None) -> int:
                 case.round(world)
             except Exception:  # noqa: BLE001 - whatever it is, it is told and counted
                 failed += 1
-                print(f"{_FAILED}\nround {number} of {name}, seed {world.seed}\n{traceback.format_exc()}\n{world.log_tail()}", flush=True)
+                print(
+                    f"{_FAILED}\nround {number} of {name}, seed {world.seed}\n{traceback.format_exc()}\n{world.log_tail()}",
+                    flush=True,
+                )
                 _save(world, failed)
     print(f"{name}: {rounds} rounds, {failed} failed, {time.monotonic() - began:.0f} s", flush=True)
     return 1 if failed else 0
@@ -78,7 +84,9 @@ def _save(world: World, number: int) -> None:
     """Keep the first failed world to look at, where somebody asks for it."""
     keep = os.environ.get("MLTRAIN_FAULT_KEEP")
     if keep and number == 1:
-        shutil.copytree(world.base, Path(keep, f"{os.getpid()}"), dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock"))
+        shutil.copytree(
+            world.base, Path(keep, f"{os.getpid()}"), dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock")
+        )
 
 
 def main(arguments: list[str]) -> int:

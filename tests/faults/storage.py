@@ -58,7 +58,18 @@ def index_deleted_between_two_lives(world: World) -> None:
         (world.layout.folder / name).unlink(missing_ok=True)
     assert world.check(run)["status"] == "Completed"
     again = world.check(before)
-    for key in ("status", "number", "display_name", "created", "started", "ended", "history", "outputs", "metrics", "tags"):
+    for key in (
+        "status",
+        "number",
+        "display_name",
+        "created",
+        "started",
+        "ended",
+        "history",
+        "outputs",
+        "metrics",
+        "tags",
+    ):
         assert again[key] == known[key], key
     after = world.submit(steady(1))
     latest = world.check(after)

@@ -18,8 +18,9 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from jupyter_mltrain.client import starter
 from jupyter_mltrain.client.connection import Connection
@@ -113,7 +114,7 @@ class World:
         self.connection = Connection(self.root)
         self.foreign: list[subprocess.Popen[bytes]] = []
 
-    def __enter__(self) -> World:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -201,6 +202,10 @@ class World:
                 return pid
         return None
 
+    def socket(self) -> str:
+        """Where the service listens."""
+        return starter.socket_path(self.layout)
+
     def kill_service(self) -> int | None:
         """SIGKILL the service, if there is one; returns once it is gone."""
         pid = self.service_pid()
@@ -247,7 +252,9 @@ class World:
         self._check_history(run, state)
         if complete_metrics:
             self._check_metrics(run, state)
-        eventually(lambda: not self.processes_of(run), "the run left processes: {}", lambda: self.processes_of(run), patience=5)
+        eventually(
+            lambda: not self.processes_of(run), "the run left processes: {}", lambda: self.processes_of(run), patience=5
+        )
         assert not (self.folder(run) / "work").exists(), "the working folder is left"
         return state
 
@@ -275,7 +282,7 @@ class World:
     def _check_history(self, run: Submitted, state: dict[str, Any]) -> None:
         path = [Status(change["status"]) for change in state["history"]]
         assert path[0] is Status.NOT_STARTED, path
-        assert all(allowed(a, b) for a, b in zip(path, path[1:], strict=False)), path
+        assert all(allowed(a, b) for a, b in pairwise(path)), path
         assert sum(status in TERMINAL for status in path) == 1, path
         times = [change["time"] for change in state["history"]]
         assert times == sorted(times)
@@ -293,10 +300,13 @@ class World:
         assert window["values"] == values, "the columns tell other values than the stream"
         assert window["steps"] == list(range(len(values)))
         assert window["total"] == len(values)
-        assert state["metric_points"] == len(values), (state["metric_points"], len(values))
+        counts = {series["name"]: series["count"] for series in state["metrics"]}
+        assert counts.get("loss", 0) == len(values), f"the state counts {counts}, there are {len(values)}"
 
 
-def eventually(holds: Callable[[], T], message: str, said: Callable[[], object] = lambda: "", patience: float = PATIENCE) -> T:
+def eventually(
+    holds: Callable[[], T], message: str, said: Callable[[], object] = lambda: "", patience: float = PATIENCE
+) -> T:
     """What `holds` returns once it is true."""
     deadline = time.monotonic() + patience
     while not (result := holds()):
@@ -359,7 +369,7 @@ def _is_session_leader(pid: int) -> bool:
 
 def _processes(mark: bytes) -> Iterator[tuple[int, str]]:
     me = os.getpid()
-    for name in os.listdir("/proc"):
+    for name in (path.name for path in Path("/proc").iterdir()):
         if not name.isdigit() or int(name) == me:
             continue
         try:

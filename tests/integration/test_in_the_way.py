@@ -70,11 +70,13 @@ def test_a_database_of_a_newer_version(world: World, ended_run: Any) -> None:
     with sqlite3.connect(world.layout.database) as db:
         db.execute("PRAGMA user_version=99")
     db.close()
-    before = world.layout.database.read_bytes()
     error = refused(world, ServiceUnavailable)
     assert "newer jupyter_mltrain (schema 99)" in error.message
     assert "pip install -U" in error.message + error.mend
-    assert world.layout.database.read_bytes() == before
+    with sqlite3.connect(world.layout.database) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (99,)
+        assert db.execute("SELECT id FROM runs").fetchall() == [(ended_run.id,)]
+    db.close()
     world.layout.database.unlink()
     assert world.check(ended_run)["status"] == "Completed"
 
