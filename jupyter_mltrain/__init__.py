@@ -25,7 +25,7 @@ _NAMES = {
     "run": "api.lookup",
 }
 
-__all__ = ["__version__", *_NAMES]
+__all__ = ["__version__", *_NAMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
@@ -47,5 +47,5 @@ def load_ipython_extension(ipython: Any) -> None:
     register(ipython)
 
 
-def _jupyter_labextension_paths() -> list[dict[str, str]]:
+def _jupyter_labextension_paths() -> list[dict[str, str]]:  # pyright: ignore[reportUnusedFunction] - Jupyter calls it
     return [{"src": "labextension", "dest": "jupyter-mltrain"}]

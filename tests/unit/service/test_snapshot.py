@@ -125,7 +125,7 @@ def test_a_folder_that_is_not_there_or_cannot_be_read(layout, source, monkeypatc
         raise PermissionError(errno.EACCES, "Permission denied", path)
 
     monkeypatch.setattr(module._Blobs, "add_file", refuse)
-    with pytest.raises(SourceError, match="m.py|train.py"):
+    with pytest.raises(SourceError, match=r"m.py|train.py"):
         take(layout, source, {})
 
 
