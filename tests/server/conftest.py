@@ -92,9 +92,16 @@ def server(workspace, tmp_path_factory):
     }
     path = home / "config.json"
     path.write_text(json.dumps(config))
-    env = {**os.environ, "JUPYTER_CONFIG_DIR": str(home), "JUPYTER_DATA_DIR": str(home), "JUPYTER_RUNTIME_DIR": str(home)}
+    env = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(home),
+        "JUPYTER_DATA_DIR": str(home),
+        "JUPYTER_RUNTIME_DIR": str(home),
+    }
     with (home / "log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "jupyter_server", f"--config={path}"], env=env, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jupyter_server", f"--config={path}"], env=env, stdout=log, stderr=log
+        )
     try:
         found = Server(config["ServerApp"]["port"])
         deadline = time.monotonic() + 40

@@ -69,7 +69,9 @@ def test_a_foreign_origin_is_refused(server, workspace):
     foreign = {**server.auth, "Origin": "http://evil.example"}
     cookie = server.client()
     cookie.get("login", params={"token": server.token})
-    assert cookie.get(f"mltrain/workspaces/{workspace.id}/runs", headers={"Origin": "http://evil.example"}).status_code in {403, 404}
+    assert cookie.get(
+        f"mltrain/workspaces/{workspace.id}/runs", headers={"Origin": "http://evil.example"}
+    ).status_code in {403, 404}
     assert server.client(**foreign).get("mltrain/workspaces").status_code == 404
 
 
@@ -91,7 +93,9 @@ def test_states_metrics_logs_and_files_pass(server, workspace, run):
 
 
 def test_a_file_of_a_run_is_never_a_page_of_this_server(server, workspace, run):
-    answer = server.trusted().get(f"mltrain/workspaces/{workspace.id}/runs/{run.id}/file", params={"path": "outputs/page.html"})
+    answer = server.trusted().get(
+        f"mltrain/workspaces/{workspace.id}/runs/{run.id}/file", params={"path": "outputs/page.html"}
+    )
     assert answer.content == b"<script>alert(1)</script>"
     assert "sandbox" in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -117,7 +121,10 @@ def test_what_is_not_in_the_table_is_refused(server, workspace, run, method, pat
     assert answer.status_code in {404, 405}, answer.text
 
 
-@pytest.mark.parametrize("path", ["../spec.json", "outputs/../../spec.json", "/etc/passwd", "outputs/%2e%2e/spec.json", "spec.json", "work/cell.py"])
+@pytest.mark.parametrize(
+    "path",
+    ["../spec.json", "outputs/../../spec.json", "/etc/passwd", "outputs/%2e%2e/spec.json", "spec.json", "work/cell.py"],
+)
 def test_paths_outside_a_runs_areas_are_refused(server, workspace, run, path):
     answer = server.trusted().get(f"mltrain/workspaces/{workspace.id}/runs/{run.id}/file", params={"path": path})
     assert answer.status_code == 404
@@ -173,7 +180,14 @@ async def test_the_socket_refuses_without_credentials_and_from_elsewhere(server)
 async def test_one_socket_carries_states_and_logs(server, workspace, run):
     async with live(server, {**server.auth, "Origin": f"http://127.0.0.1:{server.port}"}) as socket:
         await socket.write_message(json.dumps({"op": "watch", "id": "w", "workspace": workspace.id, "run": run.id}))
-        ask = {"op": "log", "id": "l", "workspace": workspace.id, "run": run.id, "name": "user_logs/std_log.txt", "offset": 2}
+        ask = {
+            "op": "log",
+            "id": "l",
+            "workspace": workspace.id,
+            "run": run.id,
+            "name": "user_logs/std_log.txt",
+            "offset": 2,
+        }
         await socket.write_message(json.dumps(ask))
         seen = {}
         while set(seen) != {"state", "log"}:

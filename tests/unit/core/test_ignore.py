@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from jupyter_mltrain.core.ignore import ALWAYS_OUT, IgnoreRules, Verdict
 
-names = st.text(string.ascii_letters + string.digits + "_-. é", min_size=1, max_size=12).filter(lambda s: s.strip(". ") == s)
+names = st.text(string.ascii_letters + string.digits + "_-. é", min_size=1, max_size=12).filter(
+    lambda s: s.strip(". ") == s
+)
 
 
 def test_patterns_are_gits():

@@ -44,7 +44,9 @@ def test_experiment_names_the_sdk_refuses(name):
         ids.check_experiment(name)
 
 
-@pytest.mark.parametrize(("text", "slug"), [("Train MNIST (2)", "train-mnist-2"), ("日本", "notebook"), ("Über_x", "uber_x")])
+@pytest.mark.parametrize(
+    ("text", "slug"), [("Train MNIST (2)", "train-mnist-2"), ("日本", "notebook"), ("Über_x", "uber_x")]
+)
 def test_slugs(text, slug):
     assert ids.slug(text) == slug
     ids.check_experiment(ids.slug(text))

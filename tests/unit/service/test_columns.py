@@ -117,7 +117,14 @@ def test_integers_beyond_float_and_step_range_do_not_break_ingestion(tmp_path):
 def test_summary_knows_extremes_and_last(tmp_path):
     columns = fill(tmp_path / "c", [3.0, math.nan, -1.0, 9.0, math.inf, 2.0])
     summary = Columns(tmp_path / "c").series[KEY]
-    assert (summary.count, summary.last, summary.min, summary.min_step, summary.max, summary.max_step) == (6, 2.0, -1.0, 2, 9.0, 3)
+    assert (summary.count, summary.last, summary.min, summary.min_step, summary.max, summary.max_step) == (
+        6,
+        2.0,
+        -1.0,
+        2,
+        9.0,
+        3,
+    )
     assert columns.window((0, "unknown")).total == 0
 
 

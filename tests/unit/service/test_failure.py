@@ -41,7 +41,9 @@ def test_exit_code_without_a_traceback(tmp_path):
 
 
 def test_out_of_memory_is_told_from_counters_and_only_then(tmp_path):
-    sure = explain(made(signal=9, oom_kills=1, peak_bytes=4_000_000_000, limit_bytes=4_000_000_000), tmp_path / "log", ranks=2)
+    sure = explain(
+        made(signal=9, oom_kills=1, peak_bytes=4_000_000_000, limit_bytes=4_000_000_000), tmp_path / "log", ranks=2
+    )
     assert sure.title == "Out of memory on rank 0: the process used 4.0 GB of its 4.0 GB limit and was killed."
     assert "oom_kill counter rose by 1" in sure.evidence
     watched = explain(made(signal=9, stopped="memory limit", peak_bytes=50_000_000), tmp_path / "log")
