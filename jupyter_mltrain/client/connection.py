@@ -5,9 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from jupyter_mltrain._version import PROTOCOL, __version__
@@ -15,7 +15,7 @@ from jupyter_mltrain.client import starter, workspaces
 from jupyter_mltrain.core.layout import Layout
 from jupyter_mltrain.errors import ProtocolMismatch, ServiceUnavailable, from_wire
 
-_REFUSED = (ConnectionRefusedError, FileNotFoundError, ConnectionResetError, BrokenPipeError)
+T = TypeVar("T")
 
 
 class Connection:
@@ -45,7 +45,7 @@ class Connection:
         """A connection if a service is there already; never starts one."""
         connection = cls(root)
         try:
-            connection._send("GET", "/v1/hello", None, timeout=2)
+            connection._send("GET", "/v1/hello", None, 2, _whole)
         except (OSError, http.client.HTTPException, ServiceUnavailable):
             return None
         return connection
@@ -86,17 +86,15 @@ class Connection:
 
     def download(self, path: str, /, into: Path, *, timeout: float = 600, **params: Any) -> None:
         """Write the body to the file `into`, in bounded memory."""
-        connection = self._connect(timeout)
-        try:
-            connection.request("GET", _target(path, params), headers=_headers())
-            response = connection.getresponse()
+
+        def keep(response: http.client.HTTPResponse) -> None:
             if response.status >= 400:
                 raise _error(response.status, response.read())
             with into.open("wb") as file:
                 while chunk := response.read(1 << 20):
                     file.write(chunk)
-        finally:
-            connection.close()
+
+        self._exchange("GET", path, None, params, timeout, keep)
 
     def _json(
         self, method: str, path: str, body: Mapping[str, Any] | None, params: Mapping[str, Any], timeout: float
@@ -109,53 +107,87 @@ class Connection:
     def _request(
         self, method: str, path: str, body: Mapping[str, Any] | None, params: Mapping[str, Any], timeout: float
     ) -> tuple[int, dict[str, str], bytes]:
+        return self._exchange(method, path, body, params, timeout, _whole)
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        params: Mapping[str, Any],
+        timeout: float,
+        take: Callable[[http.client.HTTPResponse], T],
+    ) -> T:
+        """What `take` makes of the answer; a service that is not there, or goes away meanwhile, is started."""
         target = _target(path, params)
-        try:
+        tries = 0
+        while True:
             try:
-                return self._send(method, target, body, timeout)
-            except _REFUSED:
-                # None there, or it ended (idle, killed) between two requests.
+                return self._send(method, target, body, timeout, take)
+            except TimeoutError as error:
+                raise ServiceUnavailable(
+                    f"The service did not answer {method} {path} within {timeout:.0f} s.",
+                    mend=f"Its log: {self._layout.log}",
+                ) from error
+            except (ConnectionError, http.client.HTTPException) as error:
+                # None there, or it ended (idle, killed) between two requests or in the midst of this one.
+                tries += 1
+                if tries > _TRIES:
+                    raise self._unreachable(error) from error
+                if isinstance(error, _EndingError):
+                    starter.wait_until_gone(self._layout)
                 starter.start(self._layout)
-                return self._send(method, target, body, timeout)
-        except TimeoutError as error:
-            raise ServiceUnavailable(
-                f"The service did not answer {method} {path} within {timeout:.0f} s.",
-                mend=f"Its log: {self._layout.log}",
-            ) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise ServiceUnavailable(
-                f"The service of {self.root} cannot be reached: {error}.", mend=f"Its log: {self._layout.log}"
-            ) from error
 
     def _send(
-        self, method: str, target: str, body: Mapping[str, Any] | None, timeout: float
-    ) -> tuple[int, dict[str, str], bytes]:
-        connection = self._connect(timeout)
+        self,
+        method: str,
+        target: str,
+        body: Mapping[str, Any] | None,
+        timeout: float,
+        take: Callable[[http.client.HTTPResponse], T],
+    ) -> T:
+        connection = http.client.HTTPConnection("localhost", timeout=timeout)
+        connection.sock = self._connect(timeout)
         try:
             data = None if body is None else json.dumps(body).encode()
             connection.request(method, target, body=data, headers=_headers())
             response = connection.getresponse()
-            return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
+            if response.status == ServiceUnavailable.http_status:
+                raise _EndingError("it is ending")
+            return take(response)
         finally:
             connection.close()
 
-    def _connect(self, timeout: float) -> http.client.HTTPConnection:
-        return _UnixConnection(starter.socket_path(self._layout), timeout)
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
+    def _connect(self, timeout: float) -> socket.socket:
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self.sock.connect(self._path)
-        except BaseException:
-            self.sock.close()
+            connected.settimeout(timeout)
+            connected.connect(starter.socket_path(self._layout))
+        except FileNotFoundError as error:
+            connected.close()
+            raise ConnectionRefusedError(str(error)) from error
+        except BaseException as error:
+            connected.close()
+            if isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError):
+                raise self._unreachable(error) from error
             raise
+        return connected
+
+    def _unreachable(self, error: Exception) -> ServiceUnavailable:
+        return ServiceUnavailable(
+            f"The service of {self.root} cannot be reached: {error}.", mend=f"Its log: {self._layout.log}"
+        )
+
+
+class _EndingError(ConnectionError):
+    """The service answers that it is about to end."""
+
+
+_TRIES = 3
+
+
+def _whole(response: http.client.HTTPResponse) -> tuple[int, dict[str, str], bytes]:
+    return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
 
 
 def _headers() -> dict[str, str]:

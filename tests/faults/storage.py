@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.faults.case import case
@@ -29,20 +30,20 @@ def torn_last_record(world: World) -> None:
 
 @case()
 def database_locked_by_another_process(world: World) -> None:
-    run, body = world.request(steady(40))
+    """Locked while a service starts, while a run is submitted, or at some moment of the run."""
+    moment = world.random.choice(["start", "submit", "run"])
     world.connection.get("/v1/hello")
-    moment = world.random.choice(["submit", "run"])
-    if moment == "submit":
+    if moment == "start":
+        world.kill_service()
+    run, body = world.request(steady(60))
+    if moment == "run":
+        world.connection.post("/v1/runs", body)
+        world.wait_running(run, world.random.randrange(1, 50))
+    with ThreadPoolExecutor(1) as pool:
         with locked(world.layout.database):
-            from threading import Timer
-
-            release = Timer(1.2, lambda: None)
-            release.start()
-            release.join()
-    world.connection.post("/v1/runs", body)
-    world.wait_running(run, world.random.randrange(1, 30))
-    with locked(world.layout.database):
-        time.sleep(1.2)
+            sending = pool.submit(world.connection.post, "/v1/runs", body)
+            time.sleep(1.2)
+        assert sending.result()["id"] == run.id
     assert world.check(run)["status"] == "Completed"
 
 
