@@ -23,6 +23,10 @@ LIVE_SECONDS = 5.0
 
 _SLICE = 0.5  # seconds of work in one request, so that registering never waits long
 _TURN = 3.0
+_FEW = 1000
+"""Records that a run which goes on may be left with: it logs while it is published, and to chase its last ones, a
+request for each handful, took six times the work of publishing them with the next."""
+
 _SLICE_TIMEOUT = 120.0
 _ASK_TIMEOUT = 60.0
 _COPY_TIMEOUT = 3600.0
@@ -183,15 +187,17 @@ class Tracking:
         finally:
             self._used = time.monotonic()
 
-    async def _publish(self, run_id: str, folder: Path, state: Mapping[str, Any], seconds: float) -> TrackingState:
+    async def _publish(
+        self, run_id: str, folder: Path, state: Mapping[str, Any], seconds: float, leave: int = 0
+    ) -> TrackingState:
         try:
-            pending = await self._slices(run_id, folder, state, time.monotonic() + seconds)
+            pending = await self._slices(run_id, folder, state, time.monotonic() + seconds, leave)
         except MLTrainError as error:
             return self._note(run_id, "error", await asyncio.to_thread(unpublished, folder), error.message)
         return self._note(run_id, "pending" if pending else "synced", pending, "")
 
-    async def _slices(self, run_id: str, folder: Path, state: Mapping[str, Any], deadline: float) -> int:
-        """Publish until nothing is pending, or the deadline, or a run logs faster than MLflow takes it."""
+    async def _slices(self, run_id: str, folder: Path, state: Mapping[str, Any], deadline: float, leave: int) -> int:
+        """Publish until no more than `leave` is pending, or the deadline, or a run logs faster than MLflow takes it."""
         async with self._turn:
             pending, stuck = -1, 0
             while True:
@@ -201,7 +207,7 @@ class Tracking:
                 )
                 pending = int(reply["pending"])
                 stuck = stuck + 1 if 0 <= before <= pending else 0
-                if pending == 0 or stuck >= 3 or time.monotonic() >= deadline:
+                if pending <= leave or stuck >= 3 or time.monotonic() >= deadline:
                     return pending
                 self._note(run_id, "pending", pending, "")
 
@@ -226,7 +232,8 @@ class Tracking:
         job = self._jobs[run_id]
         job.again = False
         # Some seconds for each: a run with millions of points must not keep others waiting.
-        result = await self._publish(run_id, job.folder, job.state, _TURN)
+        leave = 0 if job.state.get("status") in _TERMINAL else _FEW
+        result = await self._publish(run_id, job.folder, job.state, _TURN, leave)
         now = time.monotonic()
         if result["state"] == "error":
             job.failures += 1

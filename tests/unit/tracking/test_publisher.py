@@ -95,6 +95,18 @@ async def test_notices_of_a_live_run_are_gathered(tracking, tmp_path):
     assert [asked[1]["state"]["notes"] for asked in tracking.child.asked] == ["49"]
 
 
+async def test_the_last_points_of_a_live_run_are_not_chased(tracking, tmp_path):
+    tracking._interval = 1000.0
+    tracking.child.answers = [5000, 20, 15, 10]
+    tracking.notify("r", tmp_path, {"status": "Running"})
+    tracking._jobs["r"].due = 0.0
+    await until(lambda: tracking.state("r")["pending"] == 20)
+    await asyncio.sleep(0.01)
+    assert len(tracking.child.asked) == 2
+    tracking.notify("r", tmp_path, {"status": "Completed"})
+    await until(lambda: tracking.state("r")["state"] == "synced")
+
+
 async def test_the_end_of_a_run_is_published_at_once(tracking, tmp_path):
     tracking._interval = 1000.0
     tracking.notify("r", tmp_path, {"status": "Running"})
