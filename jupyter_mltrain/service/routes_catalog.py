@@ -61,6 +61,7 @@ def router(service: Service) -> APIRouter:  # noqa: C901 - a list of small route
             name=request.name,
             python=request.python,
             pip=tuple(request.pip),
+            constraints=tuple(request.constraints),
             environment_variables=request.environment_variables,
             interpreter=request.interpreter,
             description=request.description,

@@ -88,6 +88,7 @@ class EnvironmentRequest(Wire):
     name: str
     python: str | None = None
     pip: list[str] = []
+    constraints: list[str] = []
     environment_variables: dict[str, str] = {}
     interpreter: str | None = None
     description: str = ""

@@ -114,10 +114,20 @@ VERBS: dict[str, Verb] = {
         _verb(
             "env",
             "environments:env",
-            "List environments, show one, or build one now.",
+            "List environments, show one, add one, or build one now.",
             (
-                Argument("action", "list (default), show, build", optional=True, choices=("list", "show", "build")),
+                Argument(
+                    "action",
+                    "list (default), show, add, build",
+                    optional=True,
+                    choices=("list", "show", "add", "build"),
+                ),
                 Argument("name", "NAME[:VERSION]", optional=True, completes="environments"),
+            ),
+            (
+                Option(("-r", "--requirements"), "add: a requirements file", "FILE", completes="paths"),
+                Option(("--python",), "add: a version for the requirements, such as 3.11", "VERSION"),
+                Option(("--interpreter",), "add: an existing interpreter or venv instead", "PATH", completes="paths"),
             ),
         ),
         _verb(

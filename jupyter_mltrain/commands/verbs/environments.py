@@ -22,15 +22,26 @@ Entry = Mapping[str, Any]
 _STATES = {"ready": "built", "to build": "resolved, not built yet", "to resolve": "not resolved yet"}
 
 
-def env(context: Context, *, action: str | None = None, name: str | None = None) -> Table[Entry] | Text:
-    """`list` environments; `show` one: definition, packages, last build log; `build` one now, its log shown as it comes.
+def env(
+    context: Context,
+    *,
+    action: str | None = None,
+    name: str | None = None,
+    requirements: str | None = None,
+    python: str | None = None,
+    interpreter: str | None = None,
+) -> Table[Entry] | Text:
+    """`list` environments; `show` one: definition, packages, last build log; `add` one from a requirements file or an
+    existing interpreter; `build` one now, its log shown as it comes.
 
-    Raises `EnvironmentNotFound` with the nearest names, and what a build raises.
+    Raises `EnvironmentNotFound` with the nearest names, and what a registration or build raises.
     """
     if action in {None, "list"}:
         return _list(context)
     if name is None:
         raise UsageError(f"`env {action}` needs the environment's name.", mend="`%mltrain env list` lists them.")
+    if action == "add":
+        return _add(context, name, requirements, python, interpreter)
     reference = str(environment(name))
     return _show(context, reference) if action == "show" else _build(context, reference)
 
@@ -77,6 +88,21 @@ def _show(context: Context, reference: str) -> Text:
     if log:
         lines += ["Log of the last build here:", log.decode(errors="replace").rstrip()]
     return Text("\n".join(lines))
+
+
+def _add(context: Context, name: str, requirements: str | None, python: str | None, interpreter: str | None) -> Text:
+    from jupyter_mltrain.api.environment import Environment  # noqa: PLC0415 - nothing is loaded before it is used
+
+    if (requirements is None) == (interpreter is None):
+        raise UsageError(
+            "`env add` needs what to make it from.", mend="Give -r requirements.txt, or --interpreter PATH."
+        )
+    if requirements is not None:
+        made = Environment.from_pip_requirements(name, context.folder / requirements, python=python)
+    else:
+        made = Environment.from_existing_interpreter(name, context.folder / str(interpreter))
+    added = made.register(context.workspace())
+    return Text(f"Added {added.name}:{added.version}. Use it with `-e {added.name}`.")
 
 
 def _build(context: Context, reference: str) -> Text:

@@ -147,7 +147,7 @@ def test_the_same_content_is_told(context: Context, service: FakeConnection, mon
         "post",
         lambda path, body=None, **k: post(path, body, **k) | ({"same_as": 1} if path.endswith("/models") else {}),
     )
-    assert "same as that of version 1" in repr(verbs.call(context, "register", ["latest"]))
+    assert "Registered already as my-project:1" in repr(verbs.call(context, "register", ["latest"]))
 
 
 def test_init(project: Path, service: FakeConnection) -> None:
