@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import secrets
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -85,16 +86,25 @@ class Connection:
         return body, headers
 
     def download(self, path: str, /, into: Path, *, timeout: float = 600, **params: Any) -> None:
-        """Write the body to the file `into`, in bounded memory."""
+        """Write the body to the file `into`, in bounded memory; the whole of it or nothing."""
+        part = into.with_name(f".{secrets.token_hex(8)}.part")
 
         def keep(response: http.client.HTTPResponse) -> None:
             if response.status >= 400:
                 raise _error(response.status, response.read())
-            with into.open("wb") as file:
+            with part.open("wb") as file:
                 while chunk := response.read(1 << 20):
                     file.write(chunk)
+            if (
+                response.length
+            ):  # reading piece by piece, `http.client` takes the end of the connection for that of the body
+                raise http.client.IncompleteRead(b"", response.length)
+            part.replace(into)
 
-        self._exchange("GET", path, None, params, timeout, keep)
+        try:
+            self._exchange("GET", path, None, params, timeout, keep)
+        finally:
+            part.unlink(missing_ok=True)
 
     def _json(
         self, method: str, path: str, body: Mapping[str, Any] | None, params: Mapping[str, Any], timeout: float
