@@ -55,7 +55,7 @@ class Double:
                 self.end_headers()
                 self.wfile.write(answer[1])
 
-            do_GET = do_POST = do_PATCH = _any
+            do_GET = do_POST = do_PATCH = _any  # noqa: N815 - the library's names
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -63,6 +63,7 @@ class Double:
         Path(self._path).unlink(missing_ok=True)
         self._server = ThreadingUnixStreamServer(self._path, Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign] # a connection that was dropped on purpose
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def end(self) -> None:
