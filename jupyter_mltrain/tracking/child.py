@@ -14,6 +14,7 @@ standard input does, so it never outlives the service.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import json
 import os
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--uri", default=None)
     given = parser.parse_args(arguments)
     replies = _own_output()
-    os.nice(NICENESS)
+    _give_way()
     # Whatever MLflow writes beside its database is for this user only.
     os.umask(0o077)
     requests: queue.Queue[str | None] = queue.Queue()
@@ -63,6 +64,16 @@ def _own_output() -> int:
     replies = os.dup(1)
     os.dup2(2, 1)
     return replies
+
+
+def _give_way() -> None:
+    """Take the processor when nobody else wants it."""
+    os.nice(NICENESS)
+    # Where Linux shares the processor out by session (autogroup), niceness counts only within one: so a session of its
+    # own, that is nice as a whole.
+    with contextlib.suppress(OSError):
+        os.setsid()
+        Path("/proc/self/autogroup").write_text(str(NICENESS), encoding="ascii")
 
 
 def _read(requests: queue.Queue[str | None]) -> None:

@@ -17,8 +17,9 @@ SLOW = 1.0
 """Seconds between looks where a doorbell rings for changes."""
 QUICK = 0.2
 """Seconds between looks where there is none."""
-GATHER = 0.02
-"""Seconds to wait after the bell, so that a process that writes 100,000 records a second wakes nobody that often."""
+GATHER = 0.1
+"""Seconds to wait after the bell: a run that logs every step rings all the time, and each look costs processor time that
+is the training's."""
 
 
 class Tail:
