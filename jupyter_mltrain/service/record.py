@@ -7,8 +7,10 @@ import errno
 import json
 import sqlite3
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jupyter_mltrain.core.spec import RunSpec
@@ -59,13 +61,20 @@ class Record:
     def revision(self) -> int:
         return int(self.row["revision"])
 
-    async def advance(self, status: Status, reason: str = "", evidence: dict[str, Any] | None = None) -> None:
-        """Change the status, durably. Raises `ConflictError` where the table does not allow it.
+    async def advance(
+        self,
+        status: Status,
+        reason: str = "",
+        evidence: dict[str, Any] | None = None,
+        *,
+        doc: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Change the status, and `doc` with it, durably. Raises `ConflictError` where the table does not allow it.
 
         Nobody sees the new status before it is written: what was seen once stays true after a `kill -9`. Who is
         cancelled while waiting here does not stop the writing: memory and disk never tell different things.
         """
-        await asyncio.shield(self._advance(status, reason, evidence, unless_canceled=False))
+        await asyncio.shield(self._advance(status, reason, evidence, doc=doc or {}, unless_canceled=False))
 
     async def progress(
         self, status: Status, reason: str = "", evidence: dict[str, Any] | None = None, *, since: float | None = None
@@ -108,12 +117,14 @@ class Record:
         evidence: dict[str, Any] | None,
         *,
         since: float | None = None,
+        doc: Mapping[str, Any] = MappingProxyType({}),
         unless_canceled: bool,
     ) -> bool:
         async with self._writing:
             if unless_canceled and self.status is Status.CANCEL_REQUESTED:
                 return False
             check_change(self.status, status)
+            self.doc.update(doc)
             moment = time.time()
             if since is not None:
                 moment = min(max(since, self.history[-1].time), moment)

@@ -17,6 +17,7 @@ from jupyter_mltrain.service.submission import rerun, submit
 from jupyter_mltrain.service.wire import LONGEST_WAIT, CancelRequest, RerunRequest, RunChanges, RunRequest
 
 if TYPE_CHECKING:
+    from jupyter_mltrain.service.record import Record
     from jupyter_mltrain.service.service import Service
 
 
@@ -62,16 +63,14 @@ def router(service: Service) -> APIRouter:  # noqa: C901 - a list of small route
     async def cancel(key: str, request: CancelRequest) -> dict[str, Any]:
         """Ask a live run to end. Asking again is harmless; a run that has ended already is a conflict."""
         record = await service.record(key)
-        if record.status is not Status.CANCEL_REQUESTED:
-            if record.status.terminal:
-                raise ConflictError(f"{record.row['display_name']} is {record.status} already: nothing to cancel.")
-            if record.status is Status.FINALIZING:
-                raise ConflictError(f"{record.row['display_name']} has ended already; its outputs are being collected.")
-            grace = request.grace if request.grace is not None else KEEP_GRACE if request.keep else STOP_GRACE
-            record.doc["cancel"] = {"reason": request.reason, "keep": request.keep, "grace": grace}
-            said = request.reason or ("stop and keep requested" if request.keep else "cancel requested")
-            await record.advance(Status.CANCEL_REQUESTED, said)
-            record.cancel.set()
+        grace = request.grace if request.grace is not None else KEEP_GRACE if request.keep else STOP_GRACE
+        asked = {"reason": request.reason, "keep": request.keep, "grace": grace}
+        said = request.reason or ("stop and keep requested" if request.keep else "cancel requested")
+        try:
+            await record.advance(Status.CANCEL_REQUESTED, said, doc={"cancel": asked})
+        except ConflictError:
+            _refuse_late_cancel(record)
+        record.cancel.set()
         return await run_state(service, record)
 
     @routes.post("/runs/{key}/rerun", status_code=201)
@@ -98,6 +97,15 @@ def router(service: Service) -> APIRouter:  # noqa: C901 - a list of small route
         return (await service.record(key)).spec.to_json()
 
     return routes
+
+
+def _refuse_late_cancel(record: Record) -> None:
+    """Raise for a run that has ended; asking for an end that was asked for before is no error."""
+    name = record.row["display_name"]
+    if record.status.terminal:
+        raise ConflictError(f"{name} is {record.status} already: nothing to cancel.")
+    if record.status is Status.FINALIZING:
+        raise ConflictError(f"{name} has ended already; its outputs are being collected.")
 
 
 def _bytes_below(folder: Path) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import pairwise
 from typing import Any
 
 from tests.faults.case import case
-from tests.faults.world import World, eventually, steady
+from tests.faults.world import World, eventually, steady, value
 
 FILES = 200
 
@@ -81,6 +83,50 @@ def service_killed_while_runs_are_queued(world: World) -> None:
     states.sort(key=lambda state: _entered(state, "Queued"))
     for first, second in pairwise(states):
         assert _entered(first, "Finalizing") <= _entered(second, "Starting"), "two at once, or one overtook the other"
+
+
+@case()
+def service_ends_while_it_is_asked(world: World) -> None:
+    """Its last second (idle, or a newer one takes over) is nobody's error."""
+    world.connection.get("/v1/hello")
+    runs = [world.request(steady(3)) for _ in range(3)]
+    with ThreadPoolExecutor(4) as pool:
+        sending = []
+        for number, (_, body) in enumerate(runs):
+            if number == 1:
+                pool.submit(world.connection.post, "/v1/handover")
+            sending.append(pool.submit(world.connection.post, "/v1/runs", body))
+            time.sleep(world.random.uniform(0, 0.02))
+        assert [one.result()["id"] for one in sending] == [run.id for run, _ in runs]
+    assert [world.check(run)["status"] for run, _ in runs] == ["Completed"] * 3
+
+
+@case(publish=True)
+def service_killed_while_it_publishes(world: World) -> None:
+    """MLflow's process goes with the service, and the next one takes up where it was."""
+    run = world.submit(steady(30))
+    world.wait_running(run)
+    time.sleep(world.random.uniform(0, 6))
+    pid = world.kill_service()
+    eventually(lambda: not _publishers(world), "MLflow's process outlives the service", patience=20)
+    assert pid is not None
+    assert world.check(run)["status"] == "Completed"
+    eventually(
+        lambda: world.state(run)["tracking"]["state"] == "synced",
+        "it is not published: {}",
+        lambda: world.state(run)["tracking"],
+    )
+    with closing(sqlite3.connect(world.layout.folder / "mlflow.db")) as db:
+        found = db.execute(
+            "SELECT m.step, m.value FROM metrics m JOIN tags t ON t.run_uuid = m.run_uuid"
+            " WHERE t.key = 'mltrain.run_id' AND t.value = ? AND m.key = 'loss' ORDER BY m.step",
+            (run.id,),
+        ).fetchall()
+    assert found == [(step, value(step)) for step in range(30)]
+
+
+def _publishers(world: World) -> list[str]:
+    return [command for _, command in world.processes() if "tracking.child" in command]
 
 
 def _entered(state: dict[str, Any], status: str) -> float:

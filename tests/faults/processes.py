@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from jupyter_mltrain.errors import ConflictError
 from tests.faults.case import case
 from tests.faults.world import Submitted, World, alive, eventually, kill, steady
 
@@ -40,6 +42,27 @@ def grandchild_that_ignores_term_in_a_session_of_its_own(world: World) -> None:
     assert not alive(grandchild)
     evidence = next(c["evidence"] for c in state["history"] if c["status"] == "Finalizing")
     assert any(name.startswith(f"{grandchild} ") for name in evidence["stop"]["ended"]), "the evidence does not name it"
+
+
+@case()
+def cancel_races_the_end(world: World) -> None:
+    """Whoever is first, all say the same: several cancels at once arrive while the script comes to its end."""
+    run = world.submit(steady(20, 0.005))
+    world.wait_running(run, world.random.randrange(10, 20))
+    time.sleep(world.random.uniform(0, 0.08))
+
+    def ask(_: int) -> str:
+        try:
+            world.connection.post(f"/v1/runs/{run.id}/cancel", {"grace": 1.0})
+        except ConflictError as error:
+            return error.message
+        return ""
+
+    with ThreadPoolExecutor(3) as pool:
+        said = list(pool.map(ask, range(3)))
+    # Asking again is harmless; coming too late is told as that.
+    assert all(not message or " already" in message for message in said), said
+    world.check(run)
 
 
 @case()
@@ -93,7 +116,6 @@ def _kill_all(world: World, run: Submitted) -> None:
     world.kill_service()
     kill(start["shim_pid"])
     kill(start["pid"])
-    time.sleep(0)
 
 
 def _forge(world: World, run: Submitted, **changes: object) -> None:
