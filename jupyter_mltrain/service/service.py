@@ -127,7 +127,8 @@ class Service:
         return self._secrets.get(run_id, {})
 
     def keep_secrets(self, run_id: str, values: Mapping[str, str]) -> None:
-        if values:
+        held = self._records.get(run_id)
+        if values and not (held is not None and held.status.terminal):
             self._secrets[run_id] = dict(values)
 
     def forget_secrets(self, run_id: str) -> None:
@@ -171,6 +172,8 @@ class Service:
         if not history[-1].status.terminal:
             # A service that was killed may have got as far as the folder.
             row, history = await self.store.call(self._catch_up, folder, row, history)
+        # Not every revision that a client saw was saved; none that it saw may come again for something newer.
+        row["revision"] = max(row["revision"], int(time.time() * 1000))
         spec = RunSpec.from_json(json.loads(await asyncio.to_thread((folder / "spec.json").read_text, "utf-8")))
         # Somebody else may have read it meanwhile: one record per run, for there is one lock in it.
         record = self._records.setdefault(run_id, Record(self.store, folder, spec, row, history))

@@ -129,6 +129,8 @@ async def submit(service: Service, request: RunRequest) -> Record:
         async with service.submitting:
             known = await _known(service, request.run_id)
         if known is not None:
+            # The first sending may have met a service that was killed since, and secrets with it.
+            service.keep_secrets(known.id, request.secrets)
             return known
     spec = await check(service, request)
     taken = await asyncio.to_thread(snapshot, service, request, store=True)

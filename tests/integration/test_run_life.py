@@ -177,6 +177,27 @@ def test_a_run_that_waited_for_its_secret_in_a_killed_service_says_so(narrow: Wo
     assert narrow.check(first)["status"] == "Completed"
 
 
+def test_a_sending_after_the_kill_brings_the_secret_again(narrow: World) -> None:
+    first = narrow.submit("while not os.path.exists('../../../../on'):\n    time.sleep(0.01)\n")
+    second, body = narrow.request("assert os.environ['API_KEY'] == 'hunter2'\n", secrets={"API_KEY": "hunter2"})
+    narrow.connection.post("/v1/runs", body)
+    eventually(lambda: narrow.state(second)["status"] == "Queued", "it does not wait")
+    narrow.kill_service()
+    assert narrow.connection.post("/v1/runs", body)["id"] == second.id
+    (narrow.root / "on").touch()
+    assert [narrow.check(run)["status"] for run in (first, second)] == ["Completed", "Completed"]
+
+
+def test_who_follows_a_run_is_answered_by_the_next_service(world: World) -> None:
+    run = world.submit(steady(5))
+    seen = world.check(run)["revision"]
+    world.kill_service()
+    world.connection.get("/v1/hello")
+    began = time.monotonic()
+    assert world.connection.get(f"/v1/runs/{run.id}", after=seen, wait=20)["revision"] > seen
+    assert time.monotonic() - began < 10
+
+
 def test_processes_that_a_script_left_are_ended_and_named(world: World) -> None:
     run = world.submit("subprocess.Popen(['sleep', '600'], start_new_session=True)\n")
     state = world.check(run)
