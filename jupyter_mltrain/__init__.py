@@ -21,6 +21,7 @@ _NAMES = {
     "Run": "api.run",
     "ScriptRunConfig": "api.config",
     "Workspace": "api.workspace",
+    "compare": "api.comparison",
     "latest": "api.lookup",
     "run": "api.lookup",
 }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jupyter_mltrain.api.experiment import Experiment
     from jupyter_mltrain.api.model import Model
     from jupyter_mltrain.api.workspace import Workspace
+    from jupyter_mltrain.figures import Figure
 
 _ENDED = frozenset(s.value for s in TERMINAL)
 _POST_PROCESSING = frozenset({Status.FINALIZING.value, Status.CANCEL_REQUESTED.value})
@@ -143,6 +144,19 @@ class Run:
         if name is None:
             return values
         return {name: values[name]} if name in values else {}
+
+    def series(self, name: str, *, rank: int = 0, points: int = 2000) -> dict[str, Any]:
+        """A metric for drawing: `steps`, `times` (seconds since the epoch) and `values`, about `points` of `total` with
+        every extreme among them; what is not finite by its name ("NaN"). Empty for a metric that was not logged."""
+        path = f"/v1/runs/{self.id}/series"
+        return self.workspace.connection.get(path, name=name, rank=rank, points=points)
+
+    def figure(self) -> Figure:
+        """A Plotly figure: one chart per metric of rank 0."""
+        from jupyter_mltrain.figures import metric_figure  # noqa: PLC0415 - Plotly is loaded when asked for
+
+        names = [metric["name"] for metric in self.refresh()["metrics"] if metric["rank"] == 0]
+        return metric_figure({name: [(self.display_name, self.series(name))] for name in names})
 
     def get_file_names(self) -> list[str]:
         """All files of the run: `outputs/…`, `logs/…`, `user_logs/…`."""

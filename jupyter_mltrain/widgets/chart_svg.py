@@ -49,8 +49,9 @@ def as_number(raw: object) -> float | None:
     return _NOT_FINITE.get(raw) if isinstance(raw, str) else float(raw)
 
 
-def chart_svg(name: str, lines: Sequence[Line], colour: int, last: str) -> str:
-    """`<svg>` of the lines, coloured by the card's `colour`th series colour. `last` is said to screen readers."""
+def chart_svg(name: str, lines: Sequence[Line], colour: int | None, last: str) -> str:
+    """`<svg>` of the lines, coloured by the card's `colour`th series colour, the first strongest; with None each line has
+    the colour of its number (`Line.rank`). `last` is said to screen readers."""
     lines = lines[:MAX_LINES]
     finite = [_drawable(v) for line in lines for v in line.values if math.isfinite(v)]
     steps = [s for line in lines for s in line.steps]
@@ -73,9 +74,10 @@ def chart_svg(name: str, lines: Sequence[Line], colour: int, last: str) -> str:
         for t, label in zip(ticks, labels, strict=True)
     ]
     for order, line in enumerate(lines):
-        strength = "" if order == 0 else ' opacity="0.45"'
+        strength = "" if order == 0 or colour is None else ' opacity="0.45"'
+        tone = (line.rank if colour is None else colour) % 4 + 1
         path = _path((x(s), y(v) if math.isfinite(v) else None) for s, v in zip(line.steps, line.values, strict=True))
-        parts.append(f'<path class="mlt-line" stroke="var(--mlt-s{colour % 4 + 1})"{strength} d="{path}"/>')
+        parts.append(f'<path class="mlt-line" stroke="var(--mlt-s{tone})"{strength} d="{path}"/>')
     parts += _markers(lines, x)
     parts.append(f'<text x="{left:.1f}" y="{HEIGHT - 3}">{number(first_step)}</text>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 3}" text-anchor="end">step {number(last_step)}</text>')

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -141,3 +143,16 @@ def test_a_module_in_the_workspace_does_not_stand_in_for_the_library(world: Worl
     (world.root / "json.py").write_text("raise SystemExit('mine')")
     (world.root / "sqlite3.py").write_text("raise SystemExit('mine')")
     assert world.connection.get("/v1/hello")["pid"]
+
+
+def test_an_index_that_is_behind_the_folder_catches_up(world: World) -> None:
+    """A service that is killed between the two leaves this; the folder is the record."""
+    run = world.submit(steady(3))
+    ended = world.check(run)
+    world.kill_service()
+    with closing(sqlite3.connect(world.layout.database)) as db, db:
+        db.execute("UPDATE runs SET status = 'Finalizing', ended = NULL, revision = revision - 1000")
+        db.execute("DELETE FROM history WHERE status = 'Completed'")
+    again = world.check(run)
+    assert again["ended"] == ended["ended"]
+    assert again["history"] == ended["history"]

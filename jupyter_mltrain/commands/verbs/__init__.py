@@ -88,6 +88,13 @@ VERBS: dict[str, Verb] = {
                 Option(("-f", "--follow"), "go on as it grows, until the run ends", terminal_only=True),
             ),
         ),
+        _verb(
+            "compare",
+            "runs:compare",
+            "Show runs side by side: what differs first, charts over each other.",
+            (RUN, Argument("other", "another run", completes="runs")),
+            (Option(("--with",), "one more run; may be repeated", "RUN", repeated=True, completes="runs"),),
+        ),
         _verb("cancel", "runs:cancel", "Ask a run to stop; its outputs so far are kept.", (RUN,)),
         _verb(
             "register",

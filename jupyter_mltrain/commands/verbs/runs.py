@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.commands.context import Context
@@ -13,6 +13,7 @@ from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import UsageError
 
 if TYPE_CHECKING:
+    from jupyter_mltrain.api.comparison import Comparison
     from jupyter_mltrain.api.run import Run
 
 
@@ -41,6 +42,14 @@ def runs(
 def show(context: Context, *, run: str) -> Run:
     """The run with that id or name (or `latest`), as a value that shows itself."""
     return find_run(context.workspace(), run)
+
+
+def compare(context: Context, *, run: str, other: str, **more: Sequence[str]) -> Comparison:
+    """Two runs side by side, and those of `--with`. Raises `RunNotFound` with the nearest names."""
+    from jupyter_mltrain.api.comparison import compare as side_by_side  # noqa: PLC0415 - loaded when used
+
+    workspace = context.workspace()
+    return side_by_side(*(find_run(workspace, name) for name in (run, other, *more.get("with", ()))))
 
 
 def cancel(context: Context, *, run: str) -> Run:

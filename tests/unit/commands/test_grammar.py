@@ -108,13 +108,14 @@ def test_help_for_the_script_is_the_scripts() -> None:
     assert parse("-- --help")["arguments"] == ("--help",)
 
 
-def test_the_verbs_are_those_of_the_issue() -> None:
+def test_the_verbs() -> None:
     assert set(VERBS) == {
         "init",
         "doctor",
         "run",
         "runs",
         "show",
+        "compare",
         "logs",
         "cancel",
         "register",
