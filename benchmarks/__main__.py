@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import platform
 import signal
 import sys
 import time
 import traceback
 
+import psutil
+
 from benchmarks.place import new_place
 from benchmarks.table import Row, render
+
+BUSY = 15
+"""Percent of the machine's processors in use by others above which times are not to be believed."""
 
 TOPICS = ("load_ext", "cell", "first_line", "logging", "training", "points", "service")
 
@@ -29,6 +33,7 @@ def main() -> int:
     if unknown := set(options.topics) - set(TOPICS):
         parser.error(f"no topic {', '.join(sorted(unknown))}; there are {', '.join(TOPICS)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a stopped benchmark tidies up as well
+    busy = psutil.cpu_percent(interval=2)  # by others: none of ours is started yet
     rows: list[Row] = []
     broken = False
     with new_place() as place:
@@ -42,8 +47,14 @@ def main() -> int:
                 broken = True
                 rows.append(Row(topic, f"not measured: {type(error).__name__}", "", "", kept=False))
             _say(f"{topic}: {time.monotonic() - started:.0f} s")
-    print(f"{os.cpu_count()} CPUs, Python {platform.python_version()}, {platform.system()}", end="")
-    print(f", load {os.getloadavg()[0]:.1f}{', QUICK: too few samples to judge by' if options.quick else ''}\n")
+    print(
+        f"{psutil.cpu_count()} CPUs, {busy:.0f} % busy with other work at the beginning; Python {platform.python_version()}"
+    )
+    if busy > BUSY:
+        print("On so busy a machine times are too long and verdicts mean little.")
+    if options.quick:
+        print("Quick: too few samples to judge by.")
+    print()
     print(render(rows))
     return int(broken)
 

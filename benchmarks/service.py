@@ -26,10 +26,13 @@ MEMORY_BAR = 150.0
 def measure(place: Place, *, quick: bool) -> list[Row]:
     workspace = place.workspace("service")
 
+    processor: list[float] = []
+
     def start() -> float:
         started = time.perf_counter()
-        workspace.connection.get("/v1/hello")
+        hello = workspace.connection.get("/v1/hello")
         seconds = time.perf_counter() - started
+        processor.append(sum(psutil.Process(hello["pid"]).cpu_times()[:2]))
         end_service(workspace)
         return seconds
 
@@ -49,7 +52,7 @@ def measure(place: Place, *, quick: bool) -> list[Row]:
     bare_name = "bare FastAPI + uvicorn"
     median = statistics.median(ours)
     return [
-        Row("service: start to healthy", spread(ours), "≤ 1 s", f"{bare_name} {milliseconds(statistics.median(bare))}", median <= START_BAR),
+        Row("service: start to healthy", f"{spread(ours)}; {milliseconds(statistics.median(processor))} of processor time", "≤ 1 s", f"{bare_name} {milliseconds(statistics.median(bare))}", median <= START_BAR),
         Row("service: idle CPU", f"{share:.2f} % of a core", "< 1 %", f"{bare_name} {other_share:.2f} %", share < CPU_BAR),
         Row("service: idle memory, without MLflow’s child", f"{memory:.0f} MB RSS", "≤ 150 MB", f"{bare_name} {other_memory:.0f} MB", memory <= MEMORY_BAR),
     ]  # fmt: skip
