@@ -4,6 +4,7 @@
  */
 
 import {
+  type Change,
   type Failure,
   FORMAT,
   type Metric,
@@ -43,7 +44,9 @@ export function parsePayload(raw: unknown): RunPayload {
   };
 }
 
-function parseState(raw: Fields, run: string): RunState {
+/** A state of a run, from a notebook or from the service. */
+export function parseState(given: unknown, run: string): RunState {
+  const raw = object(given);
   const environment = object(raw.environment);
   const tracking = object(raw.tracking);
   const outputs = object(raw.outputs);
@@ -53,6 +56,9 @@ function parseState(raw: Fields, run: string): RunState {
     experiment: text(raw.experiment),
     displayName: text(raw.display_name) || run,
     status: text(raw.status),
+    revision: number(raw.revision) ?? 0,
+    pinned: raw.pinned === true,
+    history: list(raw.history).map(parseChange),
     started: number(raw.started),
     ended: number(raw.ended),
     duration: number(raw.duration),
@@ -93,6 +99,39 @@ function parseState(raw: Fields, run: string): RunState {
   };
 }
 
+function parseChange(raw: unknown): Change {
+  const fields = object(raw);
+  return {
+    status: text(fields.status),
+    time: number(fields.time) ?? 0,
+    reason: text(fields.reason),
+    evidence: evidenceOf(object(fields.evidence)),
+  };
+}
+
+/** What an engine saw, as short facts: `rank 0: exit code 0`, `SIGTERM sent`, `ended 4711 python`. */
+function evidenceOf(evidence: Fields): string[] {
+  const exits = list(evidence.exits).map((raw) => {
+    const exit = object(raw);
+    const how =
+      text(exit.error) ||
+      (number(exit.signal) === null ? `exit code ${text(exit.code)}` : `signal ${text(exit.signal)}`);
+    const why = text(exit.stopped) ? `, ${text(exit.stopped)}` : "";
+    return `rank ${text(exit.rank)}: ${how}${why}`;
+  });
+  const stop = object(evidence.stop);
+  const plain = Object.entries(evidence)
+    .filter(([key, one]) => !["exits", "stop"].includes(key) && text(one) !== "")
+    .map(([key, one]) => `${key.replaceAll("_", " ")} ${text(one)}`);
+  return [
+    ...exits,
+    ...list(stop.signals).map((signal) => `${text(signal)} sent`),
+    ...list(stop.ended).map((process) => `ended ${text(process)}`),
+    ...list(stop.remaining).map((process) => `still there: ${text(process)}`),
+    ...plain,
+  ];
+}
+
 function parseStage(raw: unknown): Stage {
   const fields = object(raw);
   const state = text(fields.state);
@@ -131,7 +170,9 @@ function parseMetric(raw: unknown): Metric {
   return {
     name: text(fields.name),
     rank: number(fields.rank) ?? 0,
+    count: number(fields.count) ?? 0,
     last: value(fields.last),
+    lastStep: number(fields.last_step),
     min: number(fields.min),
     minStep: number(fields.min_step),
     max: number(fields.max),

@@ -39,7 +39,9 @@ export interface Failure {
 export interface Metric {
   name: string;
   rank: number;
+  count: number;
   last: Value;
+  lastStep: number | null;
   min: number | null;
   minStep: number | null;
   max: number | null;
@@ -55,6 +57,14 @@ export interface Series {
   values: Value[];
 }
 
+/** A change of status: when, why, and what was seen, in short facts. A saved payload has none. */
+export interface Change {
+  status: string;
+  time: number;
+  reason: string;
+  evidence: string[];
+}
+
 export interface Tracking {
   state: string;
   pending: number;
@@ -66,6 +76,9 @@ export interface RunState {
   experiment: string;
   displayName: string;
   status: string;
+  revision: number;
+  pinned: boolean;
+  history: Change[];
   started: number | null;
   ended: number | null;
   duration: number | null;

@@ -6,32 +6,102 @@ import { render } from "preact";
 
 import { parsePayload } from "../api/parse";
 import { MIME_TYPE, PayloadError, type RunPayload } from "../api/payload";
-import { RunCard, Unreadable } from "../ui/RunCard";
+import { door } from "../api/server";
+import { speak } from "../model/language";
+import { Registered } from "../model/registered";
+import type { RunStore } from "../model/run";
+import { RunView } from "../ui/LiveCard";
+import { Unreadable } from "../ui/RunCard";
+import { type Surroundings, storeOf } from "../ui/surroundings";
+import { SavedOutput } from "./saved";
+
+/** A card that was scrolled away is followed a little longer: scrolling back is common. */
+const HIDDEN_MS = 1_000;
 
 class RunOutput extends Widget implements IRenderMime.IRenderer {
+  private store: RunStore | null = null;
+  private saved: SavedOutput | null = null;
+  private seen = false;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private readonly observer = new IntersectionObserver((entries) =>
+    this.look(entries.some((entry) => entry.isIntersecting)),
+  );
+
+  constructor() {
+    super();
+    this.addClass("mlt-output");
+    this.observer.observe(this.node);
+  }
+
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    render(cardOf(model.data[MIME_TYPE]), this.node);
+    let payload: RunPayload;
+    try {
+      payload = parsePayload(model.data[MIME_TYPE]);
+    } catch (error) {
+      if (!(error instanceof PayloadError)) {
+        throw error;
+      }
+      this.leave();
+      render(<Unreadable reason={error.message} />, this.node);
+      return;
+    }
+    const same =
+      this.store?.recorded.run === payload.run && this.store.recorded.workspace === payload.workspace;
+    if (same && this.saved) {
+      this.saved.model = model;
+      this.store?.record(payload);
+      return;
+    }
+    this.leave();
+    const around = surroundings();
+    const store = storeOf(payload, around);
+    const saved = new SavedOutput(store, around, model);
+    store.changes.listen(() => saved.check());
+    this.store = store;
+    this.saved = saved;
+    render(<RunView key={payload.run} store={store} around={around} />, this.node);
+    if (this.seen) {
+      void store.attach();
+    }
   }
 
   override dispose(): void {
     if (!this.isDisposed) {
+      this.observer.disconnect();
+      clearTimeout(this.timer);
+      this.leave();
       render(null, this.node);
     }
     super.dispose();
   }
+
+  /** Only what is seen is followed. */
+  private look(seen: boolean): void {
+    clearTimeout(this.timer);
+    this.seen = seen;
+    if (seen) {
+      void this.store?.attach();
+    } else {
+      this.timer = setTimeout(() => this.store?.detach(), HIDDEN_MS);
+    }
+  }
+
+  private leave(): void {
+    this.store?.detach();
+    this.saved?.dispose();
+    this.store = null;
+    this.saved = null;
+  }
 }
 
-function cardOf(raw: unknown) {
-  let payload: RunPayload;
-  try {
-    payload = parsePayload(raw);
-  } catch (error) {
-    if (!(error instanceof PayloadError)) {
-      throw error;
-    }
-    return <Unreadable reason={error.message} />;
+let shared: Surroundings | undefined;
+
+function surroundings(): Surroundings {
+  if (shared === undefined) {
+    const { rest } = door();
+    shared = { door: door(), registered: new Registered(() => rest.workspaces()) };
   }
-  return <RunCard payload={payload} />;
+  return shared;
 }
 
 const extension: IRenderMime.IExtension = {
@@ -44,7 +114,10 @@ const extension: IRenderMime.IExtension = {
     safe: true,
     mimeTypes: [MIME_TYPE],
     defaultRank: 0,
-    createRenderer: () => new RunOutput(),
+    createRenderer: (options) => {
+      speak(options.translator?.languageCode ?? document.documentElement.lang);
+      return new RunOutput();
+    },
   },
 };
 

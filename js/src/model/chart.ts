@@ -1,7 +1,7 @@
 /** The geometry of one metric's chart, without a DOM; `jupyter_mltrain/widgets/chart_svg.py` draws the same picture. */
 
 import type { Series, Value } from "../api/payload";
-import { formatNumber } from "./formats";
+import { formatNumber, formatSpan } from "./formats";
 
 export const WIDTH = 390;
 export const HEIGHT = 118;
@@ -16,6 +16,8 @@ const MAX_MARKERS = 40;
 export interface Line {
   rank: number;
   steps: number[];
+  /** Seconds since the epoch; a saved payload has none. */
+  times?: number[];
   /** NaN and ±Inf included. */
   values: number[];
 }
@@ -36,10 +38,24 @@ export interface Chart {
   ticks: Tick[];
   /** SVG path data, a line per rank. */
   paths: string[];
+  /** The lines as logged, behind smoothed ones. */
+  behind: string[];
   markers: Marker[];
+  /** Of the drawing area, on the horizontal axis. */
+  first: number;
+  last: number;
   firstStep: string;
   lastStep: string;
 }
+
+/** How lines are looked at. `smoothing`: 0 (as logged) to below 1, the weight of what was before. */
+export interface View {
+  axis: "step" | "relative" | "wall";
+  log: boolean;
+  smoothing: number;
+}
+
+export const PLAIN_VIEW: View = { axis: "step", log: false, smoothing: 0 };
 
 /** The number a payload's value stands for ("NaN", "Infinity" are names of numbers there), or null for text. */
 export function asNumber(value: Value): number | null {
@@ -66,20 +82,20 @@ export function lineOf(series: Series): Line {
   return line;
 }
 
-export function layOut(all: readonly Line[]): Chart {
-  const lines = all.slice(0, MAX_LINES);
-  const finite = lines.flatMap((line) => line.values.filter(Number.isFinite).map(drawable));
-  const steps = lines.flatMap((line) => line.steps);
+export function layOut(all: readonly Line[], view: View = PLAIN_VIEW): Chart {
+  const logged = all.slice(0, MAX_LINES).map((line) => placed(line, view));
+  const lines = view.smoothing > 0 ? logged.map((line) => smoothed(line, view.smoothing)) : logged;
+  const finite = logged.flatMap((line) => line.values.filter(Number.isFinite).map(drawable));
+  const steps = logged.flatMap((line) => line.steps);
   const [from, to] = padded(...extent(finite, [0, 1]));
   const values = niceTicks(from, to);
   const low = values[0] ?? from;
   const high = values.at(-1) ?? to;
-  const [firstStep, lastStep] = extent(steps, [0, 1]);
-  const labels = values.map(formatNumber);
+  const [first, last] = extent(steps, [0, 1]);
+  const labels = values.map((value) => formatNumber(view.log ? 10 ** value : value));
   const left = 8 + 5.6 * Math.max(1, ...labels.map((label) => label.length));
   const x = (step: number) =>
-    left +
-    (lastStep > firstStep ? (step - firstStep) / (lastStep - firstStep) : 0.5) * (WIDTH - RIGHT - left);
+    left + (last > first ? (step - first) / (last - first) : 0.5) * (WIDTH - RIGHT - left);
   const y = (value: number) =>
     HEIGHT - BOTTOM - ((drawable(value) - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);
   return {
@@ -87,10 +103,51 @@ export function layOut(all: readonly Line[]): Chart {
     right: WIDTH - RIGHT,
     ticks: values.map((value, index) => ({ y: y(value), label: labels[index] ?? "" })),
     paths: lines.map((line) => pathOf(line, x, y)),
-    markers: markersOf(lines, x),
-    firstStep: formatNumber(firstStep),
-    lastStep: formatNumber(lastStep),
+    behind: view.smoothing > 0 ? logged.map((line) => pathOf(line, x, y)) : [],
+    markers: markersOf(
+      view.log ? all.slice(0, MAX_LINES).map((line) => placed(line, { ...view, log: false })) : logged,
+      x,
+    ),
+    first,
+    last,
+    firstStep: placeWords(first, view),
+    lastStep: view.axis === "step" ? `step ${formatNumber(last)}` : placeWords(last, view),
   };
+}
+
+/** A line on the view's axes: `steps` are what is on the horizontal one. */
+export function placed(line: Line, view: View): Line {
+  const { times } = line;
+  const start = times?.[0] ?? 0;
+  const steps =
+    view.axis === "step" || !times ? line.steps : times.map((at) => (view.axis === "wall" ? at : at - start));
+  // What has no logarithm leaves a gap.
+  const values = view.log
+    ? line.values.map((value) => (value > 0 ? Math.log10(value) : Number.NaN))
+    : line.values;
+  return { ...line, steps, values };
+}
+
+/** An exponential moving average, corrected for its start; values that are no numbers stay as they are. */
+export function smoothed(line: Line, weight: number): Line {
+  let sum = 0;
+  let share = 0;
+  const values = line.values.map((value) => {
+    if (!Number.isFinite(value)) {
+      return value;
+    }
+    sum = sum * weight + value * (1 - weight);
+    share = share * weight + (1 - weight);
+    return sum / share;
+  });
+  return { ...line, values };
+}
+
+function placeWords(at: number, { axis }: View): string {
+  if (axis === "step") {
+    return formatNumber(at);
+  }
+  return axis === "relative" ? formatSpan(at) : new Date(at * 1000).toLocaleTimeString();
 }
 
 /** Round numbers, 1, 2 or 5 times a power of ten apart, about so many; the first ≤ `low`, the last ≥ `high`. */

@@ -1,7 +1,7 @@
 /** Which metrics of a run are charts and which are single values. */
 
 import type { Metric, RunPayload } from "../api/payload";
-import { type Line, lineOf } from "./chart";
+import { asNumber, type Line, lineOf } from "./chart";
 
 const MAX_CHARTS = 12;
 
@@ -35,5 +35,40 @@ export function arrangeMetrics({ state, series }: RunPayload): { charts: MetricC
 
 function unsummed(name: string, lines: readonly Line[]): Metric {
   const last = lines[0]?.values.at(-1) ?? null;
-  return { name, rank: 0, last, min: null, minStep: null, max: null, maxStep: null };
+  return {
+    name,
+    rank: 0,
+    count: 0,
+    last,
+    lastStep: null,
+    min: null,
+    minStep: null,
+    max: null,
+    maxStep: null,
+  };
+}
+
+/** Metrics of a live run by name, all ranks of one together: charts, and those with a single value or text. */
+export function chartsOf(
+  metrics: readonly Metric[],
+  filter: string,
+): { charts: { name: string; metrics: Metric[] }[]; values: Metric[] } {
+  const wanted = filter.toLowerCase();
+  const names = new Map<string, Metric[]>();
+  for (const metric of metrics) {
+    if (metric.name.toLowerCase().includes(wanted)) {
+      names.set(metric.name, [...(names.get(metric.name) ?? []), metric]);
+    }
+  }
+  const charts: { name: string; metrics: Metric[] }[] = [];
+  const values: Metric[] = [];
+  for (const [name, all] of names) {
+    const [first] = all;
+    if (all.some((metric) => metric.count > 1 && asNumber(metric.last) !== null)) {
+      charts.push({ name, metrics: all });
+    } else if (first !== undefined) {
+      values.push(first);
+    }
+  }
+  return { charts, values };
 }

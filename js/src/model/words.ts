@@ -2,6 +2,7 @@
 
 import type { Metric, Progress, RunPayload, RunState, Stage, Tracking, Versioned } from "../api/payload";
 import { formatClock, formatCount, formatDate, formatNumber, formatSize, formatSpan } from "./formats";
+import { t } from "./language";
 
 const LOWER_IS_BETTER = /loss|err|mse|mae|rmse|perplexity|latency|seconds|time/i;
 const STATUS: { readonly [status: string]: string } = {
@@ -17,7 +18,7 @@ const TONE: { readonly [status: string]: string } = {
 };
 
 export function statusWords(status: string): string {
-  return STATUS[status] ?? status;
+  return t(STATUS[status] ?? status);
 }
 
 export function tone(status: string): string {
@@ -65,12 +66,13 @@ function stageParts(stage: Stage, state: RunState): string[] {
     return said;
   }
   if (progress) {
-    said = [(stage.state === "failed" ? "stopped at " : "") + progressWords(progress)];
+    const place = progressWords(progress);
+    said = [stage.state === "failed" ? t("stopped at {place}", { place }) : place];
     if (stage.state === "active" && progress.eta) {
-      said.push(`${formatSpan(progress.eta)} left`);
+      said.push(t("{time} left", { time: formatSpan(progress.eta) }));
     }
   } else if (stage.state === "active" && stage.name === "Queued" && state.queuePosition) {
-    said.push(`position ${state.queuePosition}`);
+    said.push(t("position {position}", { position: state.queuePosition }));
   }
   if (stage.started !== null && stage.ended !== null && !(progress && stage.state === "failed")) {
     const length = formatSpan(stage.ended - stage.started);
@@ -81,8 +83,11 @@ function stageParts(stage: Stage, state: RunState): string[] {
 }
 
 function progressWords(progress: Progress): string {
-  const words = `${progress.label} ${formatNumber(progress.value)}`;
-  return progress.total ? `${words} of ${formatNumber(progress.total)}` : words;
+  const { label, total } = progress;
+  const value = formatNumber(progress.value);
+  return total
+    ? t("{label} {value} of {total}", { label, value, total: formatNumber(total) })
+    : `${label} ${value}`;
 }
 
 function trackingWords(tracking: Tracking): string[] {
@@ -140,7 +145,7 @@ export function detailRows(state: RunState): [string, string][] {
     ["Tags", pairWords(state.tags)],
     ["Notes", state.notes],
   ];
-  return rows.filter(([, value]) => value !== "");
+  return rows.filter(([, value]) => value !== "").map(([label, value]) => [t(label), value]);
 }
 
 function pairWords(pairs: readonly [string, string][]): string {
@@ -149,17 +154,38 @@ function pairWords(pairs: readonly [string, string][]): string {
 
 /** The facts at the foot of the card; the first says that this is a record, and from when. */
 export function footFacts({ state, recorded }: RunPayload): string[] {
-  const facts = [`recorded on ${formatDate(recorded)}`];
+  const facts = [t("recorded on {date}", { date: formatDate(recorded) })];
   if (state.metricPoints) {
     facts.push(formatCount(state.metricPoints, "metric point"));
   }
   if (state.outputs.files) {
     facts.push(`${formatCount(state.outputs.files, "output file")}, ${formatSize(state.outputs.bytes)}`);
   }
-  return [...facts, ...state.models.map((model) => `registered as ${versionedWords(model)}`)];
+  return [
+    ...facts,
+    ...state.models.map((model) => t("registered as {model}", { model: versionedWords(model) })),
+  ];
 }
 
 /** The line that gives the run's object back in any kernel of the workspace. */
 export function wayBack(state: RunState): string {
   return `run = mltrain.run(${JSON.stringify(state.displayName)})`;
+}
+
+/** What a run's end was seen to be: the reasons and facts of the changes since it was asked to stop. */
+export function endWords(state: RunState): string {
+  const asked = state.history.findIndex((change) => change.status === "CancelRequested");
+  return asked < 0
+    ? ""
+    : state.history
+        .slice(asked)
+        .flatMap((change) => [change.reason, ...change.evidence])
+        .filter((fact, index, all) => fact !== "" && all.indexOf(fact) === index)
+        .join(" · ");
+}
+
+/** The memory that the mend of a failure names, in GB; null where it names none. */
+export function memoryMend(state: RunState): number | null {
+  const named = /--memory (\d+(?:\.\d+)?)/.exec(state.failure?.mend ?? "");
+  return named ? Number(named[1]) : null;
 }

@@ -1,6 +1,7 @@
 import type { Metric } from "../api/payload";
-import { HEIGHT, layOut, WIDTH } from "../model/chart";
+import { HEIGHT, layOut, PLAIN_VIEW, type View, WIDTH } from "../model/chart";
 import { formatNumber } from "../model/formats";
+import { t } from "../model/language";
 import type { MetricChart } from "../model/metrics";
 import { bestWords } from "../model/words";
 
@@ -27,40 +28,72 @@ export function MetricCharts({ charts }: { charts: MetricChart[] }) {
   );
 }
 
-function Chart({ chart: { metric, lines }, colour }: { chart: MetricChart; colour: string }) {
-  const { left, right, ticks, paths, markers, firstStep, lastStep } = layOut(lines);
-  const last = formatNumber(metric.last);
+/** A metric's last value, large, above its lines. With `enlarge`, a click on the chart does that. */
+export function Chart(props: { chart: MetricChart; colour: string; view?: View; enlarge?: () => void }) {
+  const { chart, colour, view = PLAIN_VIEW, enlarge } = props;
+  const { metric } = chart;
+  const drawing = <Drawing chart={chart} colour={colour} view={view} />;
   return (
     <div class="mlt-chart">
       <div class="mlt-title">
         <span>{metric.name}</span>
         <small>{bestWords(metric)}</small>
-        <span class="mlt-num">{last}</span>
+        <span class="mlt-num">{formatNumber(metric.last)}</span>
+        {enlarge && (
+          <button
+            type="button"
+            class="mlt-icon"
+            title={t("Enlarge {name}", { name: metric.name })}
+            aria-label={t("Enlarge {name}", { name: metric.name })}
+            onClick={enlarge}
+          >
+            ⤢
+          </button>
+        )}
       </div>
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`${metric.name}, last value ${last}`}>
-        {ticks.map(({ y, label }) => (
-          <g key={label}>
-            <line class="mlt-rule" x1={left} x2={right} y1={y} y2={y} />
-            <text x={left - 5} y={y + 3} text-anchor="end">
-              {label}
-            </text>
-          </g>
-        ))}
-        {paths.map((path, index) => (
-          <path key={index} class="mlt-line" stroke={colour} opacity={index === 0 ? 1 : 0.45} d={path} />
-        ))}
-        {markers.map(({ path, title }) => (
-          <path key={title} class="mlt-odd" d={path}>
-            <title>{title}</title>
-          </path>
-        ))}
-        <text x={left} y={HEIGHT - 3}>
-          {firstStep}
-        </text>
-        <text x={right} y={HEIGHT - 3} text-anchor="end">
-          step {lastStep}
-        </text>
-      </svg>
+      {drawing}
     </div>
+  );
+}
+
+function Drawing({
+  chart: { metric, lines },
+  colour,
+  view,
+}: {
+  chart: MetricChart;
+  colour: string;
+  view: View;
+}) {
+  const { left, right, ticks, paths, behind, markers, firstStep, lastStep } = layOut(lines, view);
+  const label = t("{name}, last value {last}", { name: metric.name, last: formatNumber(metric.last) });
+  return (
+    <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={label}>
+      {ticks.map(({ y, label: said }) => (
+        <g key={said}>
+          <line class="mlt-rule" x1={left} x2={right} y1={y} y2={y} />
+          <text x={left - 5} y={y + 3} text-anchor="end">
+            {said}
+          </text>
+        </g>
+      ))}
+      {behind.map((path, index) => (
+        <path key={`behind ${index}`} class="mlt-line" stroke={colour} opacity={0.25} d={path} />
+      ))}
+      {paths.map((path, index) => (
+        <path key={index} class="mlt-line" stroke={colour} opacity={index === 0 ? 1 : 0.45} d={path} />
+      ))}
+      {markers.map(({ path, title }) => (
+        <path key={title} class="mlt-odd" d={path}>
+          <title>{title}</title>
+        </path>
+      ))}
+      <text x={left} y={HEIGHT - 3}>
+        {firstStep}
+      </text>
+      <text x={right} y={HEIGHT - 3} text-anchor="end">
+        {lastStep}
+      </text>
+    </svg>
   );
 }

@@ -1,4 +1,7 @@
+import type { ComponentChildren } from "preact";
+
 import type { Failure, RunPayload, RunState } from "../api/payload";
+import { t } from "../model/language";
 import { arrangeMetrics } from "../model/metrics";
 import {
   detailRows,
@@ -14,8 +17,11 @@ import {
 } from "../model/words";
 import { MetricCharts, MetricValues } from "./MetricCharts";
 
-/** The card of a run as it was recorded. Everything a run or user named is text here, never markup. */
-export function RunCard({ payload }: { payload: RunPayload }) {
+/**
+ * The card of a run as it was recorded. Everything a run or user named is text here, never markup. `action` stands in its
+ * foot: what makes it live.
+ */
+export function RunCard({ payload, action }: { payload: RunPayload; action?: ComponentChildren }) {
   const { state } = payload;
   const { charts, values } = arrangeMetrics(payload);
   return (
@@ -29,12 +35,12 @@ export function RunCard({ payload }: { payload: RunPayload }) {
       {charts.length > 0 && <MetricCharts charts={charts} />}
       {payload.log?.tail && (
         <details open={state.status === "Failed"}>
-          <summary>Last lines of {payload.log.name}</summary>
+          <summary>{t("Last lines of {name}", { name: payload.log.name })}</summary>
           <pre class="mlt-log">{payload.log.tail}</pre>
         </details>
       )}
       <Details state={state} />
-      <Foot payload={payload} />
+      <Foot payload={payload} action={action} />
     </div>
   );
 }
@@ -52,17 +58,25 @@ function Head({ payload }: { payload: RunPayload }) {
   const { state } = payload;
   return (
     <div class="mlt-head">
-      <div class="mlt-name">
-        <span>{state.experiment} /</span> {state.displayName}
-      </div>
-      <span class={`mlt-pill ${tone(state.status)}`}>{statusWords(state.status)}</span>
+      <Title state={state} />
       <span class="mlt-num mlt-dim">{lengthWords(payload)}</span>
       <span class="mlt-chip">{places(state)}</span>
     </div>
   );
 }
 
-function Stages({ state }: { state: RunState }) {
+export function Title({ state }: { state: RunState }) {
+  return (
+    <>
+      <div class="mlt-name">
+        <span>{state.experiment} /</span> {state.displayName}
+      </div>
+      <span class={`mlt-pill ${tone(state.status)}`}>{statusWords(state.status)}</span>
+    </>
+  );
+}
+
+export function Stages({ state }: { state: RunState }) {
   return (
     <div class="mlt-stages">
       {state.stages.map((stage) => (
@@ -73,24 +87,26 @@ function Stages({ state }: { state: RunState }) {
           <div class="mlt-bar">
             <i style={{ width: `${stageShare(stage, state.progress)}%` }} />
           </div>
-          <b>{stage.name}</b> <span class="mlt-num">{stageWords(stage, state)}</span>
+          <b>{t(stage.name)}</b> <span class="mlt-num">{stageWords(stage, state)}</span>
         </div>
       ))}
     </div>
   );
 }
 
-function Why({ failure }: { failure: Failure }) {
+/** Why a run failed. `action`: what a click can do about it. */
+export function Why({ failure, action }: { failure: Failure; action?: ComponentChildren }) {
   return (
     <>
       <div class="mlt-why">
         <b>{failure.title}</b>
         <span>{failure.evidence.join(" · ")}</span>
         {failure.mend && <span class="mlt-mend">{failure.mend}</span>}
+        {action}
       </div>
       {failure.traceback && (
         <details open>
-          <summary>Traceback</summary>
+          <summary>{t("Traceback")}</summary>
           <pre class="mlt-log">{failure.traceback.trimEnd()}</pre>
         </details>
       )}
@@ -98,7 +114,7 @@ function Why({ failure }: { failure: Failure }) {
   );
 }
 
-function Notes({ lines }: { lines: string[] }) {
+export function Notes({ lines }: { lines: string[] }) {
   return lines.length === 0 ? null : (
     <div class="mlt-notes">
       {lines.map((line) => (
@@ -111,7 +127,7 @@ function Notes({ lines }: { lines: string[] }) {
 function Details({ state }: { state: RunState }) {
   return (
     <details>
-      <summary>Details</summary>
+      <summary>{t("Details")}</summary>
       <dl class="mlt-kv">
         {detailRows(state).flatMap(([label, value]) => [
           <dt key={label}>{label}</dt>,
@@ -122,7 +138,7 @@ function Details({ state }: { state: RunState }) {
   );
 }
 
-function Foot({ payload }: { payload: RunPayload }) {
+function Foot({ payload, action }: { payload: RunPayload; action?: ComponentChildren }) {
   return (
     <div class="mlt-foot">
       {footFacts(payload).map((fact) => (
@@ -130,6 +146,7 @@ function Foot({ payload }: { payload: RunPayload }) {
           {fact}
         </span>
       ))}
+      {action}
       <code class="mlt-back">{wayBack(payload.state)}</code>
     </div>
   );

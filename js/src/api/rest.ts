@@ -1,0 +1,293 @@
+/**
+ * Questions and commands to the door (`jupyter_mltrain/server/routes.py`), below `<base url>mltrain/`. Each request has an
+ * id, ends after a timeout and can be given up. Credentials are the caller's: `send` is JupyterLab's own `makeRequest`.
+ */
+
+import { type WireError, wireError } from "./live";
+
+export type Send = (path: string, init: RequestInit) => Promise<Response>;
+
+/** What a request came to when it did not succeed: the service's words, or why it was not reached. */
+export class RequestError extends Error {
+  constructor(
+    readonly id: number,
+    readonly status: number,
+    readonly wire: WireError,
+  ) {
+    super(wire.mend ? `${wire.message} ${wire.mend}` : wire.message);
+  }
+
+  /** No service runs in the workspace; nothing was done. */
+  get offline(): boolean {
+    return this.status === 503;
+  }
+}
+
+export interface Asked {
+  signal?: AbortSignal;
+  timeoutMs?: number;
+}
+
+export interface Points {
+  total: number;
+  steps: number[];
+  times: number[];
+  values: unknown[];
+}
+
+export interface Window {
+  axis: "step" | "time";
+  start?: number;
+  stop?: number;
+  points: number;
+}
+
+export interface RunFile {
+  path: string;
+  size: number;
+  modified: number;
+}
+
+export interface LogFile {
+  name: string;
+  size: number;
+  rank: number | null;
+}
+
+export interface ModelVersion {
+  name: string;
+  version: number;
+  sameAs: number | null;
+  framework: string;
+  signature: unknown;
+  created: number;
+}
+
+const TIMEOUT_MS = 20_000;
+/** Registering copies a model and may wait for MLflow to start. */
+const REGISTER_MS = 90_000;
+
+export class Rest {
+  private count = 0;
+
+  constructor(private readonly send: Send) {}
+
+  /** The ids of the user's workspaces; null where the server has no door. */
+  async workspaces(): Promise<Set<string> | null> {
+    try {
+      const { workspaces } = fields(await this.json("GET", "workspaces"));
+      return new Set(list(workspaces).map((one) => String(fields(one).id)));
+    } catch (error) {
+      if (error instanceof RequestError && error.status === 404) {
+        return null;
+      }
+      throw error;
+    }
+  }
+
+  /** Start the workspace's service: somebody asked for it. */
+  async open(workspace: string): Promise<void> {
+    await this.json("POST", `workspaces/${encodeURIComponent(workspace)}/open`, {}, { timeoutMs: 60_000 });
+  }
+
+  async state(workspace: string, run: string, asked: Asked = {}): Promise<unknown> {
+    return this.json("GET", runPath(workspace, run), undefined, asked);
+  }
+
+  async cancel(workspace: string, run: string, keep: boolean): Promise<unknown> {
+    return this.json("POST", runPath(workspace, run, "cancel"), { keep });
+  }
+
+  /** A new run like this one, with more memory where asked for. Returns its state. */
+  async rerun(workspace: string, run: string, memoryGb: number | null): Promise<unknown> {
+    const body = memoryGb === null ? {} : { resources: { memory_gb: memoryGb } };
+    return this.json("POST", runPath(workspace, run, "rerun"), body);
+  }
+
+  async change(workspace: string, run: string, changes: RunChanges): Promise<unknown> {
+    return this.json("PATCH", runPath(workspace, run), changes);
+  }
+
+  async series(
+    workspace: string,
+    run: string,
+    metric: { name: string; rank: number },
+    window: Window,
+    asked: Asked = {},
+  ): Promise<Points> {
+    const query = new URLSearchParams({
+      name: metric.name,
+      rank: String(metric.rank),
+      axis: window.axis,
+      points: String(window.points),
+    });
+    for (const side of ["start", "stop"] as const) {
+      const at = window[side];
+      if (at !== undefined) {
+        query.set(side, String(at));
+      }
+    }
+    const path = `${runPath(workspace, run, "series")}?${query}`;
+    const { total, steps, times, values } = fields(await this.json("GET", path, undefined, asked));
+    return {
+      total: Number(total ?? 0),
+      steps: list(steps).map(Number),
+      times: list(times).map(Number),
+      values: list(values),
+    };
+  }
+
+  async logs(workspace: string, run: string, asked: Asked = {}): Promise<LogFile[]> {
+    const { logs } = fields(await this.json("GET", runPath(workspace, run, "logs"), undefined, asked));
+    return list(logs).map((one) => {
+      const { name, size, rank } = fields(one);
+      return { name: String(name), size: Number(size ?? 0), rank: typeof rank === "number" ? rank : null };
+    });
+  }
+
+  /** Bytes of a log; a negative offset counts from its end. */
+  async log(
+    workspace: string,
+    run: string,
+    name: string,
+    offset: number,
+    limit: number,
+    asked: Asked = {},
+  ): Promise<Uint8Array> {
+    const query = new URLSearchParams({ name, offset: String(offset), limit: String(limit) });
+    const response = await this.request(
+      "GET",
+      `${runPath(workspace, run, "log")}?${query}`,
+      undefined,
+      asked,
+    );
+    return new Uint8Array(await response.arrayBuffer());
+  }
+
+  async files(workspace: string, run: string, asked: Asked = {}): Promise<RunFile[]> {
+    const { files } = fields(await this.json("GET", runPath(workspace, run, "files"), undefined, asked));
+    return list(files).map((one) => {
+      const { path, size, modified } = fields(one);
+      return { path: String(path), size: Number(size ?? 0), modified: Number(modified ?? 0) };
+    });
+  }
+
+  /** The first `bytes` of a file. */
+  async file(workspace: string, run: string, path: string, bytes: number, asked: Asked = {}): Promise<Blob> {
+    const query = new URLSearchParams({ path });
+    const response = await this.request("GET", `${runPath(workspace, run, "file")}?${query}`, undefined, {
+      ...asked,
+      range: `bytes=0-${bytes - 1}`,
+    });
+    return response.blob();
+  }
+
+  /** The versions of a model's name, oldest first; none where the name is new. */
+  async versions(workspace: string, name: string, asked: Asked = {}): Promise<ModelVersion[]> {
+    const path = `workspaces/${encodeURIComponent(workspace)}/models/${encodeURIComponent(name)}`;
+    try {
+      return list(fields(await this.json("GET", path, undefined, asked)).versions).map(modelVersion);
+    } catch (error) {
+      if (error instanceof RequestError && error.status === 404) {
+        return [];
+      }
+      throw error;
+    }
+  }
+
+  async modelNames(workspace: string, asked: Asked = {}): Promise<string[]> {
+    const path = `workspaces/${encodeURIComponent(workspace)}/models`;
+    const { models } = fields(await this.json("GET", path, undefined, { timeoutMs: 60_000, ...asked }));
+    return [...new Set(list(models).map((one) => String(fields(one).name)))];
+  }
+
+  async register(workspace: string, run: string, model: ModelRequest): Promise<ModelVersion> {
+    const path = runPath(workspace, run, "models");
+    return modelVersion(await this.json("POST", path, model, { timeoutMs: REGISTER_MS }));
+  }
+
+  private async json(method: string, path: string, body?: object, asked: Asked = {}): Promise<unknown> {
+    const response = await this.request(method, path, body, asked);
+    return response.json();
+  }
+
+  private async request(
+    method: string,
+    path: string,
+    body: object | undefined,
+    asked: Asked & { range?: string },
+  ): Promise<Response> {
+    const id = ++this.count;
+    const timeout = AbortSignal.timeout(asked.timeoutMs ?? TIMEOUT_MS);
+    const init: RequestInit = {
+      method,
+      signal: asked.signal ? AbortSignal.any([asked.signal, timeout]) : timeout,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(asked.range ? { headers: { Range: asked.range } } : {}),
+    };
+    let response: Response;
+    try {
+      response = await this.send(path, init);
+    } catch (error) {
+      if (asked.signal?.aborted) {
+        throw error;
+      }
+      const message = timeout.aborted
+        ? "The server took too long to answer."
+        : "The server cannot be reached.";
+      throw new RequestError(id, 0, { code: "unreachable", message, mend: "" });
+    }
+    if (!response.ok) {
+      throw new RequestError(id, response.status, await errorOf(response));
+    }
+    return response;
+  }
+}
+
+export interface RunChanges {
+  display_name?: string;
+  notes?: string;
+  pinned?: boolean;
+}
+
+export interface ModelRequest {
+  name: string;
+  path: string;
+  tags: { [key: string]: string };
+  description: string;
+}
+
+export function runPath(workspace: string, run: string, what = ""): string {
+  const path = `workspaces/${encodeURIComponent(workspace)}/runs/${encodeURIComponent(run)}`;
+  return what ? `${path}/${what}` : path;
+}
+
+async function errorOf(response: Response): Promise<WireError> {
+  const said: unknown = await response.json().catch(() => ({}));
+  const error = fields(said).error;
+  return error
+    ? wireError(error)
+    : { code: `http.${response.status}`, message: `The server answered ${response.status}.`, mend: "" };
+}
+
+function modelVersion(raw: unknown): ModelVersion {
+  const { name, version, same_as, framework, signature, created } = fields(raw);
+  return {
+    name: String(name),
+    version: Number(version),
+    sameAs: typeof same_as === "number" ? same_as : null,
+    framework: typeof framework === "string" ? framework : "",
+    signature: signature ?? null,
+    created: Number(created ?? 0),
+  };
+}
+
+type Fields = { readonly [key: string]: unknown };
+
+function fields(raw: unknown): Fields {
+  return typeof raw === "object" && raw !== null && !Array.isArray(raw) ? (raw as Fields) : {};
+}
+
+function list(raw: unknown): unknown[] {
+  return Array.isArray(raw) ? raw : [];
+}

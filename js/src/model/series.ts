@@ -1,0 +1,188 @@
+/**
+ * Points of a run's metrics, at the level of detail that a chart draws. A metric is fetched again when the run has logged
+ * more of it: as often as the answers come, and never more than a few requests at a time.
+ */
+
+import type { Metric, Series, Value } from "../api/payload";
+import type { Points, Window } from "../api/rest";
+import { asNumber, type Line } from "./chart";
+import { Emitter, type Schedule } from "./emitter";
+
+export type FetchPoints = (metric: { name: string; rank: number }, window: Window) => Promise<Points>;
+
+const AT_ONCE = 4;
+/** A pause of so many times what the last answer took: the charts never take more than a share of a service. */
+const REST_SHARE = 3;
+const SHORTEST_PAUSE_MS = 100;
+const FAILED_PAUSE_MS = 3_000;
+const MOST_FAILURES = 5;
+
+interface Entry {
+  line: Line;
+  total: number;
+  /** Up to which of the metric's points `line` goes; -1: nothing fetched yet. */
+  count: number;
+  wanted: number;
+  /** Not before this time, on `now`'s clock. */
+  due: number;
+  failures: number;
+}
+
+export class SeriesStore {
+  readonly changes: Emitter;
+  private readonly entries = new Map<string, Entry>();
+  private readonly busy = new Set<string>();
+  private readonly queue = new Map<string, { name: string; rank: number }>();
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private over = false;
+
+  constructor(
+    private readonly fetch: FetchPoints,
+    private readonly points: number,
+    schedule?: Schedule,
+    private readonly now: () => number = () => performance.now(),
+  ) {
+    this.changes = new Emitter(schedule);
+  }
+
+  /** What the notebook recorded, to begin with. */
+  seed(series: readonly Series[], line: (series: Series) => Line): void {
+    for (const one of series) {
+      const key = keyOf(one);
+      if (!this.entries.has(key)) {
+        this.entries.set(key, {
+          line: line(one),
+          total: one.total,
+          count: -1,
+          wanted: 0,
+          due: 0,
+          failures: 0,
+        });
+      }
+    }
+  }
+
+  /** These metrics are on the screen: bring them up to date. */
+  want(metrics: readonly Metric[]): void {
+    for (const metric of metrics) {
+      const entry = this.entry(metric);
+      entry.wanted = metric.count;
+      entry.failures = 0;
+      if (entry.count !== metric.count) {
+        this.queue.set(keyOf(metric), { name: metric.name, rank: metric.rank });
+      }
+    }
+    this.pump();
+  }
+
+  /** The metric's points, its newest one included as soon as it is known; empty until the first are there. */
+  line(metric: Metric): { line: Line; total: number } {
+    const entry = this.entries.get(keyOf(metric));
+    if (entry === undefined) {
+      return { line: { rank: metric.rank, steps: [], times: [], values: [] }, total: metric.count };
+    }
+    const { line } = entry;
+    const last = asNumber(metric.last);
+    const step = metric.lastStep;
+    const ahead = entry.count >= 0 && metric.count > entry.count && step !== null && last !== null;
+    if (ahead && step > (line.steps.at(-1) ?? Number.NEGATIVE_INFINITY)) {
+      const time = line.times?.at(-1) ?? 0;
+      return {
+        line: {
+          rank: line.rank,
+          steps: [...line.steps, step],
+          times: [...(line.times ?? []), time],
+          values: [...line.values, last],
+        },
+        total: metric.count,
+      };
+    }
+    return { line, total: Math.max(entry.total, metric.count) };
+  }
+
+  dispose(): void {
+    this.over = true;
+    clearTimeout(this.timer);
+    this.queue.clear();
+  }
+
+  private entry(metric: { name: string; rank: number }): Entry {
+    const key = keyOf(metric);
+    let entry = this.entries.get(key);
+    if (entry === undefined) {
+      const line = { rank: metric.rank, steps: [], times: [], values: [] };
+      entry = { line, total: 0, count: -1, wanted: 0, due: 0, failures: 0 };
+      this.entries.set(key, entry);
+    }
+    return entry;
+  }
+
+  private pump(): void {
+    clearTimeout(this.timer);
+    let next = Number.POSITIVE_INFINITY;
+    for (const [key, metric] of this.queue) {
+      if (this.over || this.busy.size >= AT_ONCE) {
+        return; // who ends pumps again
+      }
+      if (this.busy.has(key)) {
+        continue;
+      }
+      const { due } = this.entry(metric);
+      if (due > this.now()) {
+        next = Math.min(next, due);
+        continue;
+      }
+      this.queue.delete(key);
+      void this.load(key, metric);
+    }
+    if (next < Number.POSITIVE_INFINITY) {
+      this.timer = setTimeout(() => this.pump(), Math.max(1, next - this.now()));
+    }
+  }
+
+  private async load(key: string, metric: { name: string; rank: number }): Promise<void> {
+    this.busy.add(key);
+    const entry = this.entry(metric);
+    const { wanted } = entry;
+    const began = this.now();
+    try {
+      const points = await this.fetch(metric, { axis: "step", points: this.points });
+      if (this.over) {
+        return;
+      }
+      entry.line = lineOfPoints(metric.rank, points);
+      entry.total = points.total;
+      entry.count = wanted;
+      entry.failures = 0;
+      entry.due = this.now() + Math.max(SHORTEST_PAUSE_MS, REST_SHARE * (this.now() - began));
+      this.changes.changed();
+    } catch {
+      // The chart stays as it is and says how many of the points it has. Tried again, for a while and with the next state.
+      entry.due = this.now() + FAILED_PAUSE_MS;
+      entry.failures += 1;
+      if (entry.failures < MOST_FAILURES) {
+        this.queue.set(key, metric);
+      }
+    } finally {
+      this.busy.delete(key);
+      this.pump();
+    }
+  }
+}
+
+export function lineOfPoints(rank: number, points: Points): Line {
+  const line = { rank, steps: [] as number[], times: [] as number[], values: [] as number[] };
+  points.values.forEach((raw, index) => {
+    const value = asNumber(raw as Value);
+    if (value !== null) {
+      line.steps.push(points.steps[index] ?? index);
+      line.times.push(points.times[index] ?? 0);
+      line.values.push(value);
+    }
+  });
+  return line;
+}
+
+function keyOf({ name, rank }: { name: string; rank: number }): string {
+  return `${rank}/${name}`;
+}

@@ -1,0 +1,236 @@
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+
+import { parseState } from "../api/parse";
+import type { RunState } from "../api/payload";
+import { lineOf } from "../model/chart";
+import { formatClock, formatDate, formatNumber, formatSize } from "../model/formats";
+import { t } from "../model/language";
+import type { LogStore } from "../model/log";
+import { type RunStore, terminal } from "../model/run";
+import { SeriesStore } from "../model/series";
+import {
+  endWords,
+  memoryMend,
+  noteLines,
+  places,
+  statusWords,
+  versionedWords,
+  wayBack,
+} from "../model/words";
+import { Button, CopyButton, Problem } from "./controls";
+import { DetailsTab } from "./DetailsTab";
+import { type Command, useChanges, useCommand, useSeconds } from "./hooks";
+import { LogsTab } from "./LogsTab";
+import { MetricsTab } from "./MetricsTab";
+import { OutputsTab } from "./OutputsTab";
+import { Notes, RunCard, Stages, Title, Why } from "./RunCard";
+import { type Surroundings, storeOf } from "./surroundings";
+import { Tabs } from "./Tabs";
+
+/** Points of a small chart: some more than it has pixels. */
+const SMALL_POINTS = 600;
+
+/** A run, live where it can be and as recorded where not. */
+export function RunView({ store, around }: { store: RunStore; around: Surroundings }) {
+  useChanges(store.changes);
+  const opening = useCommand();
+  const { workspace } = store.recorded;
+  if (store.raw !== null) {
+    return <LiveCard store={store} around={around} />;
+  }
+  const action = store.standing === "offline" && (
+    <>
+      <Button disabled={opening.busy} onClick={() => opening.run(() => around.door.rest.open(workspace))}>
+        {t("Show live")}
+      </Button>
+      <Problem text={opening.problem} />
+    </>
+  );
+  return <RunCard payload={store.recorded} action={action} />;
+}
+
+function LiveCard({ store, around }: { store: RunStore; around: Surroundings }) {
+  const { state, recorded } = store;
+  const over = terminal(state.status);
+  const [chosen, setChosen] = useState<string | null>(null);
+  const [reruns, setReruns] = useState<RunStore[]>([]);
+  const command = useCommand();
+  const logs = useRef(new Map<string, LogStore>());
+  const series = useMemo(() => {
+    const { rest } = around.door;
+    const made = new SeriesStore(
+      (metric, window) => rest.series(recorded.workspace, recorded.run, metric, window),
+      SMALL_POINTS,
+    );
+    made.seed(recorded.series, lineOf);
+    return made;
+  }, []);
+  useEffect(() => () => series.dispose(), []);
+  useSeconds(!over && store.standing === "live");
+
+  // A failure opens on why; before there is a metric, the log is what there is to see.
+  const first = state.status === "Failed" || (state.metrics.length === 0 && !over) ? "logs" : "metrics";
+  const tab = chosen ?? first;
+  const rerun = (memory: number | null) =>
+    command.run(async () => {
+      const raw = await around.door.rest.rerun(recorded.workspace, recorded.run, memory);
+      setReruns((before) => [...before, storeOfState(raw, store, around)]);
+    });
+  const tabs = [
+    {
+      key: "metrics",
+      label: t("Metrics"),
+      note: countWords(new Set(state.metrics.map((one) => one.name)).size),
+    },
+    { key: "logs", label: t("Logs") },
+    { key: "outputs", label: t("Outputs"), note: countWords(state.outputs.files) },
+    { key: "details", label: t("Details") },
+  ];
+  return (
+    <>
+      {/* biome-ignore lint/a11y/useSemanticElements: a fieldset is for forms */}
+      <div
+        class="mlt-card mlt-alive"
+        role="group"
+        aria-label={`${t("Run")} ${state.displayName}, ${statusWords(state.status)}`}
+      >
+        <div class="mlt-head">
+          <Title state={state} />
+          <span class="mlt-num mlt-dim">{clockWords(store)}</span>
+          <span class="mlt-chip">{places(state)}</span>
+          <Actions store={store} around={around} command={command} rerun={() => rerun(null)} />
+        </div>
+        <Problem text={command.problem} />
+        <Stages state={state} />
+        {state.failure && <Why failure={state.failure} action={<MoreMemory state={state} rerun={rerun} />} />}
+        <Ended state={state} />
+        <Notes lines={noteLines(state)} />
+        <Tabs tabs={tabs} chosen={tab} choose={setChosen}>
+          {tab === "metrics" && <MetricsTab store={store} series={series} around={around} />}
+          {tab === "logs" && <LogsTab store={store} logs={logs.current} around={around} />}
+          {tab === "outputs" && <OutputsTab store={store} around={around} />}
+          {tab === "details" && <DetailsTab store={store} around={around} />}
+        </Tabs>
+        <Foot store={store} />
+      </div>
+      {reruns.map((one) => (
+        <Rerun key={one.recorded.run} store={one} around={around} />
+      ))}
+    </>
+  );
+}
+
+function Actions(props: { store: RunStore; around: Surroundings; command: Command; rerun: () => void }) {
+  const { store, around, command, rerun } = props;
+  const { workspace, run } = store.recorded;
+  const { status } = store.state;
+  const stop = (keep: boolean) =>
+    command.run(async () => store.take(await around.door.rest.cancel(workspace, run, keep)));
+  const unreached = command.busy || store.standing === "lost";
+  if (terminal(status)) {
+    return (
+      <Button disabled={unreached} title={t("Submits the same run again")} onClick={rerun}>
+        {t("Rerun")}
+      </Button>
+    );
+  }
+  const ending = status === "CancelRequested" || status === "Finalizing";
+  return ending ? null : (
+    <fieldset class="mlt-actions" aria-label={t("Actions")}>
+      {status === "Running" && (
+        <Button
+          disabled={unreached}
+          title={t("Lets the script write a checkpoint, then keeps its outputs")}
+          onClick={() => stop(true)}
+        >
+          {t("Stop and keep")}
+        </Button>
+      )}
+      <Button disabled={unreached} title={t("Ends the run now")} onClick={() => stop(false)}>
+        {t("Cancel")}
+      </Button>
+    </fieldset>
+  );
+}
+
+/** After running out of memory: the same run with what the mend names. */
+function MoreMemory({ state, rerun }: { state: RunState; rerun: (memory: number) => void }) {
+  const memory = memoryMend(state);
+  return memory === null ? null : (
+    <Button onClick={() => rerun(memory)}>{t("Rerun with {memory} GB", { memory })}</Button>
+  );
+}
+
+/** What a cancel saw end. */
+function Ended({ state }: { state: RunState }) {
+  const words = terminal(state.status) ? endWords(state) : "";
+  return words === "" ? null : (
+    <div class="mlt-ended">
+      <b>{t("What ended")}</b> {words}
+    </div>
+  );
+}
+
+function Rerun({ store, around }: { store: RunStore; around: Surroundings }) {
+  useEffect(() => {
+    void store.attach();
+    return () => store.detach();
+  }, [store]);
+  return <RunView store={store} around={around} />;
+}
+
+function Foot({ store }: { store: RunStore }) {
+  const { state, standing, seen } = store;
+  const standingWords = {
+    live: terminal(state.status) ? "" : t("live"),
+    lost: t("connection lost, trying again"),
+    offline: t("recorded on {date}", { date: formatDate(seen) }),
+    recorded: t("recorded on {date}", { date: formatDate(seen) }),
+  }[standing];
+  const facts = [
+    standingWords,
+    state.outputs.files > 0
+      ? t("{count} files, {size}", {
+          count: formatNumber(state.outputs.files),
+          size: formatSize(state.outputs.bytes),
+        })
+      : "",
+    ...state.models.map((model) => t("registered as {model}", { model: versionedWords(model) })),
+  ].filter((fact) => fact !== "");
+  return (
+    <div class="mlt-foot">
+      {facts.map((fact) => (
+        <span key={fact} class="mlt-num">
+          {fact}
+        </span>
+      ))}
+      <code class="mlt-back">{wayBack(state)}</code>
+      <CopyButton text={() => wayBack(state)}>{t("Copy")}</CopyButton>
+    </div>
+  );
+}
+
+function storeOfState(raw: unknown, parent: RunStore, around: Surroundings): RunStore {
+  const { workspace } = parent.recorded;
+  const run = String((raw as { id?: unknown }).id ?? "");
+  const state = parseState(raw, run);
+  const store = storeOf(
+    { workspace, run, recorded: Date.now() / 1000, state, series: [], log: null },
+    around,
+  );
+  store.take(raw);
+  return store;
+}
+
+function clockWords({ state, arrived, standing }: RunStore): string {
+  if (state.duration === null) {
+    return "";
+  }
+  // The page counts on from the service's last word: the two clocks need not agree.
+  const since = terminal(state.status) || standing !== "live" ? 0 : (Date.now() - arrived) / 1000;
+  return formatClock(state.duration + since);
+}
+
+function countWords(count: number): string {
+  return count > 0 ? formatNumber(count) : "";
+}

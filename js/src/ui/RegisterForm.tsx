@@ -1,0 +1,184 @@
+import type { ComponentChildren } from "preact";
+import { useEffect, useId, useState } from "preact/hooks";
+
+import type { ModelVersion } from "../api/rest";
+import { formatNumber, formatSize } from "../model/formats";
+import { t } from "../model/language";
+import { type Candidate, parseTags, registerCell } from "../model/outputs";
+import type { RunStore } from "../model/run";
+import { Button, CopyButton, Problem } from "./controls";
+import { useCommand } from "./hooks";
+import type { Surroundings } from "./surroundings";
+
+const MOST_METRICS = 6;
+const NAME_PAUSE_MS = 250;
+
+/** Registers a path of the run's outputs as the next version of a model. Nothing of the model is executed. */
+export function RegisterForm(props: {
+  store: RunStore;
+  around: Surroundings;
+  models: Candidate[];
+  close: () => void;
+}) {
+  const { store, around, models, close } = props;
+  const { state, recorded } = store;
+  const { workspace, run } = recorded;
+  const { rest } = around.door;
+  const id = useId();
+  const [path, setPath] = useState(models[0]?.path ?? "");
+  const [name, setName] = useState(suggestedName(state.experiment));
+  const [tags, setTags] = useState("");
+  const [description, setDescription] = useState("");
+  const [names, setNames] = useState<string[]>([]);
+  const [versions, setVersions] = useState<ModelVersion[] | null>(null);
+  const [done, setDone] = useState<ModelVersion | null>(null);
+  const [cell, setCell] = useState(false);
+  const command = useCommand();
+  const asked = { name: name.trim(), path, tags: parseTags(tags), description: description.trim() };
+
+  useEffect(() => {
+    // Completion is a convenience: without the names the form works as well.
+    rest.modelNames(workspace).then(setNames, () => setNames([]));
+  }, []);
+  useEffect(() => {
+    setVersions(null);
+    const given = new AbortController();
+    const timer = setTimeout(() => {
+      if (asked.name !== "") {
+        rest.versions(workspace, asked.name, { signal: given.signal }).then(setVersions, () => {});
+      }
+    }, NAME_PAUSE_MS);
+    return () => {
+      clearTimeout(timer);
+      given.abort();
+    };
+  }, [asked.name, done]);
+
+  const next = versions === null ? null : Math.max(0, ...versions.map((one) => one.version)) + 1;
+  const hint =
+    next === null
+      ? ""
+      : t("will be version {version}", { version: next }) + (next === 1 ? ` · ${t("a new name")}` : "");
+  const metrics = state.metrics
+    .filter((metric) => metric.rank === 0 && metric.last !== null)
+    .map((metric) => `${metric.name} ${formatNumber(metric.last)}`);
+  const submit = (event: Event) => {
+    event.preventDefault();
+    command.run(async () => {
+      setDone(null);
+      setDone(await rest.register(workspace, run, asked));
+    });
+  };
+  return (
+    <form
+      class="mlt-form"
+      onSubmit={submit}
+      aria-label={t("Register model")}
+      onKeyDown={(event) => event.stopPropagation()}
+    >
+      <Field label={t("Model")} for={`${id}-path`}>
+        <select id={`${id}-path`} value={path} onChange={(event) => setPath(event.currentTarget.value)}>
+          {models.map((one) => (
+            <option key={one.path} value={one.path}>
+              {one.path} · {kindWords(one)} · {formatSize(one.size)}
+            </option>
+          ))}
+        </select>
+      </Field>
+      <Field label={t("Name")} for={`${id}-name`} hint={hint}>
+        <input
+          id={`${id}-name`}
+          required
+          value={name}
+          list={`${id}-names`}
+          onInput={(event) => setName(event.currentTarget.value)}
+        />
+        <datalist id={`${id}-names`}>
+          {names.map((one) => (
+            <option key={one} value={one} />
+          ))}
+        </datalist>
+      </Field>
+      {metrics.length > 0 && (
+        <Field label={t("Metrics kept")}>
+          <span class="mlt-mono">
+            {metrics.slice(0, MOST_METRICS).join(", ")}
+            {metrics.length > MOST_METRICS ? ", …" : ""}
+          </span>
+        </Field>
+      )}
+      <Field label={t("Tags")} for={`${id}-tags`}>
+        <input
+          id={`${id}-tags`}
+          value={tags}
+          placeholder={t("key=value, …")}
+          onInput={(event) => setTags(event.currentTarget.value)}
+        />
+      </Field>
+      <Field label={t("Description")} for={`${id}-description`}>
+        <input
+          id={`${id}-description`}
+          value={description}
+          onInput={(event) => setDescription(event.currentTarget.value)}
+        />
+      </Field>
+      <Problem text={command.problem} />
+      {done && <Registered model={done} />}
+      {cell && <pre class="mlt-cell">{registerCell(state.displayName, asked)}</pre>}
+      <div class="mlt-row">
+        <button type="submit" class="mlt-button mlt-primary" disabled={command.busy || asked.name === ""}>
+          {command.busy
+            ? t("Registering…")
+            : next === null
+              ? t("Register")
+              : t("Register version {version}", { version: next })}
+        </button>
+        <Button onClick={close}>{t("Close")}</Button>
+        <span class="mlt-gap" />
+        {cell && <CopyButton text={() => registerCell(state.displayName, asked)}>{t("Copy")}</CopyButton>}
+        <Button onClick={() => setCell(!cell)}>{t(cell ? "Hide the cell" : "Show as a cell")}</Button>
+      </div>
+    </form>
+  );
+}
+
+function Field(props: { label: string; for?: string; hint?: string; children: ComponentChildren }) {
+  const { label, hint, children } = props;
+  return (
+    <div class="mlt-field">
+      {props.for ? <label for={props.for}>{label}</label> : <span>{label}</span>}
+      <div>
+        {children}
+        {hint && <small class="mlt-dim">{hint}</small>}
+      </div>
+    </div>
+  );
+}
+
+function Registered({ model }: { model: ModelVersion }) {
+  const named = `${model.name}:${model.version}`;
+  const words =
+    model.sameAs === model.version
+      ? t("Already registered as {model}: the content is the same.", { model: named })
+      : t("Registered as {model}", { model: named });
+  const same =
+    model.sameAs !== null && model.sameAs !== model.version
+      ? ` · ${t("The same content as version {version}.", { version: model.sameAs })}`
+      : "";
+  return (
+    <div class="mlt-done" role="status">
+      {words}
+      {same}
+      {model.framework && <span class="mlt-dim"> · {model.framework}</span>}
+    </div>
+  );
+}
+
+function kindWords({ kind }: Candidate): string {
+  return kind === "folder" ? t("folder") : kind;
+}
+
+/** A model's name from the experiment's; letters, digits, `-` and `_`. */
+function suggestedName(experiment: string): string {
+  return experiment.replace(/^tutorial-/, "").replace(/[^\w-]+/g, "-") || "model";
+}

@@ -1,0 +1,109 @@
+"""The live card in a real JupyterLab: alive while the kernel is blocked, after it died, after a reload; its buttons act."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from jupyter_mltrain.client.connection import Connection
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+EVIL = "<script>window.pwned=1</script>"
+SUBMIT = """%load_ext jupyter_mltrain
+get_ipython().run_cell_magic("mltrain", "--experiment live --env current", '''
+{script}
+''')"""
+LOGS = """
+import time, pathlib
+from jupyter_mltrain import Run
+run = Run.get_context()
+pathlib.Path("outputs/model").mkdir(parents=True)
+pathlib.Path("outputs/model/saved_model.pb").write_bytes(b"")
+pathlib.Path("outputs/model/weights.bin").write_bytes(bytes(2000))
+pathlib.Path("outputs/result.json").write_text('{{"accuracy": 0.97}}')
+pathlib.Path("outputs/note.txt").write_text("kept<b>")
+for step in range({steps}):
+    run.log("loss", 1 / (step + 1), step=step)
+    run.log("accuracy", float("nan") if step == 3 else 1 - 1 / (step + 2), step=step)
+    run.log("{name}", step, step=step)
+    print(chr(27) + "[32mstep", step, chr(27) + "[0m", "{name}")
+    print("  0%" + chr(13) + " 50%" + chr(13) + "100%")
+    time.sleep(0.4)
+"""
+
+
+def cell(*, steps: int) -> str:
+    return SUBMIT.format(script=LOGS.format(steps=steps, name=EVIL).strip())
+
+
+@pytest.fixture
+def folder(lab, request) -> Iterator[Path]:
+    """A folder of its own, so that the run's workspace is there and its service ends with the test."""
+    folder = lab.folder / re.sub(r"\W+", "-", request.node.name)
+    folder.mkdir()
+    yield folder
+    service = Connection.running(folder) if (folder / ".mltrain").exists() else None
+    if service is not None:
+        service.post("/v1/handover")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An error in the page's console fails the test."""
+    context = browser.new_context(viewport={"width": 1100, "height": 1000})
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert not errors
+
+
+def opened(lab, page: Page, folder: Path, *cells: str) -> None:
+    """A notebook of these cells, open and with its kernel ready."""
+    v4 = nbformat.v4
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(source) for source in cells], metadata=metadata)
+    nbformat.write(notebook, folder / "live.ipynb")
+    lab.visit(page, f"{folder.name}/live.ipynb")
+    # A keystroke before the kernel is connected would be dropped.
+    expect(page.get_by_text(re.compile(r"\| Idle"))).to_be_visible(timeout=90_000)
+    page.locator(".jp-Cell .cm-content").first.click()
+    for _ in cells:
+        page.keyboard.press("Shift+Enter")
+
+
+def pill(page: Page) -> Locator:
+    return page.locator(".mlt-alive .mlt-pill")
+
+
+def test_the_card_is_alive_while_the_kernel_is_blocked(lab, page, folder, artifact):
+    opened(lab, page, folder, cell(steps=20), "import time; time.sleep(600)")
+    expect(pill(page)).to_have_text("Running", timeout=90_000)
+    expect(page.get_by_role("img", name=re.compile("^loss"))).to_be_visible(timeout=30_000)
+    page.screenshot(path=artifact / "live-card-running.png")
+    expect(pill(page)).to_have_text("Completed", timeout=60_000)
+    expect(page.get_by_role("img", name="loss, last value 0.05")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("| Busy")).to_be_visible()
+    page.wait_for_timeout(500)
+    page.screenshot(path=artifact / "live-card-completed.png")
+    page.get_by_role("tab", name="Logs").click()
+    log = page.get_by_role("log")
+    expect(log).to_contain_text(f"step 19  {EVIL}")
+    page.screenshot(path=artifact / "live-card-logs.png")
+    page.get_by_role("tab", name="Outputs").click()
+    page.get_by_role("button", name="result.json", exact=True).click()
+    expect(page.locator(".mlt-preview")).to_contain_text('"accuracy": 0.97')
+    page.screenshot(path=artifact / "live-card-outputs.png")
+    page.get_by_role("tab", name="Details").click()
+    expect(page.locator(".mlt-history")).to_contain_text("exit code 0")
+    page.screenshot(path=artifact / "live-card-details.png")
+    assert page.evaluate("window.pwned") is None
