@@ -74,9 +74,17 @@ def service_killed_during_finalize(world: World) -> None:
 
 @case(slots=1)
 def service_killed_while_runs_are_queued(world: World) -> None:
-    runs = [world.submit(steady(10)) for _ in range(4)]
-    time.sleep(world.random.uniform(0, 0.6))
+    gate = world.base / "gate"
+    gate.unlink(missing_ok=True)
+    first = world.submit(f"while not os.path.exists({str(gate)!r}):\n    time.sleep(0.01)\n" + steady(10))
+    runs = [first, *(world.submit(steady(10)) for _ in range(3))]
+    if world.random.random() < 0.7:
+        eventually(lambda: first.starts, "the first one does not start")
+    time.sleep(world.random.uniform(0, 0.3))
     world.kill_service()
+    world.connection.get("/v1/hello")
+    time.sleep(world.random.uniform(0, 0.3))  # time for a service that forgot who has the slot
+    gate.touch()
     states = [world.check(run) for run in runs]
     assert [state["status"] for state in states] == ["Completed"] * 4
     # Who was ready first runs first, also when the service died in between; and one at a time.
