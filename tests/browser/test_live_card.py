@@ -107,3 +107,88 @@ def test_the_card_is_alive_while_the_kernel_is_blocked(lab, page, folder, artifa
     expect(page.locator(".mlt-history")).to_contain_text("exit code 0")
     page.screenshot(path=artifact / "live-card-details.png")
     assert page.evaluate("window.pwned") is None
+
+
+def test_buttons_act_while_the_kernel_is_blocked(lab, page, folder, artifact):
+    opened(lab, page, folder, cell(steps=1000), "import time; time.sleep(600)")
+    expect(pill(page)).to_have_text("Running", timeout=90_000)
+    expect(page.get_by_text("| Busy")).to_be_visible()
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect(pill(page)).to_have_text("Canceled", timeout=60_000)
+    expect(page.locator(".mlt-ended")).to_contain_text("SIGTERM")
+    page.screenshot(path=artifact / "live-card-canceled.png")
+    page.get_by_role("button", name="Rerun", exact=True).click()
+    expect(page.locator(".mlt-alive")).to_have_count(2, timeout=30_000)
+    again = page.locator(".mlt-alive").nth(1)
+    expect(again.locator(".mlt-pill")).to_have_text("Running", timeout=60_000)
+    again.get_by_role("button", name="Stop and keep").click()
+    expect(again.locator(".mlt-pill")).to_have_text(re.compile("Canceled|Completed"), timeout=90_000)
+
+
+def test_the_card_outlives_its_kernel_and_its_page(lab, page, folder, artifact):
+    opened(lab, page, folder, cell(steps=60), "import os; os._exit(1)")
+    expect(pill(page)).to_have_text("Running", timeout=90_000)
+    expect(page.get_by_role("tab", name="Metrics 3")).to_be_visible(timeout=60_000)
+    before = page.locator(".mlt-title .mlt-num").first.inner_text()
+    expect(page.locator(".mlt-title .mlt-num").first).not_to_have_text(before, timeout=30_000)
+    # What the notebook holds from here on, nobody but this page has written.
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+s")
+    page.reload()
+    page.get_by_role("button", name=re.compile("Dismiss|No Kernel|OK|Restart")).first.click(timeout=10_000) if page.locator(
+        ".jp-Dialog"
+    ).count() else None
+    expect(pill(page)).to_have_text("Running", timeout=90_000)
+    expect(pill(page)).to_have_text("Completed", timeout=90_000)
+    page.wait_for_timeout(3000)
+    page.locator(".jp-Notebook").click(position={"x": 5, "y": 5})
+    page.keyboard.press("Control+s")
+    for _ in range(50):
+        saved = nbformat.read(folder / "live.ipynb", 4).cells[0].outputs[-1]["data"]
+        if saved["application/vnd.mltrain.run+json"]["state"]["status"] == "Completed":
+            break
+        page.wait_for_timeout(200)
+    payload = saved["application/vnd.mltrain.run+json"]
+    assert payload["state"]["status"] == "Completed"
+    assert str(folder) not in str(saved)
+    assert next(s for s in payload["series"] if s["name"] == "loss")["total"] == 60
+    assert "Completed" in saved["text/html"]
+    assert "<script>" not in saved["text/html"]
+    assert "Status: Completed" in saved["text/plain"]
+
+
+def test_a_run_is_registered_and_looked_at_without_a_cell(lab, page, folder, artifact):
+    opened(lab, page, folder, cell(steps=8))
+    expect(pill(page)).to_have_text("Completed", timeout=90_000)
+    page.get_by_role("button", name="Enlarge loss").click()
+    expect(page.locator(".mlt-large .plot-container")).to_be_visible(timeout=30_000)
+    page.wait_for_timeout(500)
+    page.screenshot(path=artifact / "live-card-large.png")
+    page.get_by_role("button", name="Close").click()
+    page.get_by_role("tab", name="Metrics").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Outputs")).to_be_focused()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download outputs/result.json").click()
+    assert Path(download.value.path()).read_text() == '{"accuracy": 0.97}'
+    page.get_by_role("button", name="Register model").click()
+    form = page.get_by_role("form", name="Register model")
+    form.get_by_label("Model").select_option("outputs/result.json")
+    form.get_by_label("Name").fill("tiny")
+    form.get_by_label("Tags").fill("kind=demo")
+    form.get_by_role("button", name="Show as a cell").click()
+    expect(form.locator(".mlt-cell")).to_contain_text('model_name="tiny"')
+    form.get_by_role("button", name=re.compile("^Register")).click()
+    expect(form.get_by_text("Registered as tiny:1")).to_be_visible(timeout=90_000)
+    page.screenshot(path=artifact / "live-card-register.png")
+    form.get_by_role("button", name=re.compile("^Register")).click()
+    expect(form.get_by_text("Already registered as tiny:1: the content is the same.")).to_be_visible(timeout=60_000)
+    expect(page.locator(".mlt-foot")).to_contain_text("registered as tiny:1")
+    page.get_by_role("tab", name="Details").click()
+    page.get_by_label("Notes").fill("worth <keeping>")
+    page.get_by_role("button", name="Save notes").click()
+    page.get_by_role("button", name="Pin", exact=True).click()
+    expect(page.get_by_role("button", name="Unpin")).to_be_visible()
+    state = Connection.running(folder).get("/v1/runs/latest")
+    assert (state["notes"], state["pinned"]) == ("worth <keeping>", True)

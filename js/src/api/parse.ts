@@ -122,7 +122,7 @@ function evidenceOf(evidence: Fields): string[] {
   const stop = object(evidence.stop);
   const plain = Object.entries(evidence)
     .filter(([key, one]) => !["exits", "stop"].includes(key) && text(one) !== "")
-    .map(([key, one]) => `${key.replaceAll("_", " ")} ${text(one)}`);
+    .map(([key, one]) => [key.replaceAll("_", " "), key === "memory" ? megabytes(one) : text(one)].join(" "));
   return [
     ...exits,
     ...list(stop.signals).map((signal) => `${text(signal)} sent`),
@@ -130,6 +130,10 @@ function evidenceOf(evidence: Fields): string[] {
     ...list(stop.remaining).map((process) => `still there: ${text(process)}`),
     ...plain,
   ];
+}
+
+function megabytes(bytes: unknown): string {
+  return `${((number(bytes) ?? 0) / 1e6).toFixed(0)} MB`;
 }
 
 function parseStage(raw: unknown): Stage {

@@ -136,6 +136,11 @@ export function t(english: string, filled: { readonly [name: string]: string | n
   return phrase.replace(/\{(\w+)\}/g, (whole, name: string) => String(filled[name] ?? whole));
 }
 
+/** When, in the reader's own time zone, to the second. */
 export function formatMoment(epoch: number): string {
-  return new Date(epoch * 1000).toLocaleString(locale);
+  return new Date(epoch * 1000).toLocaleString(locale, {
+    dateStyle: "medium",
+    timeStyle: "medium",
+    hourCycle: "h23",
+  });
 }
