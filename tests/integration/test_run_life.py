@@ -93,9 +93,8 @@ def test_a_failure_names_its_cause(experiment: Experiment) -> None:
     run = experiment.submit(config("print('before', flush=True)\nraise ValueError('shapes (3,) and (4,)')"))
     with pytest.raises(RunFailed, match=r"ValueError: shapes \(3,\) and \(4,\)") as raised:
         run.wait_for_completion()
-    state = run.refresh(wait=10)
-    while state["status"] != "Failed":
-        state = run.refresh(wait=10)
+    state = run.refresh()
+    assert state["status"] == "Failed"
     assert state["failure"]["traceback"].splitlines()[-1] == "ValueError: shapes (3,) and (4,)"
     assert "exit code 1" in state["failure"]["evidence"]
     assert raised.value.mend
