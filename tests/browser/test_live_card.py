@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from jupyter_mltrain.api.config import ScriptRunConfig
+from jupyter_mltrain.api.experiment import Experiment
+from jupyter_mltrain.api.workspace import Workspace
+from jupyter_mltrain.client import workspaces
 from jupyter_mltrain.client.connection import Connection
+from jupyter_mltrain.core.layout import Layout
+from jupyter_mltrain.widgets.output import MIME
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -56,9 +64,10 @@ def folder(lab, request) -> Iterator[Path]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """An error in the page's console fails the test."""
-    context = browser.new_context(viewport={"width": 1100, "height": 1000})
+def page(browser: Browser, request) -> Iterator[Page]:
+    """A page in the colour scheme and width that the test asks for; an error in its console fails the test."""
+    theme, width = getattr(request, "param", ("light", 1100))
+    context = browser.new_context(viewport={"width": width, "height": 1000}, color_scheme=theme)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -125,36 +134,76 @@ def test_buttons_act_while_the_kernel_is_blocked(lab, page, folder, artifact):
     expect(again.locator(".mlt-pill")).to_have_text(re.compile("Canceled|Completed"), timeout=90_000)
 
 
-def test_the_card_outlives_its_kernel_and_its_page(lab, page, folder, artifact):
+def test_the_card_outlives_its_kernel_and_its_page(lab, page, folder):
     opened(lab, page, folder, cell(steps=60), "import os; os._exit(1)")
     expect(pill(page)).to_have_text("Running", timeout=90_000)
+    died = page.get_by_role("dialog", name=re.compile("Kernel Restarting"))
+    died.get_by_role("button", name="Ok").click(timeout=60_000)
     expect(page.get_by_role("tab", name="Metrics 3")).to_be_visible(timeout=60_000)
-    before = page.locator(".mlt-title .mlt-num").first.inner_text()
-    expect(page.locator(".mlt-title .mlt-num").first).not_to_have_text(before, timeout=30_000)
-    # What the notebook holds from here on, nobody but this page has written.
-    page.keyboard.press("Escape")
-    page.keyboard.press("Control+s")
+    shown = page.locator(".mlt-title > .mlt-num").first
+    before = shown.inner_text()
+    expect(shown).not_to_have_text(before, timeout=30_000)
+    saved(page, folder, lambda data: MIME in data)
     page.reload()
-    page.get_by_role("button", name=re.compile("Dismiss|No Kernel|OK|Restart")).first.click(timeout=10_000) if page.locator(
-        ".jp-Dialog"
-    ).count() else None
+    # What the notebook says from here on, only this page has written: the kernel that submitted is gone.
     expect(pill(page)).to_have_text("Running", timeout=90_000)
     expect(pill(page)).to_have_text("Completed", timeout=90_000)
-    page.wait_for_timeout(3000)
-    page.locator(".jp-Notebook").click(position={"x": 5, "y": 5})
-    page.keyboard.press("Control+s")
-    for _ in range(50):
-        saved = nbformat.read(folder / "live.ipynb", 4).cells[0].outputs[-1]["data"]
-        if saved["application/vnd.mltrain.run+json"]["state"]["status"] == "Completed":
-            break
-        page.wait_for_timeout(200)
-    payload = saved["application/vnd.mltrain.run+json"]
-    assert payload["state"]["status"] == "Completed"
-    assert str(folder) not in str(saved)
-    assert next(s for s in payload["series"] if s["name"] == "loss")["total"] == 60
-    assert "Completed" in saved["text/html"]
-    assert "<script>" not in saved["text/html"]
-    assert "Status: Completed" in saved["text/plain"]
+    data = saved(page, folder, lambda data: data[MIME]["state"]["status"] == "Completed")
+    assert str(folder) not in str(data)
+    assert next(series for series in data[MIME]["series"] if series["name"] == "loss")["total"] == 60
+    assert "step 59" in data[MIME]["log"]["tail"]
+    assert "Completed" in data["text/html"]
+    assert "<script>" not in data["text/html"]
+    assert "Status: Completed" in data["text/plain"]
+
+
+def saved(page: Page, folder: Path, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The card's output in the notebook's file, once it is as `wanted`; saves until then."""
+    for _ in range(20):
+        page.locator(".jp-Cell .cm-content").first.click()
+        page.keyboard.press("Escape")
+        page.keyboard.press("Control+s")
+        page.wait_for_timeout(500)
+        outputs = nbformat.read(folder / "live.ipynb", 4).cells[0].outputs
+        if outputs and wanted(outputs[-1].get("data", {})):
+            return outputs[-1]["data"]
+    pytest.fail(f"The notebook never held it: {outputs}")
+
+
+@pytest.mark.parametrize("page", [("dark", 1100), ("light", 520)], indirect=True, ids=str)
+def test_a_notebook_opened_next_week_starts_nothing_until_asked(lab, page, folder, artifact, request):
+    root = workspaces.create_root(folder)
+    workspace = Workspace.from_config(root)
+    script = textwrap.dedent(LOGS.format(steps=4, name="step")) + "raise MemoryError('no room for <b>x</b>')"
+    config = ScriptRunConfig(script="cell.py", files={"cell.py": script}, environment="current")
+    run = Experiment(workspace, "later").submit(config)
+    run.wait_for_completion(wait_post_processing=True, raise_on_error=False)
+    lab.write(f"{folder.name}/later.ipynb", [run._repr_mimebundle_()])
+    workspace.connection.post("/v1/handover")
+    while Layout(root).address.exists():
+        page.wait_for_timeout(50)
+    lab.visit(page, f"{folder.name}/later.ipynb")
+    expect(page.locator(".mlt-foot")).to_contain_text("recorded on", timeout=90_000)
+    show = page.get_by_role("button", name="Show live")
+    expect(show).to_be_visible(timeout=30_000)
+    assert Connection.running(folder) is None
+    show.click()
+    expect(pill(page)).to_have_text("Failed", timeout=60_000)
+    expect(page.get_by_role("log")).to_contain_text("MemoryError: no room for <b>x</b>", timeout=30_000)
+    name = "-".join(map(str, request.node.callspec.params["page"]))
+    page.wait_for_timeout(500)
+    page.screenshot(path=artifact / f"live-card-failed-{name}.png")
+    page.get_by_role("tab", name="Metrics").click()
+    expect(page.get_by_role("img", name="loss, last value 0.25")).to_be_visible()
+    page.screenshot(path=artifact / f"live-card-metrics-{name}.png")
+    page.get_by_role("tab", name="Outputs").click()
+    page.get_by_role("button", name="Register model").click()
+    page.screenshot(path=artifact / f"live-card-outputs-{name}.png")
+    page.get_by_role("tab", name="Details").click()
+    page.screenshot(path=artifact / f"live-card-details-{name}.png")
+    box = page.locator(".mlt-alive").bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= page.viewport_size["width"]
 
 
 def test_a_run_is_registered_and_looked_at_without_a_cell(lab, page, folder, artifact):

@@ -11,6 +11,8 @@ import { type RunStore, terminal } from "../model/run";
 import { RunCard } from "../ui/RunCard";
 import type { Surroundings } from "../ui/surroundings";
 
+/** While a run is under way, the notebook may be behind by so much: saved now, it holds charts of a while ago. */
+const BEHIND_SECONDS = 30;
 /** News that follow each other closely (a run's end, its copy in MLflow) are written once. */
 const PAUSE_MS = 700;
 
@@ -43,10 +45,10 @@ export class SavedOutput {
     if (raw === null || this.busy || this.written === "disposed") {
       return false;
     }
-    // Between two stages only numbers move: a notebook that is merely looked at is not changed for them.
-    const moved = state.status !== recorded.state.status && state.revision > recorded.state.revision;
-    const settled = terminal(state.status) && state.revision > recorded.state.revision;
-    return (moved || settled) && this.written !== keyOf(this.store);
+    // Who has written it already need not be this page: the kernel does, and so does another view of the notebook.
+    const newer = state.revision > recorded.state.revision && this.written !== keyOf(this.store);
+    const moved = state.status !== recorded.state.status || terminal(state.status);
+    return newer && (moved || this.store.seen - recorded.recorded > BEHIND_SECONDS);
   }
 
   private async write(): Promise<void> {

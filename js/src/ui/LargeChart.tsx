@@ -134,9 +134,30 @@ async function draw(
       showlegend: lines.length > 1,
     };
     const smooth = { ...base, y: smoothed(shown, view.smoothing).values };
+    // What is no number has its place in time, on an axis of its own from the foot (0) to the top (1) of the chart.
+    const odd = shown.values.flatMap((value, at) => (Number.isFinite(value) ? [] : [{ at, value }]));
+    const markers = {
+      type: "scatter",
+      mode: "markers",
+      yaxis: "y2",
+      x: odd.map(({ at: index }) => at(steps[index] ?? 0)),
+      y: odd.map(({ value }) => (value === Number.POSITIVE_INFINITY ? 1 : 0)),
+      text: odd.map(({ value }) => formatNumber(value)),
+      hoverinfo: "text+x",
+      showlegend: false,
+      cliponaxis: false,
+      marker: {
+        color: colour("--mlt-bad"),
+        size: 9,
+        symbol: odd.map(({ value }) =>
+          Number.isNaN(value) ? "diamond" : value > 0 ? "triangle-up" : "triangle-down",
+        ),
+      },
+    };
+    const marked = odd.length > 0 ? [markers] : [];
     return view.smoothing > 0
-      ? [{ ...base, y: shown.values, opacity: 0.3, showlegend: false, hoverinfo: "skip" }, smooth]
-      : [{ ...base, y: shown.values }];
+      ? [...marked, { ...base, y: shown.values, opacity: 0.3, showlegend: false, hoverinfo: "skip" }, smooth]
+      : [...marked, { ...base, y: shown.values }];
   });
   const axis = { gridcolor: colour("--mlt-line"), zeroline: false, linecolor: colour("--mlt-line") };
   const layout = {
@@ -157,6 +178,7 @@ async function draw(
         text: { step: t("Step"), relative: `${t("Relative time")} (s)`, wall: t("Wall time") }[view.axis],
       },
     },
+    yaxis2: { overlaying: "y", range: [0, 1], fixedrange: true, visible: false },
     yaxis: { ...axis, type: view.log ? "log" : "linear", automargin: true },
   };
   const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d"] };

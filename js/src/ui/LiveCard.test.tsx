@@ -1,0 +1,192 @@
+// @vitest-environment happy-dom
+import { render } from "preact";
+import { act } from "preact/test-utils";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import completed from "../../../tests/fixtures/run-completed.json";
+import failed from "../../../tests/fixtures/run-failed.json";
+import running from "../../../tests/fixtures/run-running.json";
+import { LiveDoor, type Socket } from "../api/live";
+import { parsePayload } from "../api/parse";
+import { Rest } from "../api/rest";
+import { speak } from "../model/language";
+import { Registered } from "../model/registered";
+import { RunStore } from "../model/run";
+import { RunView } from "./LiveCard";
+import type { Surroundings } from "./surroundings";
+
+let host: HTMLElement;
+let requests: { method: string; path: string; body: unknown }[];
+let answers: Map<string, unknown>;
+let store: RunStore;
+let around: Surroundings;
+
+beforeEach(() => {
+  host = document.createElement("div");
+  document.body.append(host);
+  requests = [];
+  answers = new Map();
+  speak("en");
+});
+
+afterEach(() => {
+  render(null, host);
+  host.remove();
+});
+
+async function show(raw: typeof running | typeof completed | typeof failed): Promise<void> {
+  const rest = new Rest(async (path, init) => {
+    const method = init.method ?? "GET";
+    requests.push({ method, path, body: init.body ? JSON.parse(String(init.body)) : null });
+    const found = [...answers].find(([key]) => `${method} ${path}`.includes(key));
+    return new Response(JSON.stringify(found?.[1] ?? {}), { status: found ? 200 : 404 });
+  });
+  const live = new LiveDoor(() => ({ send() {}, close() {} }) as unknown as Socket);
+  const registered = new Registered(async () => new Set([raw.workspace]));
+  around = { door: { rest, live, link: (path) => `/base/mltrain/${path}` }, registered };
+  store = new RunStore(parsePayload(raw), live, registered, (look) => look());
+  await act(() => render(<RunView store={store} around={around} />, host));
+}
+
+const say = (raw: object) => act(() => store.take(raw));
+const texts = (selector: string) =>
+  Array.from(host.querySelectorAll(selector), (node) => node.textContent?.trim());
+const button = (name: string) =>
+  Array.from(host.querySelectorAll("button")).find(
+    (one) => one.textContent?.trim() === name,
+  ) as HTMLButtonElement;
+const settle = () => act(() => new Promise((resolve) => setTimeout(resolve, 0)));
+
+describe("RunView", () => {
+  it("is the recorded card until a service has spoken", async () => {
+    await show(running);
+    expect(host.querySelector(".mlt-alive")).toBeNull();
+    expect(texts(".mlt-foot span")[0]).toMatch(/^recorded on/);
+    expect(button("Show live")).toBeUndefined();
+  });
+
+  it("starts a service on a click alone", async () => {
+    await show(completed);
+    await act(() => {
+      store.standing = "offline";
+      store.changes.changed();
+    });
+    expect(requests).toEqual([]);
+    await act(() => button("Show live").click());
+    expect(requests).toEqual([{ method: "POST", path: `workspaces/${completed.workspace}/open`, body: {} }]);
+  });
+
+  it("goes live, and says so", async () => {
+    await show(running);
+    await say(running.state);
+    expect(texts(".mlt-alive .mlt-pill")).toEqual(["Running"]);
+    expect(texts("[role=tab]")).toEqual(["Metrics 2", "Logs", "Outputs", "Details"]);
+    expect(texts(".mlt-foot span")[0]).toBe("live");
+    await say({ ...running.state, revision: running.state.revision + 1, status: "Completed" });
+    expect(texts(".mlt-pill")).toEqual(["Completed"]);
+    expect(button("Cancel")).toBeUndefined();
+  });
+
+  it("cancels on a click, and shows what the service answers", async () => {
+    await show(running);
+    await say(running.state);
+    const revision = running.state.revision + 1;
+    answers.set("/cancel", { ...running.state, revision, status: "CancelRequested" });
+    await act(() => button("Cancel").click());
+    await settle();
+    expect(requests.filter(({ method }) => method === "POST")).toEqual([
+      {
+        method: "POST",
+        path: `workspaces/w/runs/r/cancel`
+          .replace("/w/", `/${running.workspace}/`)
+          .replace("/r/", `/${running.run}/`),
+        body: { keep: false },
+      },
+    ]);
+    expect(texts(".mlt-pill")).toEqual(["Cancel requested"]);
+  });
+
+  it("shows why a command was refused", async () => {
+    await show(running);
+    await say(running.state);
+    await act(() => button("Stop and keep").click());
+    await settle();
+    expect(texts("[role=alert]")).toEqual(["The server answered 404."]);
+  });
+
+  it("says what a cancel saw end", async () => {
+    await show(running);
+    const stop = { signals: ["SIGTERM", "SIGKILL"], ended: ["7 python"], remaining: [] };
+    const history = [
+      { status: "Running", time: 1, reason: "", evidence: {} },
+      { status: "CancelRequested", time: 2, reason: "cancel requested", evidence: {} },
+      {
+        status: "Finalizing",
+        time: 3,
+        reason: "canceled",
+        evidence: { exits: [{ rank: 0, code: null, signal: 9 }], stop },
+      },
+      { status: "Canceled", time: 4, reason: "", evidence: {} },
+    ];
+    await say({ ...running.state, revision: running.state.revision + 1, status: "Canceled", history });
+    expect(texts(".mlt-ended")).toEqual([
+      "What ended cancel requested · canceled · rank 0: signal 9 · SIGTERM sent · SIGKILL sent · ended 7 python",
+    ]);
+  });
+
+  it("opens a failure on why, and offers the memory that would do", async () => {
+    await show(failed);
+    await say(failed.state);
+    expect(host.querySelector("[aria-selected=true]")?.textContent).toBe("Logs");
+    expect(texts(".mlt-why b")[0]).toMatch(/^Out of memory/);
+    await act(() => button("Rerun with 8 GB").click());
+    const rerun = requests.find(({ path }) => path.endsWith("/rerun"));
+    expect(rerun?.body).toEqual({ resources: { memory_gb: 8 } });
+  });
+
+  it("moves between its tabs by keyboard", async () => {
+    await show(running);
+    await say(running.state);
+    const press = (key: string) =>
+      act(() => {
+        document.activeElement?.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+      });
+    host.querySelector<HTMLElement>("[role=tab]")?.focus();
+    await press("End");
+    expect(document.activeElement?.textContent).toBe("Details");
+    await press("ArrowRight");
+    expect(document.activeElement?.textContent).toBe("Metrics 2");
+    expect(host.querySelectorAll("[role=tab][tabindex='0']")).toHaveLength(1);
+  });
+
+  it("keeps a metric's newest value on the screen before its points are there", async () => {
+    await show(running);
+    const [first] = running.state.metrics;
+    const metrics = [{ ...first, count: 99, last: 0.5, last_step: 99 }];
+    await say({ ...running.state, revision: running.state.revision + 1, metrics });
+    expect(host.querySelector("svg")?.getAttribute("aria-label")).toBe("val_accuracy, last value 0.5");
+  });
+
+  it("renders every name as text", async () => {
+    const evil = "<img src=x onerror=alert(1)>";
+    await show(completed);
+    const metrics = [
+      { name: evil, count: 2, last: 1 },
+      { name: `${evil}2`, count: 1, last: evil },
+    ];
+    const history = [{ status: "Running", time: 1, reason: evil, evidence: { note: evil } }];
+    await say({ ...completed.state, display_name: evil, notes: evil, metrics, history, notices: [evil] });
+    await act(() => host.querySelector<HTMLElement>("[data-key=details]")?.click());
+    expect(host.querySelector("img")).toBeNull();
+    expect(texts(".mlt-history")[0]).toContain(evil);
+  });
+
+  it("speaks Japanese", async () => {
+    speak("ja_JP");
+    await show(running);
+    await say(running.state);
+    expect(texts("[role=tab]")).toEqual(["メトリック 2", "ログ", "出力", "詳細"]);
+    expect(texts(".mlt-pill")).toEqual(["実行中"]);
+    expect(button("中止")).toBeDefined();
+  });
+});
