@@ -16,10 +16,10 @@ def test_the_bound_covers_the_true_mean_nineteen_times_in_twenty():
 
 
 def test_turns_alternate_so_that_a_drift_falls_on_both():
-    order = []
+    order: list[str] = []
     clock = iter(range(100))
 
-    def taken(name):
+    def taken(name: str) -> float:
         order.append(name)
         return float(next(clock))
 

@@ -43,6 +43,8 @@ def measure(place: Place, *, quick: bool) -> list[Row]:
     block = _Blocks(run, talk)
     for logged in (True, False):  # MLflow's process starts, its database is made
         block(logged=logged)
+    block.shares.clear()
+    block.shares_without.clear()
     with_logging, without = in_turns(PAIRS, lambda: block(logged=True), lambda: block(logged=False))
     block.finish()
     state = published(run)
@@ -52,7 +54,8 @@ def measure(place: Place, *, quick: bool) -> list[Row]:
     measured = f"95 % bound {bound:.1%}; mean {statistics.fmean(slowdowns):.1%}, standard deviation {statistics.stdev(slowdowns):.1%}"
     baseline = (
         f"without logging {statistics.fmean(without):.0f} steps/s, {PAIRS} pairs of {2 * LIVE_SECONDS:.0f} s;"
-        f" {state['metric_points']:,} points published"
+        f" {state['metric_points']:,} points published. Processor while logging, service and MLflow:"
+        f" {statistics.fmean(block.shares):.1%} of a core; while not: {statistics.fmean(block.shares_without):.1%}"
     )
     return [
         Row(
@@ -71,13 +74,19 @@ class _Blocks:
     def __init__(self, run: Run, folder: Path) -> None:
         self._run, self._folder, self._next = run, folder, 0
         self._service = service(run.workspace)
+        self.shares: list[float] = []
+        """Of a core, what the service and MLflow took in each block that logged, and in each that did not."""
+        self.shares_without: list[float] = []
 
     def __call__(self, *, logged: bool) -> float:
         """Steps per second of one block, begun when nothing of the last one is left to do."""
         _wait_for(lambda: _share(self._service) < 0.03, "the service and MLflow do not come to rest")
+        used, started = _processor_seconds(self._service), time.perf_counter()
         self._order("1" if logged else "0")
         rate = float(until(self._folder / f"rate-{self._next}", self._run, patience=600))
         self._next += 1
+        share = (_processor_seconds(self._service) - used) / (time.perf_counter() - started)
+        (self.shares if logged else self.shares_without).append(share)
         if logged:
             time.sleep(LIVE_SECONDS + 1)
         return rate
@@ -93,13 +102,14 @@ class _Blocks:
 
 def _share(process: psutil.Process) -> float:
     """The part of a core that the service and its children take, over two seconds."""
-
-    def seconds() -> float:
-        return sum(sum(one.cpu_times()[:2]) for one in (process, *process.children(recursive=True)))
-
-    before = seconds()
+    before = _processor_seconds(process)
     time.sleep(2)
-    return (seconds() - before) / 2
+    return (_processor_seconds(process) - before) / 2
+
+
+def _processor_seconds(process: psutil.Process) -> float:
+    """What the process and its children have used."""
+    return sum(sum(one.cpu_times()[:2]) for one in (process, *process.children(recursive=True)))
 
 
 def _wait_for(condition: Callable[[], bool], problem: str, patience: float = 120) -> None:
