@@ -11,7 +11,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from jupyter_mltrain.api.config import ScriptRunConfig
 from jupyter_mltrain.api.experiment import Experiment
@@ -95,18 +95,34 @@ def pill(page: Page) -> Locator:
 
 
 def test_the_card_is_alive_while_the_kernel_is_blocked(lab, page, folder, artifact):
-    opened(lab, page, folder, cell(steps=20), "import time; time.sleep(600)")
+    sockets: list[WebSocketRoute] = []
+
+    def through(socket: WebSocketRoute) -> None:
+        socket.connect_to_server()
+        sockets.append(socket)
+
+    page.route_web_socket(re.compile("/mltrain/live"), through)
+    opened(lab, page, folder, cell(steps=30), "import time; time.sleep(600)")
     expect(pill(page)).to_have_text("Running", timeout=90_000)
-    expect(page.get_by_role("img", name=re.compile("^loss"))).to_be_visible(timeout=30_000)
+    chart = page.get_by_role("img", name=re.compile("^loss"))
+    expect(chart).to_be_visible(timeout=30_000)
     page.screenshot(path=artifact / "live-card-running.png")
+    # The connection breaks: the card says so, and goes on where it stood.
+    assert len(sockets) == 1
+    sockets[0].close()
+    expect(page.locator(".mlt-foot")).to_contain_text("connection lost")
+    expect(page.locator(".mlt-foot")).to_contain_text("live", timeout=15_000)
+    chart.hover()
+    expect(page.locator(".mlt-reading")).to_have_count(3)
+    page.screenshot(path=artifact / "live-card-hover.png")
     expect(pill(page)).to_have_text("Completed", timeout=60_000)
-    expect(page.get_by_role("img", name="loss, last value 0.05")).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("img", name="loss, last value 0.03333")).to_be_visible(timeout=15_000)
     expect(page.get_by_text("| Busy")).to_be_visible()
     page.wait_for_timeout(500)
     page.screenshot(path=artifact / "live-card-completed.png")
     page.get_by_role("tab", name="Logs").click()
     log = page.get_by_role("log")
-    expect(log).to_contain_text(f"step 19  {EVIL}")
+    expect(log).to_contain_text(f"step 29  {EVIL}")
     page.screenshot(path=artifact / "live-card-logs.png")
     page.get_by_role("tab", name="Outputs").click()
     page.get_by_role("button", name="result.json", exact=True).click()

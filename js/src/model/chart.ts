@@ -128,6 +128,19 @@ export function placed(line: Line, view: View): Line {
   return { ...line, steps, values };
 }
 
+/** The point of a placed line that is nearest to `at` on the horizontal axis; null for a line without points. */
+export function nearest(line: Line, at: number): { step: number; value: number } | null {
+  const { steps, values } = line;
+  let best = -1;
+  // Steps come in the order of logging, which need not be theirs.
+  for (let index = 0; index < steps.length; index++) {
+    if (best < 0 || Math.abs((steps[index] ?? 0) - at) < Math.abs((steps[best] ?? 0) - at)) {
+      best = index;
+    }
+  }
+  return best < 0 ? null : { step: steps[best] ?? 0, value: values[best] ?? Number.NaN };
+}
+
 /** An exponential moving average, corrected for its start; values that are no numbers stay as they are. */
 export function smoothed(line: Line, weight: number): Line {
   let sum = 0;
@@ -143,7 +156,8 @@ export function smoothed(line: Line, weight: number): Line {
   return { ...line, values };
 }
 
-function placeWords(at: number, { axis }: View): string {
+/** A place on the horizontal axis, in words. */
+export function placeWords(at: number, { axis }: View): string {
   if (axis === "step") {
     return formatNumber(at);
   }

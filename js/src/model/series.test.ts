@@ -102,6 +102,7 @@ describe("SeriesStore", () => {
     store.want([metric("loss", 3)]);
     for (let attempt = 0; attempt < 20; attempt++) {
       open.splice(0, 1)[0]?.refuse();
+      store.want([metric("loss", 3)]); // the card is drawn again
       await vi.advanceTimersByTimeAsync(4000);
     }
     expect(open).toHaveLength(0);

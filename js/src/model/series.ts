@@ -30,6 +30,8 @@ interface Entry {
 
 export class SeriesStore {
   readonly changes: Emitter;
+  /** Grows with every change of the points. */
+  version = 0;
   private readonly entries = new Map<string, Entry>();
   private readonly busy = new Set<string>();
   private readonly queue = new Map<string, { name: string; rank: number }>();
@@ -66,9 +68,11 @@ export class SeriesStore {
   want(metrics: readonly Metric[]): void {
     for (const metric of metrics) {
       const entry = this.entry(metric);
-      entry.wanted = metric.count;
-      entry.failures = 0;
-      if (entry.count !== metric.count) {
+      if (entry.wanted !== metric.count) {
+        entry.wanted = metric.count;
+        entry.failures = 0;
+      }
+      if (entry.count !== metric.count && entry.failures < MOST_FAILURES) {
         this.queue.set(keyOf(metric), { name: metric.name, rank: metric.rank });
       }
     }
@@ -155,6 +159,7 @@ export class SeriesStore {
       entry.count = wanted;
       entry.failures = 0;
       entry.due = this.now() + Math.max(SHORTEST_PAUSE_MS, REST_SHARE * (this.now() - began));
+      this.version += 1;
       this.changes.changed();
     } catch {
       // The chart stays as it is and says how many of the points it has. Tried again, for a while and with the next state.

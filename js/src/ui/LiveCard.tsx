@@ -27,8 +27,8 @@ import { Notes, RunCard, Stages, Title, Why } from "./RunCard";
 import { type Surroundings, storeOf } from "./surroundings";
 import { Tabs } from "./Tabs";
 
-/** Points of a small chart: some more than it has pixels. */
-const SMALL_POINTS = 600;
+/** Points of a small chart: least, greatest, first and last of what falls on a pixel or so. */
+const SMALL_POINTS = 1200;
 
 /** A run, live where it can be and as recorded where not. */
 export function RunView({ store, around }: { store: RunStore; around: Surroundings }) {
@@ -102,7 +102,13 @@ function LiveCard({ store, around }: { store: RunStore; around: Surroundings }) 
         </div>
         <Problem text={command.problem} />
         <Stages state={state} />
-        {state.failure && <Why failure={state.failure} action={<MoreMemory state={state} rerun={rerun} />} />}
+        {state.failure && (
+          <Why
+            failure={state.failure}
+            open={tab !== "logs"}
+            action={<MoreMemory state={state} rerun={rerun} />}
+          />
+        )}
         <Ended state={state} />
         <Notes lines={noteLines(state)} />
         <Tabs tabs={tabs} chosen={tab} choose={setChosen}>

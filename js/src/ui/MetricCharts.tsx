@@ -1,5 +1,19 @@
+import type { TargetedPointerEvent } from "preact";
+import { useMemo } from "preact/hooks";
+
 import type { Metric } from "../api/payload";
-import { HEIGHT, layOut, PLAIN_VIEW, type View, WIDTH } from "../model/chart";
+import {
+  HEIGHT,
+  type Chart as Layout,
+  type Line,
+  layOut,
+  nearest,
+  PLAIN_VIEW,
+  placed,
+  placeWords,
+  type View,
+  WIDTH,
+} from "../model/chart";
 import { formatNumber } from "../model/formats";
 import { t } from "../model/language";
 import type { MetricChart } from "../model/metrics";
@@ -28,11 +42,18 @@ export function MetricCharts({ charts }: { charts: MetricChart[] }) {
   );
 }
 
-/** A metric's last value, large, above its lines. With `enlarge`, a click on the chart does that. */
-export function Chart(props: { chart: MetricChart; colour: string; view?: View; enlarge?: () => void }) {
-  const { chart, colour, view = PLAIN_VIEW, enlarge } = props;
+/** Where a chart's pointer is, on the axis that all charts of a card share. */
+interface Hover {
+  hover?: number | null;
+  setHover?: (at: number | null) => void;
+}
+
+/** A metric's last value, large, above its lines. `enlarge` is what the button beside it does. */
+export function Chart(
+  props: { chart: MetricChart; colour: string; view?: View; enlarge?: () => void } & Hover,
+) {
+  const { chart, colour, view = PLAIN_VIEW, enlarge, hover = null, setHover } = props;
   const { metric } = chart;
-  const drawing = <Drawing chart={chart} colour={colour} view={view} />;
   return (
     <div class="mlt-chart">
       <div class="mlt-title">
@@ -51,24 +72,29 @@ export function Chart(props: { chart: MetricChart; colour: string; view?: View; 
           </button>
         )}
       </div>
-      {drawing}
+      <Drawing chart={chart} colour={colour} view={view} hover={hover} {...(setHover ? { setHover } : {})} />
     </div>
   );
 }
 
-function Drawing({
-  chart: { metric, lines },
-  colour,
-  view,
-}: {
-  chart: MetricChart;
-  colour: string;
-  view: View;
-}) {
-  const { left, right, ticks, paths, behind, markers, firstStep, lastStep } = layOut(lines, view);
+function Drawing(props: { chart: MetricChart; colour: string; view: View } & Hover) {
+  const { chart, colour, view, hover = null, setHover } = props;
+  const { metric, lines } = chart;
+  const layout = useMemo(() => layOut(lines, view), [lines, view]);
+  const { left, right, ticks, paths, behind, markers, firstStep, lastStep, first, last } = layout;
   const label = t("{name}, last value {last}", { name: metric.name, last: formatNumber(metric.last) });
+  const moved = (event: TargetedPointerEvent<SVGSVGElement>) => {
+    const box = event.currentTarget.getBoundingClientRect();
+    const x = ((event.clientX - box.left) / box.width) * WIDTH;
+    setHover?.(first + (Math.min(right, Math.max(left, x)) - left) * ((last - first) / (right - left)));
+  };
   return (
-    <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={label}>
+    <svg
+      viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+      role="img"
+      aria-label={label}
+      {...(setHover ? { onPointerMove: moved, onPointerLeave: () => setHover(null) } : {})}
+    >
       {ticks.map(({ y, label: said }) => (
         <g key={said}>
           <line class="mlt-rule" x1={left} x2={right} y1={y} y2={y} />
@@ -94,6 +120,29 @@ function Drawing({
       <text x={right} y={HEIGHT - 3} text-anchor="end">
         {lastStep}
       </text>
+      {hover !== null && hover >= first && hover <= last && last > first && lines[0] && (
+        <Reading line={lines[0]} view={view} hover={hover} layout={layout} />
+      )}
     </svg>
+  );
+}
+
+/** The value at the pointer of this chart, or of the one beside it. */
+function Reading(props: { line: Line; view: View; hover: number; layout: Layout }) {
+  const { line, view, hover, layout } = props;
+  const { first, last, left, right } = layout;
+  const found = nearest(placed(line, { ...view, log: false }), hover);
+  if (found === null) {
+    return null;
+  }
+  const x = left + ((found.step - first) / (last - first)) * (right - left);
+  const inLeftHalf = x < (left + right) / 2;
+  return (
+    <g class="mlt-reading">
+      <line x1={x} x2={x} y1={6} y2={HEIGHT - 16} />
+      <text x={inLeftHalf ? x + 4 : x - 4} y={14} text-anchor={inLeftHalf ? "start" : "end"}>
+        {`${formatNumber(found.value)} · ${placeWords(found.step, view)}`}
+      </text>
+    </g>
   );
 }

@@ -23,18 +23,24 @@ export function MetricsTab(props: { store: RunStore; series: SeriesStore; around
   const [filter, setFilter] = useState("");
   const [view, setView] = useState<View>(PLAIN_VIEW);
   const [most, setMost] = useState(CHARTS_AT_FIRST);
+  const [hover, setHover] = useState<number | null>(null);
   const [large, setLarge] = useState<string | null>(null);
   const { charts, values } = useMemo(() => chartsOf(state.metrics, filter), [state.metrics, filter]);
   const shown = charts.slice(0, most);
+  // A pointer that moves over the charts must not lay all of them out again.
+  const drawn = useMemo(
+    () =>
+      shown.map(({ name, metrics }) => {
+        const found = metrics.map((one) => series.line(one));
+        const chart = { metric: metrics[0] as Metric, lines: found.map(({ line }) => line) };
+        return { name, metrics, found, chart };
+      }),
+    [charts, most, series.version],
+  );
   useEffect(() => series.want(shown.flatMap((chart) => chart.metrics)));
   if (state.metrics.length === 0) {
     return <p class="mlt-empty">{t(terminal(state.status) ? "No metrics were logged" : "No metrics yet")}</p>;
   }
-  const drawn = shown.map(({ name, metrics }) => ({
-    name,
-    metrics,
-    found: metrics.map((one) => series.line(one)),
-  }));
   const enlarged = large === null ? undefined : drawn.find((chart) => chart.name === large);
   return (
     <>
@@ -63,12 +69,14 @@ export function MetricsTab(props: { store: RunStore; series: SeriesStore; around
       )}
       {drawn.length > 0 && (
         <div class="mlt-grid">
-          {drawn.map(({ name, metrics, found }, index) => (
+          {drawn.map(({ name, chart }, index) => (
             <Chart
               key={name}
-              chart={{ metric: metrics[0] as Metric, lines: found.map(({ line }) => line) }}
+              chart={chart}
               colour={`var(--mlt-s${(index % 4) + 1})`}
               view={view}
+              hover={hover}
+              setHover={setHover}
               enlarge={() => setLarge(name)}
             />
           ))}

@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
 
 import type { Failure, RunPayload, RunState } from "../api/payload";
+import { shortPaths } from "../model/bounded";
 import { t } from "../model/language";
 import { arrangeMetrics } from "../model/metrics";
 import {
@@ -94,8 +95,9 @@ export function Stages({ state }: { state: RunState }) {
   );
 }
 
-/** Why a run failed. `action`: what a click can do about it. */
-export function Why({ failure, action }: { failure: Failure; action?: ComponentChildren }) {
+/** Why a run failed. `action`: what a click can do about it; `open`: whether its traceback is shown from the start. */
+export function Why(props: { failure: Failure; action?: ComponentChildren; open?: boolean }) {
+  const { failure, action, open = true } = props;
   return (
     <>
       <div class="mlt-why">
@@ -105,9 +107,9 @@ export function Why({ failure, action }: { failure: Failure; action?: ComponentC
         {action}
       </div>
       {failure.traceback && (
-        <details open>
+        <details open={open}>
           <summary>{t("Traceback")}</summary>
-          <pre class="mlt-log">{failure.traceback.trimEnd()}</pre>
+          <pre class="mlt-log">{shortPaths(failure.traceback.trimEnd())}</pre>
         </details>
       )}
     </>

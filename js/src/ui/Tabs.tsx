@@ -51,7 +51,14 @@ export function Tabs(props: {
           </button>
         ))}
       </div>
-      <div class="mlt-panel" role="tabpanel" id={`${id}-panel`} aria-labelledby={`${id}-${chosen}`}>
+      <div
+        class="mlt-panel"
+        role="tabpanel"
+        id={`${id}-panel`}
+        aria-labelledby={`${id}-${chosen}`}
+        // Who uses a view has chosen it: it does not change by itself any more.
+        onPointerDown={() => choose(chosen)}
+      >
         {children}
       </div>
     </>
