@@ -59,7 +59,8 @@ class Lab:
         page.goto(f"{self.url}/doc/tree/{name}?token={self.token}")
 
 
-@pytest.fixture(scope="session")
+# Playwright's event loop runs as long as this lives, and asynchronous tests cannot run beside it: so not for the session.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     assert chromium, "Chromium is missing: `apt-get install chromium` (`make test` does it as root)."
