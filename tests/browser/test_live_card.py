@@ -23,6 +23,7 @@ from jupyter_mltrain.widgets.output import MIME
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
+ROOT = Path(__file__).parents[2]
 EVIL = "<script>window.pwned=1</script>"
 SUBMIT = """%load_ext jupyter_mltrain
 get_ipython().run_cell_magic("mltrain", "--experiment live --env current", '''
@@ -211,15 +212,32 @@ def test_a_notebook_opened_next_week_starts_nothing_until_asked(lab, page, folde
     page.screenshot(path=artifact / f"live-card-failed-{name}.png")
     page.get_by_role("tab", name="Metrics").click()
     expect(page.get_by_role("img", name="loss, last value 0.25")).to_be_visible()
+    assert axe(page) == []
     page.screenshot(path=artifact / f"live-card-metrics-{name}.png")
     page.get_by_role("tab", name="Outputs").click()
     page.get_by_role("button", name="Register model").click()
+    assert axe(page) == []
     page.screenshot(path=artifact / f"live-card-outputs-{name}.png")
     page.get_by_role("tab", name="Details").click()
+    assert axe(page) == []
     page.screenshot(path=artifact / f"live-card-details-{name}.png")
     box = page.locator(".mlt-alive").bounding_box()
     assert box is not None
     assert box["x"] + box["width"] <= page.viewport_size["width"]
+
+
+def axe(page: Page) -> list[str]:
+    """What the axe engine finds serious or critical in the card."""
+    if not page.evaluate("'axe' in window"):
+        page.add_script_tag(path=ROOT / "js" / "node_modules" / "axe-core" / "axe.min.js")
+    result = page.evaluate("async () => await axe.run('.mlt-alive')")
+    assert len(result["passes"]) > 10
+    return [
+        f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
+        for one in result["violations"]
+        if one["impact"] in {"serious", "critical"}
+        for node in one["nodes"]
+    ]
 
 
 def test_a_run_is_registered_and_looked_at_without_a_cell(lab, page, folder, artifact):

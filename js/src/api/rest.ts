@@ -59,8 +59,9 @@ export interface ModelVersion {
   version: number;
   sameAs: number | null;
   framework: string;
+  /** Functions by name, each with `inputs` and `outputs`: `{dtype, shape}` by name. */
   signature: unknown;
-  created: number;
+  metrics: { [name: string]: number };
 }
 
 const TIMEOUT_MS = 20_000;
@@ -271,14 +272,16 @@ async function errorOf(response: Response): Promise<WireError> {
 }
 
 function modelVersion(raw: unknown): ModelVersion {
-  const { name, version, same_as, framework, signature, created } = fields(raw);
+  const { name, version, same_as, framework, signature, metrics } = fields(raw);
   return {
     name: String(name),
     version: Number(version),
     sameAs: typeof same_as === "number" ? same_as : null,
     framework: typeof framework === "string" ? framework : "",
     signature: signature ?? null,
-    created: Number(created ?? 0),
+    metrics: Object.fromEntries(
+      Object.entries(fields(metrics)).filter((one): one is [string, number] => typeof one[1] === "number"),
+    ),
   };
 }
 

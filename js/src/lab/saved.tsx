@@ -6,6 +6,7 @@ import { render } from "preact";
 import { parsePayload } from "../api/parse";
 import { MIME_TYPE } from "../api/payload";
 import type { Json } from "../model/bounded";
+import { inEnglish } from "../model/language";
 import { record } from "../model/record";
 import { type RunStore, terminal } from "../model/run";
 import { RunCard } from "../ui/RunCard";
@@ -88,7 +89,7 @@ function htmlOf(before: unknown, payload: { [key: string]: Json }): { "text/html
     return {};
   }
   const host = document.createElement("div");
-  render(<RunCard payload={parsePayload(payload)} />, host);
+  inEnglish(() => render(<RunCard payload={parsePayload(payload)} />, host));
   const html = style + host.innerHTML;
   render(null, host);
   return { "text/html": html };

@@ -83,6 +83,8 @@ const JAPANESE: { readonly [english: string]: string } = {
   Description: "説明",
   "Metrics kept": "保存されるメトリック",
   "will be version {version}": "バージョン {version} になります",
+  "version {version} is the newest": "最新はバージョン {version} です",
+  "version {version} had {metric}": "バージョン {version} は {metric} でした",
   "a new name": "新しい名前",
   "Register version {version}": "バージョン {version} を登録",
   Register: "登録",
@@ -99,7 +101,6 @@ const JAPANESE: { readonly [english: string]: string } = {
   Rename: "名前を変更",
   Pin: "ピン留め",
   Unpin: "ピン留めを外す",
-  Saved: "保存しました",
   History: "履歴",
   Run: "実行",
   Arguments: "引数",
@@ -111,7 +112,6 @@ const JAPANESE: { readonly [english: string]: string } = {
   "Asked for": "要求との違い",
   "Last lines of {name}": "{name} の最後の行",
   Traceback: "トレースバック",
-  "Rerun as {name}": "{name} として再実行",
   "position {position}": "{position} 番目",
   "{time} left": "残り {time}",
   "{label} {value} of {total}": "{label} {value} / {total}",
@@ -129,6 +129,17 @@ export function speak(tag: string): void {
   const japanese = /^ja\b|^ja_/i.test(tag);
   table = japanese ? JAPANESE : null;
   locale = japanese ? "ja-JP" : "en-US";
+}
+
+/** What `work` makes, in English: what is written into notebooks is what the kernel would write. */
+export function inEnglish<T>(work: () => T): T {
+  const before = [table, locale] as const;
+  speak("en");
+  try {
+    return work();
+  } finally {
+    [table, locale] = before;
+  }
 }
 
 export function t(english: string, filled: { readonly [name: string]: string | number } = {}): string {

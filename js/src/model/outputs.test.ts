@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { candidates, parseTags, registerCell, treeOf } from "./outputs";
+import { candidates, parseTags, registerCell, signatureLines, treeOf } from "./outputs";
 
 const file = (path: string, size = 10) => ({ path, size, modified: 0 });
 
@@ -34,6 +34,16 @@ describe("outputs", () => {
 
   it("reads tags as they are written", () => {
     expect(parseTags(" a=1, b = x=y ,flag,, ")).toEqual({ a: "1", b: "x=y", flag: "" });
+  });
+
+  it("says a model's signature, and nothing of what is none", () => {
+    const spec = (shape: (number | null)[] | null) => ({ dtype: "float32", shape });
+    const signature = {
+      serving_default: { inputs: { images: spec([null, 784]) }, outputs: { out: spec(null) } },
+    };
+    expect(signatureLines(signature)).toEqual(["serving_default: images float32 [–, 784] → out float32"]);
+    expect(signatureLines(null)).toEqual([]);
+    expect(signatureLines({ f: null })).toEqual(["f: – → –"]);
   });
 
   it("shows the cell that registers the same", () => {

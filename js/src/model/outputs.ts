@@ -90,6 +90,27 @@ export function parseTags(text: string): { [key: string]: string } {
   return tags;
 }
 
+/** `serving_default: images float32 [–, 784] → probabilities float32 [–, 10]`, a line per function of the model. */
+export function signatureLines(signature: unknown): string[] {
+  return Object.entries(fields(signature)).map(([name, one]) => {
+    const { inputs, outputs } = fields(one);
+    return `${name}: ${tensors(inputs)} → ${tensors(outputs)}`;
+  });
+}
+
+function tensors(specs: unknown): string {
+  const all = Object.entries(fields(specs)).map(([name, spec]) => {
+    const { dtype, shape } = fields(spec);
+    const sizes = Array.isArray(shape) ? ` [${shape.map((size) => size ?? "–").join(", ")}]` : "";
+    return `${name} ${typeof dtype === "string" ? dtype : "?"}${sizes}`;
+  });
+  return all.join(", ") || "–";
+}
+
+function fields(raw: unknown): { readonly [key: string]: unknown } {
+  return typeof raw === "object" && raw !== null ? (raw as { readonly [key: string]: unknown }) : {};
+}
+
 /** The Python that registers the same. */
 export function registerCell(
   run: string,

@@ -141,7 +141,7 @@ function Reading(props: { line: Line; view: View; hover: number; layout: Layout 
     <g class="mlt-reading">
       <line x1={x} x2={x} y1={6} y2={HEIGHT - 16} />
       <text x={inLeftHalf ? x + 4 : x - 4} y={14} text-anchor={inLeftHalf ? "start" : "end"}>
-        {`${formatNumber(found.value)} · ${placeWords(found.step, view)}`}
+        {`${formatNumber(found.value)} · ${view.axis === "step" ? "step " : ""}${placeWords(found.step, view)}`}
       </text>
     </g>
   );

@@ -58,7 +58,7 @@ export function MetricsTab(props: { store: RunStore; series: SeriesStore; around
       {values.length > 0 && <MetricValues metrics={values} />}
       {enlarged && (
         <LargeChart
-          key={enlarged.name}
+          key={`${view.axis} ${enlarged.name}`}
           metrics={enlarged.metrics}
           lines={enlarged.found.map(({ line }) => line)}
           view={view}

@@ -4,7 +4,7 @@ import { useEffect, useId, useState } from "preact/hooks";
 import type { ModelVersion } from "../api/rest";
 import { formatNumber, formatSize } from "../model/formats";
 import { t } from "../model/language";
-import { type Candidate, parseTags, registerCell } from "../model/outputs";
+import { type Candidate, parseTags, registerCell, signatureLines } from "../model/outputs";
 import type { RunStore } from "../model/run";
 import { Button, CopyButton, Problem } from "./controls";
 import { useCommand } from "./hooks";
@@ -56,9 +56,7 @@ export function RegisterForm(props: {
 
   const next = versions === null ? null : Math.max(0, ...versions.map((one) => one.version)) + 1;
   const hint =
-    next === null
-      ? ""
-      : t("will be version {version}", { version: next }) + (next === 1 ? ` · ${t("a new name")}` : "");
+    next === null ? "" : [t("will be version {version}", { version: next }), before(versions)].join(" · ");
   const metrics = state.metrics
     .filter((metric) => metric.rank === 0 && metric.last !== null)
     .map((metric) => `${metric.name} ${formatNumber(metric.last)}`);
@@ -170,8 +168,26 @@ function Registered({ model }: { model: ModelVersion }) {
       {words}
       {same}
       {model.framework && <span class="mlt-dim"> · {model.framework}</span>}
+      {signatureLines(model.signature).map((line) => (
+        <div key={line} class="mlt-mono mlt-dim">
+          {line}
+        </div>
+      ))}
     </div>
   );
+}
+
+/** What the newest version had, or that there is none. */
+function before(versions: ModelVersion[] | null): string {
+  const last = versions?.at(-1);
+  if (last === undefined) {
+    return t("a new name");
+  }
+  const [metric] = Object.entries(last.metrics);
+  const version = last.version;
+  return metric === undefined
+    ? t("version {version} is the newest", { version })
+    : t("version {version} had {metric}", { version, metric: `${metric[0]} ${formatNumber(metric[1])}` });
 }
 
 function kindWords({ kind }: Candidate): string {
