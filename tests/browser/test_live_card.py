@@ -206,6 +206,7 @@ def test_a_notebook_opened_next_week_starts_nothing_until_asked(lab, page, folde
     assert Connection.running(folder) is None
     show.click()
     expect(pill(page)).to_have_text("Failed", timeout=60_000)
+    expect(pill(page)).to_be_in_viewport()
     expect(page.get_by_role("log")).to_contain_text("MemoryError: no room for <b>x</b>", timeout=30_000)
     name = "-".join(map(str, request.node.callspec.params["page"]))
     page.wait_for_timeout(500)

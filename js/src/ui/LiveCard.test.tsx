@@ -74,6 +74,8 @@ describe("RunView", () => {
     expect(requests).toEqual([]);
     await act(() => button("Show live").click());
     expect(requests).toEqual([{ method: "POST", path: `workspaces/${completed.workspace}/open`, body: {} }]);
+    await say(completed.state);
+    expect(document.activeElement?.textContent).toBe("Metrics 3");
   });
 
   it("goes live, and says so", async () => {

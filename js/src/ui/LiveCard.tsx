@@ -35,12 +35,17 @@ export function RunView({ store, around }: { store: RunStore; around: Surroundin
   useChanges(store.changes);
   const opening = useCommand();
   const { workspace } = store.recorded;
+  const asked = useRef(false);
   if (store.raw !== null) {
-    return <LiveCard store={store} around={around} />;
+    return <LiveCard store={store} around={around} asked={asked.current} />;
   }
+  const open = () => {
+    asked.current = true;
+    opening.run(() => around.door.rest.open(workspace));
+  };
   const action = store.standing === "offline" && (
     <>
-      <Button disabled={opening.busy} onClick={() => opening.run(() => around.door.rest.open(workspace))}>
+      <Button disabled={opening.busy} onClick={open}>
         {t("Show live")}
       </Button>
       <Problem text={opening.problem} />
@@ -49,7 +54,8 @@ export function RunView({ store, around }: { store: RunStore; around: Surroundin
   return <RunCard payload={store.recorded} action={action} />;
 }
 
-function LiveCard({ store, around }: { store: RunStore; around: Surroundings }) {
+/** `asked`: it stands where somebody clicked for it, who should find it there. */
+function LiveCard({ store, around, asked }: { store: RunStore; around: Surroundings; asked: boolean }) {
   const { state, recorded } = store;
   const over = terminal(state.status);
   const [chosen, setChosen] = useState<string | null>(null);
@@ -66,6 +72,14 @@ function LiveCard({ store, around }: { store: RunStore; around: Surroundings }) 
     return made;
   }, []);
   useEffect(() => () => series.dispose(), []);
+  const card = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (asked) {
+      // What was clicked is gone, and the live card is shorter than the recorded one.
+      card.current?.querySelector<HTMLElement>("[role=tab][tabindex='0']")?.focus({ preventScroll: true });
+      card.current?.scrollIntoView({ block: "nearest" });
+    }
+  }, []);
   useSeconds(!over && store.standing === "live");
 
   // A failure opens on why; before there is a metric, the log is what there is to see.
@@ -91,6 +105,7 @@ function LiveCard({ store, around }: { store: RunStore; around: Surroundings }) 
       {/* biome-ignore lint/a11y/useSemanticElements: a fieldset is for forms */}
       <div
         class="mlt-card mlt-alive"
+        ref={card}
         role="group"
         aria-label={`${t("Run")} ${state.displayName}, ${statusWords(state.status)}`}
       >
