@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_server.auth import passwd
+from jupyter_server.auth.security import passwd
 from playwright.sync_api import Browser, Page, expect
 
 from jupyter_mltrain.api.config import ScriptRunConfig
