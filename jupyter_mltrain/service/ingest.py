@@ -56,7 +56,7 @@ class Ingest:
             try:
                 async for frame in compute.stream(handle, offsets):
                     if not shared:
-                        await self._in_thread(self._mirror, frame)
+                        await self._alone(self._mirror, frame)
                     doorbell.set()
                     pause = 1.0
             except EngineUnreachable:
@@ -70,21 +70,17 @@ class Ingest:
 
     async def absorb(self, *, flush: bool = False) -> None:
         """Take into the columns what the stream files hold beyond them."""
-        async with self._lock:
-            grew = await self._in_thread(self._absorb, flush)
-        if grew:
+        if await self._alone(self._absorb, flush):
             self._changed()
             self.news()
 
     async def summary(self) -> tuple[list[dict[str, Any]], int, dict[str, Any]]:
         """Series (name, rank, count, last, extremes), the number of points in all, and the extra state."""
-        async with self._lock:
-            return await self._in_thread(self._summary)
+        return await self._alone(self._summary)
 
     async def window(self, key: tuple[int, str], **given: Any) -> Window:
         """`Columns.window`."""
-        async with self._lock:
-            return await self._in_thread(lambda: self._open().window(key, **given))
+        return await self._alone(lambda: self._open().window(key, **given))
 
     def _offsets(self) -> dict[str, int]:
         return {p.name: p.stat().st_size for p in self.streams.glob("*")} if self.streams.is_dir() else {}
@@ -104,8 +100,16 @@ class Ingest:
             self._changed()  # a log that grew is something new to see, too
             await asyncio.sleep(_REST)
 
-    async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(_threads, function, *args)
+    async def _alone(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run `function` in a thread, one at a time for this run: also after a cancel, which ends the waiting but not
+        the thread."""
+        async with self._lock:
+            work = asyncio.get_running_loop().run_in_executor(_threads, function, *args)
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                await asyncio.wait({work})
+                raise
 
     def _open(self) -> Columns:
         if self._columns is None:
