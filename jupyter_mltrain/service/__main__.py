@@ -7,6 +7,7 @@ for one process, keeps no child, and cannot take the service down with it.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -32,7 +33,9 @@ def main(argv: list[str]) -> int:
     _log_to(os.path.join(argv[1], ".mltrain", "service.log"))  # noqa: PTH118 - nothing is imported yet
 
     def ready() -> None:
-        os.write(writer, b"1")
+        # Whoever waited may have been killed meanwhile; the service is there for the next one.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(writer, b"1")
         os.close(writer)
 
     # What imports make lives as long as the process: the collector would walk it again and again (a quarter of the

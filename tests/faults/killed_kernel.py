@@ -22,7 +22,13 @@ def kernel_killed_during_submit(world: World) -> None:
         client.execute(_cell(world, run, steady(20)))
         time.sleep(world.random.uniform(0, 0.4))
         manager.shutdown_kernel(now=True)
-    if _find(world, run):
+    # What the kernel had sent may still be on its way through the service.
+    found = _find(world, run)
+    deadline = time.monotonic() + 2
+    while not found and time.monotonic() < deadline:
+        time.sleep(0.05)
+        found = _find(world, run)
+    if found:
         assert world.check(run)["status"] == "Completed"
     else:
         assert not run.starts, "it runs, and nobody knows of it"

@@ -7,21 +7,26 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from jupyter_mltrain._version import PROTOCOL
+from jupyter_mltrain.client import starter
 from jupyter_mltrain.client.connection import Connection
 from jupyter_mltrain.errors import ProtocolMismatch
 from tests.faults.world import REPOSITORY, World, alive, eventually, kill, steady
 
 _HELLO = """
 import sys
+import time
 from pathlib import Path
+from jupyter_mltrain.client import starter
 from jupyter_mltrain.client.connection import Connection
 print(Connection.open(Path(sys.argv[1])).get("/v1/hello")["pid"])
 """
@@ -38,6 +43,19 @@ def test_many_that_start_it_at_once_get_one(world: World) -> None:
     assert [one.stderr for one in done] == [""] * 6
     assert len({one.stdout for one in done}) == 1
     assert int(done[0].stdout) == world.service_pid()
+
+
+def test_it_starts_although_whoever_waited_for_it_was_killed(world: World) -> None:
+    command = [sys.executable, "-P", "-m", "jupyter_mltrain.service", "--root", str(world.root)]
+    with subprocess.Popen(command, cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}) as waiting:
+        [child] = eventually(lambda: psutil.Process(waiting.pid).children(), "the service is not there")
+        kill(waiting.pid)
+    eventually(lambda: starter.answers(world.layout), "it does not answer")
+    assert world.service_pid() == child.pid
+    # It is still there once its first request is over: the broken pipe ended it in the middle of that.
+    for _ in range(3):
+        assert world.connection.get("/v1/hello")["pid"] == child.pid
+        time.sleep(0.05)
 
 
 def test_it_says_who_it_is(world: World) -> None:
