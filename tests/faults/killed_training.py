@@ -24,6 +24,7 @@ def training_killed_during_submit(world: World) -> None:
 def training_killed_during_run(world: World) -> None:
     run = world.submit("for i in range(10_000_000):\n    log(i)\n")  # as fast as it can: the kill meets a write
     world.wait_running(run, world.random.randrange(1, 2000))
+    time.sleep(world.random.choice([0.0, 0.5]))  # by then it is more than one window can hold
     kill(_main(world, run))
     state = world.check(run)
     assert state["status"] == "Failed"
