@@ -172,7 +172,7 @@ async def _bell(tail: follow.Tail) -> None:
         return
     finally:
         loop.remove_reader(tail.fd)
-    await asyncio.sleep(follow.GATHER)
+    await asyncio.sleep(tail.rest())
 
 
 def _launch(plan: LaunchPlan, secrets: dict[str, str], cpus: list[int] | None) -> None:

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from jupyter_mltrain.service.columns import Columns, Window
 
 _CHUNK = 1 << 20
-_REST = 0.2
-"""Seconds between two reads of a run that logs without pause. Each costs the training processor time; no eye sees less."""
+_REST, _LONGEST_REST = 0.1, 1.0
+"""Least and most seconds between two reads of a run that logs without pause: no eye sees less."""
+_SHARE = 0.05
+"""Of a core, for reading all live runs together; what it takes is taken from the training."""
 
 _FLUSH_SECONDS = 1.0
 
 _threads = ThreadPoolExecutor(2, thread_name_prefix="ingest")
+_followed: set[Ingest] = set()
 
 
 class Ingest:
@@ -46,6 +49,13 @@ class Ingest:
 
     async def follow(self, compute: Compute, handle: Handle) -> None:
         """Until the run has ended and all it said is here. Lost connections are taken up again, with growing pauses."""
+        _followed.add(self)
+        try:
+            await self._follow(compute, handle)
+        finally:
+            _followed.discard(self)
+
+    async def _follow(self, compute: Compute, handle: Handle) -> None:
         shared = compute.capabilities.shared_files
         pause = 1.0
         while True:
@@ -96,9 +106,11 @@ class Ingest:
         while True:
             await doorbell.wait()
             doorbell.clear()
+            began = time.monotonic()
             await self.absorb()
             self._changed()  # a log that grew is something new to see, too
-            await asyncio.sleep(_REST)
+            took = time.monotonic() - began
+            await asyncio.sleep(min(_LONGEST_REST, max(_REST, took * len(_followed) / _SHARE)))
 
     async def _alone(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run `function` in a thread, one at a time for this run: also after a cancel, which ends the waiting but not

@@ -18,8 +18,8 @@ SLOW = 1.0
 QUICK = 0.2
 """Seconds between looks where there is none."""
 GATHER = 0.1
-"""Seconds to wait after the bell: a run that logs every step rings all the time, and each look costs processor time that
-is the training's."""
+"""Least seconds between two looks: a run that logs every step rings all the time, and each look costs processor time that
+is the training's. After a rest the bell is answered at once."""
 
 
 class Tail:
@@ -34,6 +34,7 @@ class Tail:
         self._streams = os.path.join(folder, "streams")
         self._offsets: dict[str, int] = dict(offsets)
         self._over = False
+        self._looked = -GATHER
         self.fd = _doorbell(self._streams, os.path.join(folder, "shim"))
         self.pause = SLOW if self.fd >= 0 else QUICK
 
@@ -50,6 +51,7 @@ class Tail:
 
     def read(self) -> Iterator[Piece]:
         """What is new now. Files take turns, a chunk each."""
+        self._looked = time.monotonic()
         # Asked first: what was written before the end is then all there to be read.
         over = observe.ended(self._folder)
         while True:
@@ -67,6 +69,10 @@ class Tail:
     def over(self) -> bool:
         """Whether the run had ended before the last `read` began, so that nothing will follow."""
         return self._over
+
+    def rest(self) -> float:
+        """Seconds to wait after the bell before the next `read`."""
+        return max(0.0, self._looked + GATHER - time.monotonic())
 
     def hush(self) -> None:
         """Take notice of the bell."""
@@ -108,7 +114,7 @@ def follow(folder: str, offsets: Mapping[str, int], write: Callable[[bytes], obj
                 spoke = time.monotonic()
             if tail.fd >= 0:
                 if select.select([tail.fd], [], [], tail.pause)[0]:
-                    time.sleep(GATHER)
+                    time.sleep(tail.rest())
             else:
                 time.sleep(tail.pause)
 
