@@ -14,7 +14,7 @@ _PASS = (
     ("GET", r"runs"),
     ("GET", _RUN),
     ("PATCH", _RUN),
-    ("GET", _RUN + r"/(?:metrics|series|values|logs|log|files|file)"),
+    ("GET", _RUN + r"/(?:metrics|series|values|logs|log|files|file|inspect)"),
     ("POST", _RUN + r"/(?:cancel|rerun|models)"),
     ("GET", r"models(?:/[^/]+)?(?:/\d+)?"),
     ("GET", r"environments|environments/[^/]+|datasets|targets|usage"),

@@ -90,6 +90,12 @@ def router(service: Service) -> APIRouter:
         media = mimetypes.guess_type(found.name)[0] or "application/octet-stream"
         return FileResponse(found, media_type=media, headers={"X-Content-Type-Options": "nosniff"})
 
+    @routes.get("/runs/{key}/inspect")
+    async def inspect(key: str, path: str) -> dict[str, Any]:
+        """What a file or folder of the run's outputs is: format, framework, signature; read, never run."""
+        record = await service.record(key)
+        return await service.publication.tracking.inspect(record.folder, path)
+
     return routes
 
 

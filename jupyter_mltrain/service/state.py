@@ -26,6 +26,7 @@ async def run_state(service: Service, record: Record) -> dict[str, Any]:
         "stages": stages(record),
         "progress": _progress(extra, record),
         "metrics": plain(series[:_MOST_SERIES]),
+        "metric_series": len(series),
         "metric_points": points,
         "tags": {**extra.get("tags", {}), **summary["tags"]},
         "properties": extra.get("properties", {}),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jupyter_mltrain.tracking import publication, registry
+from jupyter_mltrain.tracking import content, inspection, publication, registry
 from jupyter_mltrain.tracking.store import Store, open_store
 
 __all__ = ["OPERATIONS", "open_store"]
@@ -18,6 +18,11 @@ def publish(store: Store, *, run_id: str, folder: str, state: dict[str, Any], bu
 
 def register(store: Store, *, folder: str, **given: Any) -> dict[str, Any]:
     return registry.register(store, folder=Path(folder), **given).to_json()
+
+
+def inspect(_: Store, *, folder: str, path: str) -> dict[str, Any]:
+    kept, source = content.find(Path(folder), path)
+    return {"path": kept, **inspection.inspect(source).to_json()}
 
 
 def models(store: Store) -> list[dict[str, Any]]:
@@ -41,6 +46,7 @@ def path(store: Store, *, name: str, version: int | None) -> str:
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "publish": publish,
     "register": register,
+    "inspect": inspect,
     "models": models,
     "model": model,
     "version": version,

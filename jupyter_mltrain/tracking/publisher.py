@@ -164,6 +164,11 @@ class Tracking:
             force=force,
         )
 
+    async def inspect(self, run_folder: Path, path: str) -> dict[str, Any]:
+        """What the file or folder at `path` of a run's record says it is: `core.model.Inspection` and its `path` there.
+        Nothing of it is run. Raises `PathNotFound`."""
+        return await self._ask("inspect", _ASK_TIMEOUT, folder=str(run_folder), path=path)
+
     async def models(self) -> list[dict[str, Any]]:
         """All versions of all registered models, the newest first."""
         return await self._ask("models", _ASK_TIMEOUT)

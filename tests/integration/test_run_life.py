@@ -13,7 +13,7 @@ from jupyter_mltrain.api.experiment import Experiment
 from jupyter_mltrain.api.lookup import latest
 from jupyter_mltrain.api.lookup import run as run_named
 from jupyter_mltrain.api.workspace import Workspace
-from jupyter_mltrain.errors import ConflictError, RunFailed
+from jupyter_mltrain.errors import ConflictError, PathNotFound, RunFailed
 from tests.faults.world import World, eventually, steady
 
 ALL_KINDS = """
@@ -251,3 +251,22 @@ def test_names_notes_and_pins_change_and_last(world: World) -> None:
         {"a": "b"},
     )
     assert world.connection.get("/v1/runs/the good one")["id"] == run.id
+
+
+def test_a_model_in_the_outputs_tells_its_signature_before_it_is_registered(world: World) -> None:
+    layers = [{"class_name": "InputLayer", "config": {"name": "a", "dtype": "float32", "batch_shape": [None, 4]}}]
+    config = {"class_name": "Functional", "config": {"layers": layers, "output_layers": [["out", 0, 0]]}}
+    run = world.submit(
+        "import json, zipfile\n"
+        "with zipfile.ZipFile('outputs/m.keras', 'w') as archive:\n"
+        f"    archive.writestr('config.json', json.dumps({config!r}))\n"
+        "    archive.writestr('metadata.json', json.dumps({'keras_version': '3.12.0'}))\n"
+    )
+    world.wait(run)
+    found = world.connection.get(f"/v1/runs/{run.id}/inspect", path="outputs/m.keras")
+    assert (found["framework"], found["framework_version"]) == ("Keras", "3.12.0")
+    assert found["signature"]["call"]["inputs"] == {"a": {"dtype": "float32", "shape": [None, 4]}}
+    with pytest.raises(PathNotFound, match=r"m\.keras"):
+        world.connection.get(f"/v1/runs/{run.id}/inspect", path="outputs/none")
+    with pytest.raises(PathNotFound):
+        world.connection.get(f"/v1/runs/{run.id}/inspect", path="../../config.toml")

@@ -64,6 +64,16 @@ export interface ModelVersion {
   metrics: { [name: string]: number };
 }
 
+/** What the files of a model say of it, read without running any. */
+export interface Inspection {
+  format: string;
+  framework: string;
+  frameworkVersion: string;
+  signature: unknown;
+  /** Why a part could not be read. */
+  problem: string;
+}
+
 const TIMEOUT_MS = 20_000;
 /** Registering copies a model and may wait for MLflow to start. */
 const REGISTER_MS = 90_000;
@@ -196,6 +206,24 @@ export class Rest {
     }
   }
 
+  /** What a file or folder of a run's outputs is. */
+  async inspect(workspace: string, run: string, path: string, asked: Asked = {}): Promise<Inspection> {
+    const query = new URLSearchParams({ path });
+    const raw = fields(
+      await this.json("GET", `${runPath(workspace, run, "inspect")}?${query}`, undefined, {
+        timeoutMs: REGISTER_MS,
+        ...asked,
+      }),
+    );
+    return {
+      format: text(raw.format),
+      framework: text(raw.framework),
+      frameworkVersion: text(raw.framework_version),
+      signature: raw.signature ?? null,
+      problem: text(raw.problem),
+    };
+  }
+
   async modelNames(workspace: string, asked: Asked = {}): Promise<string[]> {
     const path = `workspaces/${encodeURIComponent(workspace)}/models`;
     const { models } = fields(await this.json("GET", path, undefined, { timeoutMs: 60_000, ...asked }));
@@ -289,6 +317,10 @@ type Fields = { readonly [key: string]: unknown };
 
 function fields(raw: unknown): Fields {
   return typeof raw === "object" && raw !== null && !Array.isArray(raw) ? (raw as Fields) : {};
+}
+
+function text(raw: unknown): string {
+  return typeof raw === "string" ? raw : "";
 }
 
 function list(raw: unknown): unknown[] {

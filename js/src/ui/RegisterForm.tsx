@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useState } from "preact/hooks";
 
-import type { ModelVersion } from "../api/rest";
+import type { Inspection, ModelVersion } from "../api/rest";
 import { formatNumber, formatSize } from "../model/formats";
 import { t } from "../model/language";
 import { type Candidate, parseTags, registerCell, signatureLines } from "../model/outputs";
@@ -33,6 +33,7 @@ export function RegisterForm(props: {
   const [versions, setVersions] = useState<ModelVersion[] | null>(null);
   const [done, setDone] = useState<ModelVersion | null>(null);
   const [cell, setCell] = useState(false);
+  const [about, setAbout] = useState<Inspection | "reading" | null>(null);
   const command = useCommand();
   const asked = { name: name.trim(), path, tags: parseTags(tags), description: description.trim() };
 
@@ -53,6 +54,17 @@ export function RegisterForm(props: {
       given.abort();
     };
   }, [asked.name, done]);
+
+  useEffect(() => {
+    const given = new AbortController();
+    setAbout("reading");
+    rest.inspect(workspace, run, path, { signal: given.signal }).then(setAbout, () => {
+      if (!given.signal.aborted) {
+        setAbout(null); // registering says what is wrong
+      }
+    });
+    return () => given.abort();
+  }, [path]);
 
   const next = versions === null ? null : Math.max(0, ...versions.map((one) => one.version)) + 1;
   const hint =
@@ -82,6 +94,7 @@ export function RegisterForm(props: {
             </option>
           ))}
         </select>
+        <About about={about} />
       </Field>
       <Field label={t("Name")} for={`${id}-name`} hint={hint}>
         <input
@@ -149,6 +162,28 @@ function Field(props: { label: string; for?: string; hint?: string; children: Co
         {children}
         {hint && <small class="mlt-dim">{hint}</small>}
       </div>
+    </div>
+  );
+}
+
+/** What the files of the chosen model say of it, before it is registered. */
+function About({ about }: { about: Inspection | "reading" | null }) {
+  if (about === null || about === "reading") {
+    return <small class="mlt-dim">{about === null ? "" : t("Reading its signature…")}</small>;
+  }
+  const made = [about.framework || t("not a known model format"), about.frameworkVersion].join(" ").trim();
+  const lines = signatureLines(about.signature);
+  return (
+    <div class="mlt-about" role="status">
+      <small class="mlt-dim">
+        {[made, lines.length === 0 ? t("no signature in its files") : ""].filter(Boolean).join(" · ")}
+      </small>
+      {lines.map((line) => (
+        <div key={line} class="mlt-mono mlt-dim">
+          {line}
+        </div>
+      ))}
+      {about.problem && <small class="mlt-dim">{about.problem}</small>}
     </div>
   );
 }
