@@ -1,12 +1,15 @@
 """Every error a user can cause, with a stable code and a mend.
 
     MLTrainError
-    ├── UsageError                  an option, argument or verb that is wrong
-    │   ├── InvalidName             a name with characters or a length that is not allowed
-    │   └── PreflightError          the cell or script would fail before its first line of work
-    ├── NotFoundError               something named that does not exist; carries the nearest names
-    │   ├── WorkspaceNotFound  RunNotFound  EnvironmentNotFound  DatasetNotFound
-    │   └── TargetNotFound  ModelNotFound  PathNotFound
+    ├── UserErrorException          what the caller asked for cannot be
+    │   ├── UsageError              an option, argument or verb that is wrong
+    │   │   ├── InvalidName         a name with characters or a length that is not allowed
+    │   │   └── PreflightError      the cell or script would fail before its first line of work
+    │   └── NotFoundError           something named that does not exist; carries the nearest names
+    │       ├── WorkspaceNotFound  RunNotFound  EnvironmentNotFound  DatasetNotFound  DatastoreNotFound
+    │       └── TargetNotFound  ModelNotFound  PathNotFound  WebserviceNotFound
+    ├── ComputeTargetException      a compute target: not there (TargetNotFound), not as it must be
+    ├── WebserviceException         an endpoint: not there (WebserviceNotFound), does not start or answer
     ├── SourceError                 the source folder cannot be taken as a snapshot
     ├── ResourceUnavailable         asks for more than the target can ever give (GPUs, CPUs, memory)
     ├── EnvironmentError_           an environment cannot be made
@@ -27,6 +30,9 @@
     ├── EngineError                 an engine (local, docker, ray) failed
     │   └── EngineUnreachable       cannot be asked now; nothing is known to have ended
     └── RunFailed                   a run that was waited for did not complete
+
+`UserErrorException`, `ComputeTargetException`, `WebserviceException` and the names at the end of this file are the SDK's:
+code that catches those goes on working.
 
 A message says what was given and what is wrong; `mend` says what to do. In a notebook an error shows as those two
 lines. A bug (any other exception) keeps its traceback.
@@ -68,7 +74,19 @@ class MLTrainError(Exception):
         return {"code": self.code, "message": self.message, "mend": self.mend, "details": self.details}
 
 
-class UsageError(MLTrainError):
+class UserErrorException(MLTrainError):
+    code = "user"
+
+
+class ComputeTargetException(MLTrainError):
+    code = "target"
+
+
+class WebserviceException(MLTrainError):
+    code = "endpoint"
+
+
+class UsageError(UserErrorException):
     code = "usage"
 
 
@@ -80,7 +98,7 @@ class PreflightError(UsageError):
     code = "usage.preflight"
 
 
-class NotFoundError(MLTrainError):
+class NotFoundError(UserErrorException):
     """A name that does not exist. `of` builds the message with the nearest names that do."""
 
     code = "not_found"
@@ -121,16 +139,27 @@ class DatasetNotFound(NotFoundError):
     listing = "%mltrain data list"
 
 
-class TargetNotFound(NotFoundError):
+class DatastoreNotFound(NotFoundError):
+    code = "not_found.datastore"
+    kind = "datastore"
+
+
+class TargetNotFound(NotFoundError, ComputeTargetException):
     code = "not_found.target"
     kind = "compute target"
-    listing = "%mltrain doctor"
+    listing = "%mltrain compute"
 
 
 class ModelNotFound(NotFoundError):
     code = "not_found.model"
     kind = "model"
     listing = "%mltrain models"
+
+
+class WebserviceNotFound(NotFoundError, WebserviceException):
+    code = "not_found.endpoint"
+    kind = "endpoint"
+    listing = "%mltrain endpoints"
 
 
 class PathNotFound(NotFoundError):
@@ -246,3 +275,10 @@ def from_wire(payload: Mapping[str, Any]) -> MLTrainError:
         code = code.rpartition(".")[0]
     cls = BY_CODE.get(code, MLTrainError)
     return cls(str(payload.get("message", "")), mend=str(payload.get("mend", "")), **dict(payload.get("details") or {}))
+
+
+# Names that the SDK gives to what is an error above.
+ModelNotFoundException = ModelNotFound
+ModelPathNotFoundException = PathNotFound
+ActivityFailedException = RunFailed
+SnapshotException = SourceError
