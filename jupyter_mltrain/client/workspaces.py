@@ -143,6 +143,12 @@ def registered(workspace_id: str) -> Path | None:
     return root if Layout(root).config.is_file() else None
 
 
+def all_registered() -> dict[str, Path]:
+    """Id → root of the user's workspaces that are still there."""
+    found = {entry.stem: registered(entry.stem) for entry in sorted(registry_folder().glob("*.json"))}
+    return {workspace_id: root for workspace_id, root in found.items() if root is not None}
+
+
 def _write(path: Path, text: str) -> None:
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
         file.write(text)

@@ -54,12 +54,8 @@ class Services:
     @staticmethod
     def listing() -> list[dict[str, str]]:
         """Id and name of each registered workspace that is still there."""
-        found: list[dict[str, str]] = []
-        for entry in sorted(workspaces.registry_folder().glob("*.json")):
-            root = workspaces.registered(entry.stem)
-            if root is not None:
-                found.append({"id": entry.stem, "name": workspaces.read_config(root).name})
-        return found
+        there = workspaces.all_registered()
+        return [{"id": each, "name": workspaces.read_config(root).name} for each, root in there.items()]
 
     async def close(self) -> None:
         for client in self._clients.values():
