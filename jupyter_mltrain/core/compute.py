@@ -20,9 +20,12 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from jupyter_mltrain.core.spec import RunSpec
+
+if TYPE_CHECKING:
+    from jupyter_mltrain.core import wire_catalog
 
 Handle = dict[str, Any]
 """What an engine needs to find a run again after a restart: JSON."""
@@ -135,8 +138,9 @@ class LaunchPlan:
     cpus: int | None = None
     """How many CPUs the run may use, or None for all; which ones the engine chooses at launch, by what else runs."""
 
-    def to_json(self) -> dict[str, Any]:
-        return {**dataclasses.asdict(self), "mounts": [mount.to_json() for mount in self.mounts]}
+    def to_json(self) -> wire_catalog.LaunchPlan:
+        mounts = [mount.to_json() for mount in self.mounts]
+        return cast("wire_catalog.LaunchPlan", {**dataclasses.asdict(self), "mounts": mounts})
 
 
 class Phase(str, Enum):

@@ -12,7 +12,12 @@ import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+from jupyter_mltrain.core.spec import Substitution
+
+if TYPE_CHECKING:
+    from jupyter_mltrain.core import wire_catalog
 
 FORMAT = 1
 """Version of the stored definition and lock; a reader of a newer package understands all older ones."""
@@ -21,14 +26,53 @@ CURRENT = "current"
 """Name of the environment that is the kernel's own interpreter; never built, never stored."""
 
 
+DEFAULT_CPU_IMAGE = "python:3.11-slim-bookworm"
+"""Base image of an environment that names none, on a target that runs containers."""
+
+DEFAULT_GPU_IMAGE = "nvidia/cuda:11.8.0-cudnn8-runtime-ubuntu22.04"
+"""A base image with the CUDA that TensorFlow 2.12 needs; newer ones bring their own CUDA as packages."""
+
+
+@dataclass(frozen=True)
+class ContainerSettings:
+    """What an environment asks of a target that runs containers; a target that runs none says that it does not use them.
+
+    `base_image` and `base_dockerfile` (its text) exclude each other. `shm_size`: Docker's notation ("2g").
+    """
+
+    enabled: bool = False
+    base_image: str | None = DEFAULT_CPU_IMAGE
+    base_dockerfile: str | None = None
+    shm_size: str | None = None
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Packages:
+    """What a resolver is asked for. Fields as in `EnvironmentDefinition`."""
+
+    python: str | None = None
+    pip: tuple[str, ...] = ()
+    pip_gpu: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    conda: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+
+    def requirements(self, gpu: bool) -> tuple[str, ...]:
+        """The requirement lines for a target with (`gpu`) or without NVIDIA GPUs."""
+        return self.pip_gpu if gpu and self.pip_gpu else self.pip
+
+
 @dataclass(frozen=True)
 class EnvironmentDefinition:
-    """An environment as asked for.
+    """An environment as asked for, and, where that exists no more, what is given in its place.
 
     `python`: a version ("3.11", "3.11.7"), a range (">=3.10,<3.14"), or None for the service's own Python.
     `pip`: lines of a requirements file, without secrets. `pip_gpu`: those for a target with NVIDIA GPUs, if others.
-    `constraints`: lines of a constraints file. `imports`: modules that a build must be able to import to count as good.
-    `interpreter`: path of an existing interpreter or venv, which the user manages: nothing is resolved or built.
+    `constraints`: lines of a constraints file. `conda`: packages of conda `channels`, as conda writes them, Python and pip
+    not among them. `imports`: modules that a build must be able to import to count as good. `interpreter`: path of an
+    existing interpreter or venv, which the user manages: nothing is resolved or built. `given`: what is installed in
+    place of python, pip, conda …; None where that is what was asked for. `substitutions` says why, one by one.
     """
 
     name: str
@@ -37,40 +81,62 @@ class EnvironmentDefinition:
     pip: tuple[str, ...] = ()
     pip_gpu: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
+    conda: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     environment_variables: Mapping[str, str] = field(default_factory=dict[str, str])
     interpreter: str | None = None
+    docker: ContainerSettings = ContainerSettings()
+    inferencing_stack_version: str | None = None
     curated: bool = False
     description: str = ""
+    given: Packages | None = None
+    substitutions: tuple[Substitution, ...] = ()
 
     @property
     def user_managed(self) -> bool:
         return self.interpreter is not None
 
-    def requirements(self, gpu: bool) -> tuple[str, ...]:
-        """The requirement lines for a target with (`gpu`) or without NVIDIA GPUs."""
-        return self.pip_gpu if gpu and self.pip_gpu else self.pip
+    @property
+    def asked(self) -> Packages:
+        return Packages(self.python, self.pip, self.pip_gpu, self.constraints, self.conda, self.channels)
+
+    @property
+    def packages(self) -> Packages:
+        """What is resolved and built: `given`, else what was asked for."""
+        return self.given or self.asked
 
     @property
     def content_key(self) -> str:
-        """SHA-256 of what the definition asks for; equal content is the same version."""
+        """SHA-256 of what the definition asks for and gives; equal content is the same version."""
         content = {k: v for k, v in dataclasses.asdict(self).items() if k not in _LABELS}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def to_json(self) -> dict[str, Any]:
-        return {"format": FORMAT, **dataclasses.asdict(self)}
+    @property
+    def asked_key(self) -> str:
+        """SHA-256 of what the definition asks for."""
+        return dataclasses.replace(self, given=None, substitutions=()).content_key
+
+    def to_json(self) -> wire_catalog.EnvironmentDefinition:
+        return cast("wire_catalog.EnvironmentDefinition", {"format": FORMAT, **dataclasses.asdict(self)})
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> EnvironmentDefinition:
         """The definition that `to_json` wrote. Unknown keys (written by a newer version) are left out."""
-        known = {f.name for f in dataclasses.fields(cls)}
-        values = {k: v for k, v in raw.items() if k in known}
-        for name in ("pip", "pip_gpu", "constraints", "imports"):
-            values[name] = tuple(values.get(name, ()))
+        values = _known(cls, raw)
+        values["docker"] = ContainerSettings(**_known(ContainerSettings, values.get("docker") or {}))
+        values["given"] = Packages(**_known(Packages, values["given"])) if values.get("given") else None
+        values["substitutions"] = tuple(Substitution(**s) for s in values.get("substitutions", ()))
         return cls(**values)
 
 
 _LABELS = ("name", "version", "curated", "description")
+
+
+def _known(cls: type, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `cls` in `raw`, with lists as the tuples that they were."""
+    names = {f.name for f in dataclasses.fields(cls)}
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items() if k in names}
 
 
 @dataclass(frozen=True)

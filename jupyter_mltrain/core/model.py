@@ -5,22 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
-
-class TensorSpec(TypedDict):
-    """One input or output: dtype as TensorFlow names it (`float32`), shape with None for a free dimension; None where
-    the files do not say, or the rank is free."""
-
-    dtype: str | None
-    shape: list[int | None] | None
-
-
-class Signature(TypedDict):
-    """A function of a model that can be called: its inputs and outputs by name."""
-
-    inputs: dict[str, TensorSpec]
-    outputs: dict[str, TensorSpec]
+if TYPE_CHECKING:
+    from jupyter_mltrain.core.wire import Signature
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,10 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from jupyter_mltrain.core import wire
 
 FORMAT = 1
 """Version of `spec.json`; a reader of a newer package understands all older ones."""
@@ -77,8 +80,8 @@ class RunSpec:
     substitutions: tuple[Substitution, ...] = ()
     rerun_of: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        return {"format": FORMAT, **dataclasses.asdict(self)}
+    def to_json(self) -> wire.RunSpec:
+        return cast("wire.RunSpec", {"format": FORMAT, **dataclasses.asdict(self)})
 
     def dumps(self) -> str:
         return json.dumps(self.to_json(), indent=1, ensure_ascii=False)

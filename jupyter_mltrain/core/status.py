@@ -12,9 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.errors import ConflictError
+
+if TYPE_CHECKING:
+    from jupyter_mltrain.core import wire
 
 
 class Status(str, Enum):
@@ -70,7 +73,7 @@ class Change:
     reason: str = ""
     evidence: dict[str, Any] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> wire.Change:
         return {"status": self.status.value, "time": self.time, "reason": self.reason, "evidence": self.evidence}
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from jupyter_mltrain.cache import POLL_SECONDS, Stopped
 from jupyter_mltrain.core.compute import PreparedEnvironment
 from jupyter_mltrain.core.environment import CURRENT, EnvironmentDefinition, EnvironmentLock, this_platform
+from jupyter_mltrain.core.wire_catalog import EnvironmentStateName
 from jupyter_mltrain.environments.build import build, find_built
 from jupyter_mltrain.environments.interpreters import find_interpreter, inspect_interpreter
 from jupyter_mltrain.environments.progress import BuildProgress
@@ -41,7 +42,7 @@ class EnvironmentState:
 
     name: str
     version: int | None
-    state: str
+    state: EnvironmentStateName
     key: str = ""
     packages: tuple[str, ...] = ()
 

@@ -14,8 +14,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
 from jupyter_mltrain._version import PROTOCOL, __version__
+from jupyter_mltrain.core.wire_catalog import Empty, Hello
 from jupyter_mltrain.errors import DiskFull, MLTrainError, ServiceUnavailable, UsageError
 from jupyter_mltrain.service import routes_catalog, routes_records, routes_runs
+from jupyter_mltrain.service.openapi import Router, describe
 from jupyter_mltrain.service.wire import Nothing
 
 if TYPE_CHECKING:
@@ -26,26 +28,11 @@ def create_app(service: Service) -> FastAPI:
     """The routes of one workspace's service."""
     app = FastAPI(title="jupyter_mltrain service", version=__version__, docs_url=None, redoc_url=None)
     app.state.service = service
+    app.openapi = lambda: describe(app)
     app.include_router(routes_runs.router(service))
     app.include_router(routes_records.router(service))
     app.include_router(routes_catalog.router(service))
-
-    @app.get("/v1/hello")
-    async def hello() -> dict[str, Any]:
-        return {
-            "version": __version__,
-            "protocol": PROTOCOL,
-            "workspace": {"id": service.config.id, "name": service.config.name, "root": str(service.layout.root)},
-            "pid": os.getpid(),
-            "python": sys.executable,
-            "started": service.started,
-        }
-
-    @app.post("/v1/handover", status_code=202)
-    async def handover(_: Nothing) -> dict[str, Any]:
-        """Make room for a newer service: live runs go on, and are taken up by it."""
-        service.end()
-        return {}
+    app.include_router(_about(service))
 
     @app.middleware("http")
     async def note_activity(request: Request, call_next: Any) -> Response:
@@ -80,6 +67,30 @@ def create_app(service: Service) -> FastAPI:
         return _answer(bug, 500)
 
     return app
+
+
+def _about(service: Service) -> Router:
+    """Routes about the service itself."""
+    routes = Router(prefix="/v1")
+
+    @routes.get("/hello")
+    async def hello() -> Hello:
+        return {
+            "version": __version__,
+            "protocol": PROTOCOL,
+            "workspace": {"id": service.config.id, "name": service.config.name, "root": str(service.layout.root)},
+            "pid": os.getpid(),
+            "python": sys.executable,
+            "started": service.started,
+        }
+
+    @routes.post("/handover", status_code=202)
+    async def handover(_: Nothing) -> Empty:
+        """Make room for a newer service: live runs go on, and are taken up by it."""
+        service.end()
+        return {}
+
+    return routes
 
 
 def _answer(error: MLTrainError, status: int | None = None) -> JSONResponse:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from jupyter_mltrain.core import wire_catalog as catalog
 from jupyter_mltrain.core.environment import EnvironmentDefinition
+from jupyter_mltrain.core.wire import WireError
 from jupyter_mltrain.environments import ReadyEnvironment
 from jupyter_mltrain.errors import MLTrainError
 
@@ -19,7 +21,7 @@ class _Build:
     def __init__(self) -> None:
         self.log = bytearray()
         self.task: asyncio.Task[Any] | None = None
-        self.error: dict[str, Any] | None = None
+        self.error: WireError | None = None
         self.ready: ReadyEnvironment | None = None
         self._loop = asyncio.get_running_loop()
         self._grown = asyncio.Event()
@@ -50,14 +52,14 @@ class Builds:
         self._service = service
         self._builds: dict[str, _Build] = {}
 
-    async def register(self, definition: EnvironmentDefinition) -> dict[str, Any]:
+    async def register(self, definition: EnvironmentDefinition) -> catalog.EnvironmentDefinition:
         """Store and resolve. What the resolver said is in the error, and in the environment's log."""
         build = _Build()
         stored = await asyncio.to_thread(self._service.environments.register, definition, log=build.line)
         self._builds[self._one_name(f"{stored.name}:{stored.version}")] = build
         return stored.to_json()
 
-    async def start(self, name: str, *, gpu: bool) -> dict[str, Any]:
+    async def start(self, name: str, *, gpu: bool) -> catalog.Build:
         """Build `name` unless that is under way. Raises `EnvironmentNotFound`."""
         await asyncio.to_thread(self._service.environments.store.get, name)
         name = self._one_name(name)
@@ -68,7 +70,7 @@ class Builds:
             build.task.add_done_callback(lambda _: build.wake())
         return self.state(name)
 
-    def state(self, name: str) -> dict[str, Any]:
+    def state(self, name: str) -> catalog.Build:
         """`building`, `ready`, `failed` (with the error) or `idle`."""
         build = self._builds.get(self._one_name(name))
         if build is None or build.task is None:
@@ -109,5 +111,5 @@ class Builds:
         try:
             build.ready = await asyncio.to_thread(self._service.environments.prepare, name, log=build.line, gpu=gpu)
         except MLTrainError as error:
-            build.error = error.to_wire()
+            build.error = cast("WireError", error.to_wire())
             build.line(str(error))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain._version import PROTOCOL, __version__
 from jupyter_mltrain.cache import cache_root
+from jupyter_mltrain.core.wire_catalog import Doctor, Problem
 from jupyter_mltrain.service.reachable import package_index
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 _LITTLE = 5e9
 
 
-async def examine(service: Service) -> dict[str, Any]:
-    """`facts`: name → value; `problems`: [{"problem", "mend"}]."""
+async def examine(service: Service) -> Doctor:
+    """What the service sees, and what of it is wrong."""
     disk = await asyncio.to_thread(shutil.disk_usage, service.layout.root)
-    problems: list[dict[str, str]] = []
+    problems: list[Problem] = []
     facts: dict[str, Any] = {
         "service": {"version": __version__, "protocol": PROTOCOL, "python": sys.executable, "pid": os.getpid()},
         "workspace": {"root": str(service.layout.root), "id": service.config.id, "free_bytes": disk.free},

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from jupyter_mltrain.core.wire import LogFile, RunFile
 from jupyter_mltrain.errors import PathNotFound
 from jupyter_mltrain.service.record import Record
 
@@ -32,9 +32,9 @@ class Chunk:
     complete: bool
 
 
-def listing(folder: Path) -> list[dict[str, Any]]:
+def listing(folder: Path) -> list[LogFile]:
     """The logs that are there: name, size in bytes, rank (None for the build log)."""
-    found: list[dict[str, Any]] = []
+    found: list[LogFile] = []
     if (folder / BUILD).is_file():
         found.append({"name": BUILD, "size": (folder / BUILD).stat().st_size, "rank": None})
     return found + [
@@ -65,7 +65,7 @@ async def read(record: Record, name: str, offset: int, limit: int, wait: float) 
         await record.wait_changed(min(left, _LOOK_SECONDS if name == BUILD else 0.5))
 
 
-def files(folder: Path) -> list[dict[str, Any]]:
+def files(folder: Path) -> list[RunFile]:
     """All files that a run offers: path, size in bytes, time of change."""
     found = [_entry(name, path) for _, name, path in _rank_logs(folder)]
     if (folder / BUILD).is_file():
@@ -139,6 +139,6 @@ def _read(path: Path, offset: int, limit: int) -> Chunk:
         return Chunk(data, start, start + len(data), complete=False)
 
 
-def _entry(name: str, path: Path) -> dict[str, Any]:
+def _entry(name: str, path: Path) -> RunFile:
     info = path.stat()
     return {"path": name, "size": info.st_size, "modified": info.st_mtime}

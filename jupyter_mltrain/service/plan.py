@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jupyter_mltrain.core.compute import Grant, LaunchInputs, Mount, PreparedEnvironment
+from jupyter_mltrain.core.wire_catalog import Plan
 from jupyter_mltrain.service.submission import check, snapshot
 from jupyter_mltrain.service.wire import RunRequest
 
@@ -17,7 +18,7 @@ _UNBUILT = "<python of {name}>"
 _UNFETCHED = "<folder of {name}>"
 
 
-async def describe_plan(service: Service, request: RunRequest) -> dict[str, Any]:
+async def describe_plan(service: Service, request: RunRequest) -> Plan:
     """Plan, environment (built already or not), snapshot and notices for `request`. Raises what a submit would raise."""
     spec = await check(service, request)
     taken = await asyncio.to_thread(snapshot, service, request, store=False)

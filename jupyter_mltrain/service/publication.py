@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.client.workspaces import WorkspaceConfig
 from jupyter_mltrain.core.layout import Layout
+from jupyter_mltrain.core.wire import ModelVersion, TrackingState
 from jupyter_mltrain.service.record import Record
 from jupyter_mltrain.service.state import run_state
-from jupyter_mltrain.tracking.publisher import Tracking, TrackingState
+from jupyter_mltrain.tracking.publisher import Tracking
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
@@ -99,7 +100,7 @@ class Publication:
         task.add_done_callback(self._tasks.discard)
 
 
-async def register_model(service: Service, record: Record, request: dict[str, Any]) -> dict[str, Any]:
+async def register_model(service: Service, record: Record, request: dict[str, Any]) -> ModelVersion:
     """Register a path of a run's outputs; the run's record then names the version."""
     series, _, _ = await record.ingest.summary()
     metrics = {s["name"]: s["last"] for s in series if s["rank"] == 0 and s["last"] is not None}

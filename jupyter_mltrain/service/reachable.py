@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from jupyter_mltrain.cache import Stopped
+from jupyter_mltrain.core.wire_catalog import Problem
 from jupyter_mltrain.environments.indexes import IndexSettings, index_settings
 from jupyter_mltrain.environments.uv import Uv, one_line_cause
 
@@ -21,9 +22,7 @@ _MEND = (
 )
 
 
-def package_index(
-    settings: IndexSettings | None = None, patience: float = _PATIENCE
-) -> tuple[str, dict[str, str] | None]:
+def package_index(settings: IndexSettings | None = None, patience: float = _PATIENCE) -> tuple[str, Problem | None]:
     """How the index answered, in words, and, if it did not, the problem and its mend. Blocks up to `patience` seconds."""
     settings = settings or index_settings()
     quick = {**settings.variables, "UV_HTTP_TIMEOUT": str(max(1, int(patience))), "UV_HTTP_RETRIES": "0"}

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import mimetypes
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import FileResponse, Response
 
+from jupyter_mltrain.core.wire import FileList, Inspection, LogList, MetricList, SeriesWindow
 from jupyter_mltrain.errors import PathNotFound
 from jupyter_mltrain.service import logs
 from jupyter_mltrain.service.metrics import metric_values
+from jupyter_mltrain.service.openapi import Router
 from jupyter_mltrain.service.wire import LONGEST_WAIT, plain
 
 if TYPE_CHECKING:
@@ -20,17 +22,17 @@ if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
 
 
-def router(service: Service) -> APIRouter:
-    routes = APIRouter(prefix="/v1")
+def router(service: Service) -> Router:
+    routes = Router(prefix="/v1")
 
     @routes.get("/runs/{key}/metrics")
-    async def metrics(key: str) -> dict[str, Any]:
+    async def metrics(key: str) -> MetricList:
         record = await service.record(key)
         await record.ingest.absorb()
         return plain({"series": (await record.ingest.summary())[0]})
 
     @routes.get("/runs/{key}/values")
-    async def values(key: str) -> Response:
+    async def values(key: str) -> Annotated[Response, dict[str, Any]]:
         """All that was logged, in the shapes of `get_metrics`; NaN and the infinities as Python's JSON writes them."""
         record = await service.record(key)
         text = await asyncio.to_thread(lambda: json.dumps(metric_values(record.ingest.streams)))
@@ -45,7 +47,7 @@ def router(service: Service) -> APIRouter:
         start: float | None = None,
         stop: float | None = None,
         points: int = Query(2000, ge=4, le=20_000),
-    ) -> Response:
+    ) -> Annotated[Response, SeriesWindow]:
         """At most about `points` points of a window, with every extreme in it."""
         record = await service.record(key)
         window = await record.ingest.window((rank, name), axis=axis, start=start, stop=stop, pixels=max(1, points // 4))
@@ -53,7 +55,7 @@ def router(service: Service) -> APIRouter:
         return Response(await asyncio.to_thread(_series_json, name, rank, window), media_type="application/json")
 
     @routes.get("/runs/{key}/logs")
-    async def log_list(key: str) -> dict[str, Any]:
+    async def log_list(key: str) -> LogList:
         record = await service.record(key)
         return {"logs": await asyncio.to_thread(logs.listing, record.folder), "complete": record.status.terminal}
 
@@ -64,7 +66,7 @@ def router(service: Service) -> APIRouter:
         offset: int = 0,
         limit: int = Query(1 << 20, ge=1, le=8 << 20),
         wait: float = 0,
-    ) -> Response:
+    ) -> Annotated[Response, bytes]:
         """Bytes of a log from `offset` on (negative: from its end); waits up to `wait` seconds for the first new one."""
         record = await service.record(key)
         chunk = await logs.read(record, name, offset, limit, min(wait, LONGEST_WAIT))
@@ -76,12 +78,12 @@ def router(service: Service) -> APIRouter:
         return Response(chunk.data, media_type="application/octet-stream", headers=headers)
 
     @routes.get("/runs/{key}/files")
-    async def files(key: str) -> dict[str, Any]:
+    async def files(key: str) -> FileList:
         record = await service.record(key)
         return {"files": await asyncio.to_thread(logs.files, record.folder)}
 
     @routes.get("/runs/{key}/file")
-    async def file(key: str, path: str) -> Response:
+    async def file(key: str, path: str) -> Annotated[Response, bytes]:
         record = await service.record(key)
         found = await asyncio.to_thread(logs.resolve, record.folder, path)
         if found is None:
@@ -91,7 +93,7 @@ def router(service: Service) -> APIRouter:
         return FileResponse(found, media_type=media, headers={"X-Content-Type-Options": "nosniff"})
 
     @routes.get("/runs/{key}/inspect")
-    async def inspect(key: str, path: str) -> dict[str, Any]:
+    async def inspect(key: str, path: str) -> Inspection:
         """What a file or folder of the run's outputs is: format, framework, signature; read, never run."""
         record = await service.record(key)
         return await service.publication.tracking.inspect(record.folder, path)
@@ -101,7 +103,7 @@ def router(service: Service) -> APIRouter:
 
 def _series_json(name: str, rank: int, window: Window) -> str:
     taken = window.points
-    answer = {
+    answer: SeriesWindow = {
         "name": name,
         "rank": rank,
         "total": window.total,

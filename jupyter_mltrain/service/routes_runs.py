@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from jupyter_mltrain.core.status import Status
+from jupyter_mltrain.core.wire import RunList, RunSpec, RunState, Usage
+from jupyter_mltrain.core.wire_catalog import Plan
 from jupyter_mltrain.errors import ConflictError
 from jupyter_mltrain.service.lifecycle import KEEP_GRACE, STOP_GRACE
+from jupyter_mltrain.service.openapi import Router
 from jupyter_mltrain.service.plan import describe_plan
 from jupyter_mltrain.service.state import run_state, run_summary
 from jupyter_mltrain.service.submission import rerun, submit
@@ -21,16 +24,16 @@ if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
 
 
-def router(service: Service) -> APIRouter:  # noqa: C901 - a list of small routes
-    routes = APIRouter(prefix="/v1")
+def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
+    routes = Router(prefix="/v1")
 
     @routes.post("/plan")
-    async def plan(request: RunRequest) -> dict[str, Any]:
+    async def plan(request: RunRequest) -> Plan:
         """What `POST /v1/runs` would do; starts and keeps nothing."""
         return await describe_plan(service, request)
 
     @routes.post("/runs", status_code=201)
-    async def create(request: RunRequest) -> dict[str, Any]:
+    async def create(request: RunRequest) -> RunState:
         return await run_state(service, await submit(service, request))
 
     @routes.get("/runs")
@@ -40,12 +43,12 @@ def router(service: Service) -> APIRouter:  # noqa: C901 - a list of small route
         order: str = "-created",
         limit: int = Query(100, ge=1, le=10_000),
         offset: int = Query(0, ge=0),
-    ) -> dict[str, Any]:
+    ) -> RunList:
         rows, total = await service.store.call(service.store.list, experiment, status, order, limit, offset)
         return {"runs": [run_summary(service, row) for row in rows], "total": total}
 
     @routes.get("/usage")
-    async def usage() -> dict[str, Any]:
+    async def usage() -> Usage:
         """Bytes on disk: of all runs' folders, and of the snapshots' contents that they share."""
         runs, blobs = await asyncio.to_thread(
             lambda: (_bytes_below(service.layout.runs), _bytes_below(service.layout.blobs))
@@ -53,14 +56,14 @@ def router(service: Service) -> APIRouter:  # noqa: C901 - a list of small route
         return {"runs": runs, "snapshots": blobs}
 
     @routes.get("/runs/{key}")
-    async def show(key: str, after: int | None = None, wait: float = 0) -> dict[str, Any]:
+    async def show(key: str, after: int | None = None, wait: float = 0) -> RunState:
         record = await service.record(key)
         if after is not None and wait > 0:
             await record.wait_beyond(after, min(wait, LONGEST_WAIT))
         return await run_state(service, record)
 
     @routes.post("/runs/{key}/cancel")
-    async def cancel(key: str, request: CancelRequest) -> dict[str, Any]:
+    async def cancel(key: str, request: CancelRequest) -> RunState:
         """Ask a live run to end. Asking again is harmless; a run that has ended already is a conflict."""
         record = await service.record(key)
         grace = request.grace if request.grace is not None else KEEP_GRACE if request.keep else STOP_GRACE
@@ -74,11 +77,11 @@ def router(service: Service) -> APIRouter:  # noqa: C901 - a list of small route
         return await run_state(service, record)
 
     @routes.post("/runs/{key}/rerun", status_code=201)
-    async def again(key: str, request: RerunRequest) -> dict[str, Any]:
+    async def again(key: str, request: RerunRequest) -> RunState:
         return await run_state(service, await rerun(service, await service.record(key), request))
 
     @routes.patch("/runs/{key}")
-    async def change(key: str, request: RunChanges) -> dict[str, Any]:
+    async def change(key: str, request: RunChanges) -> RunState:
         record = await service.record(key)
         if request.display_name is not None:
             record.row["display_name"] = request.display_name
@@ -93,7 +96,7 @@ def router(service: Service) -> APIRouter:  # noqa: C901 - a list of small route
         return await run_state(service, record)
 
     @routes.get("/runs/{key}/spec")
-    async def spec(key: str) -> dict[str, Any]:
+    async def spec(key: str) -> RunSpec:
         return (await service.record(key)).spec.to_json()
 
     return routes

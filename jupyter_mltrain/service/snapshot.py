@@ -17,6 +17,7 @@ from typing import Any
 
 from jupyter_mltrain.core.ignore import IGNORE_FILES, IgnoreRules, Verdict
 from jupyter_mltrain.core.layout import Layout
+from jupyter_mltrain.core.wire_catalog import SnapshotFile
 from jupyter_mltrain.errors import DiskFull, NotWritable, PathNotFound, SourceError
 
 WARN_BYTES = 300 * 2**20
@@ -30,7 +31,7 @@ _RACY_SECONDS = 2.0
 class Snapshot:
     """What was taken. `files` are manifest entries (`path`, `size`, `mode`, `sha256`), sorted by path."""
 
-    files: list[dict[str, Any]] = field(default_factory=list)
+    files: list[SnapshotFile] = field(default_factory=list)
     ignored: int = 0
     secrets: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -76,7 +77,7 @@ def take(layout: Layout, source: Path | None, extra: Mapping[str, str], *, store
 def _take(layout: Layout, source: Path | None, extra: Mapping[str, str], store: bool) -> Snapshot:
     snapshot = Snapshot()
     blobs = _Blobs(layout.blobs, store)
-    entries: dict[str, dict[str, Any]] = {}
+    entries: dict[str, SnapshotFile] = {}
     if source is not None:
         if not source.is_dir():
             raise PathNotFound(f"The source folder {source} is not there.", mend="Name one with `-s FOLDER`.")

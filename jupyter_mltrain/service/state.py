@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from jupyter_mltrain.core import spec
 from jupyter_mltrain.core.status import STAGES, Status
+from jupyter_mltrain.core.wire import Progress, Resources, RunState, RunSummary, Stage
 from jupyter_mltrain.service.record import Record
 from jupyter_mltrain.service.wire import plain
 
@@ -13,10 +15,11 @@ if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
 
 _MOST_SERIES = 50
+_HUGE = 1e300
 _LIVE_CONDITIONS = {Status.CANCEL_REQUESTED, Status.NOT_RESPONDING}
 
 
-async def run_state(service: Service, record: Record) -> dict[str, Any]:
+async def run_state(service: Service, record: Record) -> RunState:
     """The whole state: what `GET /v1/runs/{id}` answers."""
     series, points, extra = await record.ingest.summary()
     summary = run_summary(service, record.row)
@@ -28,24 +31,27 @@ async def run_state(service: Service, record: Record) -> dict[str, Any]:
         "metrics": plain(series[:_MOST_SERIES]),
         "metric_series": len(series),
         "metric_points": points,
-        "tags": {**extra.get("tags", {}), **summary["tags"]},
-        "properties": extra.get("properties", {}),
+        "tags": {**_texts(extra.get("tags", {})), **summary["tags"]},
+        "properties": _texts(extra.get("properties", {})),
         "arguments": list(record.spec.arguments),
         "script": record.spec.script,
         "command": list(record.spec.command) if record.spec.command else None,
-        "substitutions": [vars(s) for s in record.spec.substitutions],
+        "substitutions": [
+            {"kind": s.kind, "asked": s.asked, "given": s.given, "reason": s.reason} for s in record.spec.substitutions
+        ],
         "git": dict(record.spec.git),
-        "resources": vars(record.spec.resources),
+        "resources": _resources(record.spec.resources),
         "source_directory": record.spec.source_directory,
         "rerun_of": record.spec.rerun_of,
         "workspace": {"id": service.config.id, "name": service.config.name},
     }
 
 
-def run_summary(service: Service, row: dict[str, Any]) -> dict[str, Any]:
+def run_summary(service: Service, row: dict[str, Any]) -> RunSummary:
     """What a list shows of a run: from its row alone, without opening its folder."""
     doc = row["doc"]
     ended = row["ended"] or time.time()
+    outputs = doc.get("outputs", {"files": 0, "bytes": 0})
     return {
         "id": row["id"],
         "number": row["number"],
@@ -67,7 +73,7 @@ def run_summary(service: Service, row: dict[str, Any]) -> dict[str, Any]:
         "notes": doc["notes"],
         "pinned": doc["pinned"],
         "snapshot": doc["snapshot"],
-        "outputs": {k: v for k, v in doc.get("outputs", {"files": 0, "bytes": 0}).items() if k != "free"},
+        "outputs": {"files": outputs["files"], "bytes": outputs["bytes"]},
         "models": doc["models"],
         "notices": doc["notices"],
         "queue_position": service.pool(row["target"]).position(row["id"]) if row["target"] in service.targets else None,
@@ -75,7 +81,7 @@ def run_summary(service: Service, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def stages(record: Record) -> list[dict[str, Any]]:
+def stages(record: Record) -> list[Stage]:
     """The stages as a ruler of time: each with its state, start, end (seconds since the epoch) and a short note."""
     entered: dict[Status, float] = {}
     left: dict[Status, float] = {}
@@ -93,7 +99,7 @@ def stages(record: Record) -> list[dict[str, Any]]:
     return [_stage(record, stage, entered.get(stage), left.get(stage)) for stage in STAGES]
 
 
-def _stage(record: Record, stage: Status, started: float | None, ended: float | None) -> dict[str, Any]:
+def _stage(record: Record, stage: Status, started: float | None, ended: float | None) -> Stage:
     over = record.status.terminal
     if started is None:
         state = "skipped" if over else "pending"
@@ -124,16 +130,33 @@ def _note(record: Record, stage: Status) -> str:
     return ""
 
 
-def _progress(extra: dict[str, Any], record: Record) -> dict[str, Any] | None:
+def _resources(asked: spec.Resources) -> Resources:
+    return {
+        "gpus": asked.gpus,
+        "cpus": asked.cpus,
+        "memory_gb": asked.memory_gb,
+        "max_run_seconds": asked.max_run_seconds,
+    }
+
+
+def _progress(extra: dict[str, Any], record: Record) -> Progress | None:
     last = extra.get("progress")
-    if last is None:
-        return None
+    if last is None or not _number(last["value"]):
+        return None  # a script's own record, without a number
     first = extra.get("progress_from", last)
+    total = last["total"] if _number(last["total"]) else None
     eta = None
-    try:
+    if total and not record.status.terminal and all(map(_number, (first["value"], first["t"], last["t"]))):
         done, elapsed = last["value"] - first["value"], last["t"] - first["t"]
-        if done > 0 and last["total"] and not record.status.terminal:
-            eta = max(0.0, (last["total"] - last["value"]) * elapsed / done)
-    except TypeError:
-        eta = None  # a script's own progress record without numbers
-    return {"label": last["label"], "value": last["value"], "total": last["total"], "eta": eta}
+        eta = max(0.0, (total - last["value"]) * elapsed / done) if done > 0 else None
+    return {"label": str(last["label"]), "value": last["value"], "total": total, "eta": eta}
+
+
+def _number(value: Any) -> bool:
+    """Whether it can be counted with: also not NaN, nor beyond a float's range."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_HUGE < value < _HUGE
+
+
+def _texts(found: dict[str, Any]) -> dict[str, str]:
+    """Tags or properties as the run client writes them, also where a script wrote its own."""
+    return {key: value if isinstance(value, str) else str(value) for key, value in found.items()}

@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from jupyter_mltrain.core import records
 from jupyter_mltrain.core.ids import check_name
 from jupyter_mltrain.core.status import TERMINAL
+from jupyter_mltrain.core.wire import Inspection, ModelVersion, TrackingName, TrackingState
 from jupyter_mltrain.errors import MLTrainError
 from jupyter_mltrain.tracking import cursor as cursors
 from jupyter_mltrain.tracking.process import Child
@@ -33,15 +34,6 @@ _COPY_TIMEOUT = 3600.0
 _RETRY_FIRST, _RETRY_LAST = 2.0, 300.0
 _TERMINAL = {status.value for status in TERMINAL}
 _log = logging.getLogger(__name__)
-
-
-class TrackingState(TypedDict):
-    """How far MLflow is behind a run's record: `state` is `synced`, `pending`, `error` or `off`; `pending` counts the
-    records and files to come; `message` says what is wrong."""
-
-    state: str
-    pending: int
-    message: str
 
 
 @dataclass
@@ -138,7 +130,7 @@ class Tracking:
         framework_version: str | None = None,
         metrics: Mapping[str, float] | None = None,
         force: bool = False,
-    ) -> dict[str, Any]:
+    ) -> ModelVersion:
         """Register the file or folder at `path` of a run's record (`outputs/model`; `outputs/` may be left out) as a
         version of the model `name`. Returns the ModelVersion.
 
@@ -164,20 +156,20 @@ class Tracking:
             force=force,
         )
 
-    async def inspect(self, run_folder: Path, path: str) -> dict[str, Any]:
+    async def inspect(self, run_folder: Path, path: str) -> Inspection:
         """What the file or folder at `path` of a run's record says it is: `core.model.Inspection` and its `path` there.
         Nothing of it is run. Raises `PathNotFound`."""
         return await self._ask("inspect", _ASK_TIMEOUT, folder=str(run_folder), path=path)
 
-    async def models(self) -> list[dict[str, Any]]:
+    async def models(self) -> list[ModelVersion]:
         """All versions of all registered models, the newest first."""
         return await self._ask("models", _ASK_TIMEOUT)
 
-    async def versions(self, name: str) -> list[dict[str, Any]]:
+    async def versions(self, name: str) -> list[ModelVersion]:
         """All versions of a model, oldest first. Raises `ModelNotFound` with the nearest names."""
         return await self._ask("model", _ASK_TIMEOUT, name=check_name(name, "Model"))
 
-    async def get(self, name: str, version: int | None = None) -> dict[str, Any]:
+    async def get(self, name: str, version: int | None = None) -> ModelVersion:
         """One version of a model; the newest if `version` is None. Raises `ModelNotFound`."""
         return await self._ask("version", _ASK_TIMEOUT, name=check_name(name, "Model"), version=version)
 
@@ -250,7 +242,7 @@ class Tracking:
         if result["state"] == "synced" and not job.again:
             del self._jobs[run_id]
 
-    def _note(self, run_id: str, state: str, pending: int, message: str) -> TrackingState:
+    def _note(self, run_id: str, state: TrackingName, pending: int, message: str) -> TrackingState:
         new = TrackingState(state=state, pending=pending, message=message)
         if self._states.get(run_id) != new:
             self._states[run_id] = new

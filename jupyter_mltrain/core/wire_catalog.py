@@ -1,0 +1,219 @@
+"""The documents about what a workspace has beside runs, and about the service itself. See `core.wire`, whose units hold
+here too."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+from jupyter_mltrain.core.wire import WireError, WorkspaceName
+
+# -- environments ----------------------------------------------------------------------------------------------------
+
+
+class EnvironmentDefinition(TypedDict):
+    """An environment as it was asked for (`core.environment.EnvironmentDefinition`)."""
+
+    format: int
+    name: str
+    version: int | None
+    python: str | None
+    pip: list[str]
+    pip_gpu: list[str]
+    constraints: list[str]
+    imports: list[str]
+    environment_variables: dict[str, str]
+    interpreter: str | None
+    curated: bool
+    description: str
+
+
+EnvironmentStateName = Literal["", "ready", "to build", "to resolve"]
+"""Empty for an interpreter that the user manages."""
+
+
+class Environment(EnvironmentDefinition):
+    """An environment, and how much of it is there."""
+
+    state: EnvironmentStateName
+    key: str
+    packages: list[str]
+    """`name==version` each, once it is resolved."""
+
+
+class EnvironmentList(TypedDict):
+    environments: list[Environment]
+
+
+class Build(TypedDict):
+    """The last build that was asked for by name. `ready` says key, python, seconds and cached, `failed` the error."""
+
+    name: str
+    state: Literal["idle", "building", "ready", "failed"]
+    error: NotRequired[WireError]
+    key: NotRequired[str]
+    python: NotRequired[str]
+    seconds: NotRequired[float]
+    cached: NotRequired[bool]
+
+
+# -- datasets --------------------------------------------------------------------------------------------------------
+
+
+class Dataset(TypedDict):
+    name: str
+    version: int
+    description: str
+    key: str
+    """Hash of names and contents."""
+    files: list[str]
+    cached: bool
+    path: str | None
+    """Its folder on this machine, if it is there."""
+
+
+class FetchedDataset(Dataset):
+    source: str
+    """Who gave it; `cache` where it was there."""
+    seconds: float
+    bytes: int
+
+
+class DatasetList(TypedDict):
+    datasets: list[Dataset]
+
+
+# -- targets, plans --------------------------------------------------------------------------------------------------
+
+
+class Capabilities(TypedDict):
+    gpu: bool
+    multi_node: bool
+    shared_files: bool
+    containers: bool
+
+
+class Capacity(TypedDict):
+    """What a target has in all: at most `slots` runs at once; GPU names by index."""
+
+    slots: int
+    cpus: int
+    memory_gb: float
+    gpus: list[str]
+
+
+class Health(TypedDict):
+    ok: bool
+    problem: str
+    mend: str
+
+
+class Target(TypedDict):
+    name: str
+    kind: str
+    """The engine."""
+    capabilities: Capabilities
+    capacity: Capacity
+    health: Health
+
+
+class TargetList(TypedDict):
+    targets: list[Target]
+
+
+class RankPlan(TypedDict):
+    rank: int
+    argv: list[str]
+    env: dict[str, str]
+
+
+class Mount(TypedDict):
+    name: str
+    path: str
+    variable: str
+    key: str
+
+
+class LaunchPlan(TypedDict):
+    """What would run (`core.compute.LaunchPlan`), without values of secrets."""
+
+    run_id: str
+    engine: str
+    root: str
+    ranks: list[RankPlan]
+    record: str
+    blobs: str
+    mounts: list[Mount]
+    max_run_seconds: float | None
+    memory_bytes: int | None
+    cpus: int | None
+
+
+class PlannedEnvironment(TypedDict):
+    name: str
+    version: int | None
+    state: EnvironmentStateName
+    cached: bool
+    key: str
+
+
+class SnapshotFile(TypedDict):
+    path: str
+    size: int
+    mode: int
+    sha256: str
+
+
+class PlannedSnapshot(TypedDict):
+    files: int
+    bytes: int
+    ignored: int
+    """Files and folders that the ignore rules leave out."""
+    secrets: list[str]
+    """Left out because they look like credentials."""
+    largest: list[SnapshotFile]
+    """At most 20."""
+
+
+class Plan(TypedDict):
+    """What a submit would do."""
+
+    plan: LaunchPlan
+    environment: PlannedEnvironment
+    snapshot: PlannedSnapshot
+    notices: list[str]
+
+
+# -- the service -----------------------------------------------------------------------------------------------------
+
+
+class ServedWorkspace(WorkspaceName):
+    root: str
+
+
+class Hello(TypedDict):
+    """What the service says of itself."""
+
+    version: str
+    protocol: int
+    workspace: ServedWorkspace
+    pid: int
+    python: str
+    """Its interpreter."""
+    started: float
+
+
+class Problem(TypedDict):
+    problem: str
+    mend: str
+
+
+class Doctor(TypedDict):
+    facts: dict[str, Any]
+    """What the service sees of its surroundings, by name."""
+    problems: list[Problem]
+
+
+class Empty(TypedDict):
+    """`{}`."""
