@@ -26,7 +26,7 @@ class Experiment:
         target or the resources asked for.
         """
         # The id is made here: should the service end before it answers, the second sending finds the first run.
-        request = config.request()
+        request = config.request(self.workspace)
         request["tags"] |= tags or {}
         body = {"run_id": new_run_id(self.name), "experiment": self.name, **request}
         # A large source folder is hashed before the answer comes.

@@ -196,7 +196,7 @@ def _secrets(names: Sequence[str]) -> dict[str, str]:
 
 
 def _planned(workspace: Workspace, experiment: str, config: ScriptRunConfig, notices: list[str]) -> Plan:
-    request = {"experiment": experiment, **config.request()}
+    request = {"experiment": experiment, **config.request(workspace)}
     # A plan needs the names of secrets, not their values.
     request["secrets"] = dict.fromkeys(request["secrets"], "")
     return Plan(request, workspace.connection.post("/v1/plan", request, timeout=600), notices)
