@@ -33,6 +33,7 @@ check: build node
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/python hatch_build.py run wire -- --check
 	$(BIN)/python hatch_build.py run check
 
 bench: build

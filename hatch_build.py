@@ -91,7 +91,8 @@ def npm(*arguments: str) -> None:
     node = home / "bin" / "node"
     cli = home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     # npm's scripts look for `node` on PATH; theirs must be the same one.
-    environment = os.environ | {"PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+    path = f"{node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    environment = os.environ | {"PATH": path, "PYTHON": sys.executable}
     print(f"front end: npm {' '.join(arguments)}", file=sys.stderr, flush=True)
     subprocess.run([str(node), str(cli), *arguments], cwd=ROOT / "js", env=environment, check=True, stdout=sys.stderr)
 

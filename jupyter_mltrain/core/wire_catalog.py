@@ -7,13 +7,35 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from jupyter_mltrain.core.wire import WireError, WorkspaceName
+from jupyter_mltrain.core.wire import Substitution, WireError, WorkspaceName
 
 # -- environments ----------------------------------------------------------------------------------------------------
 
 
+class ContainerSettings(TypedDict):
+    """What an environment asks of a target that runs containers (`core.environment.ContainerSettings`)."""
+
+    enabled: bool
+    base_image: str | None
+    base_dockerfile: str | None
+    """Its text."""
+    shm_size: str | None
+    arguments: list[str]
+
+
+class Packages(TypedDict):
+    """What a resolver is asked for (`core.environment.Packages`)."""
+
+    python: str | None
+    pip: list[str]
+    pip_gpu: list[str]
+    constraints: list[str]
+    conda: list[str]
+    channels: list[str]
+
+
 class EnvironmentDefinition(TypedDict):
-    """An environment as it was asked for (`core.environment.EnvironmentDefinition`)."""
+    """An environment as it was asked for, and what is given in its place (`core.environment.EnvironmentDefinition`)."""
 
     format: int
     name: str
@@ -22,11 +44,18 @@ class EnvironmentDefinition(TypedDict):
     pip: list[str]
     pip_gpu: list[str]
     constraints: list[str]
+    conda: list[str]
+    channels: list[str]
     imports: list[str]
     environment_variables: dict[str, str]
     interpreter: str | None
+    docker: ContainerSettings
+    inferencing_stack_version: str | None
     curated: bool
     description: str
+    given: Packages | None
+    """What is installed in place of what was asked for; None where that is the same."""
+    substitutions: list[Substitution]
 
 
 EnvironmentStateName = Literal["", "ready", "to build", "to resolve"]

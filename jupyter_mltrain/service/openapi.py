@@ -88,7 +88,13 @@ def _documents() -> dict[str, Any]:
     config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
     every: Any = GenericAlias(tuple, tuple(documents))
     adapter: TypeAdapter[Any] = TypeAdapter(every, config=config)
-    return adapter.json_schema(mode="serialization", ref_template=_SCHEMAS + "{model}")["$defs"]
+    schemas = adapter.json_schema(mode="serialization", ref_template=_SCHEMAS + "{model}")["$defs"]
+    for document in documents:
+        for base in document.__orig_bases__:
+            if is_typeddict(base):
+                # What is inherited comes without its docstrings.
+                schemas[document.__name__]["properties"] |= schemas[base.__name__]["properties"]
+    return schemas
 
 
 def main() -> None:
