@@ -72,6 +72,6 @@ browser:
 	  fi; }
 
 clean:
-	rm -rf $(VENV) js/node_modules js/lib jupyter_mltrain/labextension jupyter_mltrain/export/static .demo .artifacts \
+	rm -rf $(VENV) js/node_modules js/lib jupyter_mltrain/labextension jupyter_mltrain/export/static jupyter_mltrain/widgets/static .demo .artifacts \
 	  dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,6 +19,8 @@ _NAMES = {
     "Experiment": "api.experiment",
     "Model": "api.model",
     "Run": "api.run",
+    "RunDetails": "widgets.run_details",
+    "RunWidget": "widgets.run_widget",
     "ScriptRunConfig": "api.config",
     "Workspace": "api.workspace",
     "compare": "api.comparison",

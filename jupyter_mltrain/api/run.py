@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_mltrain.api.streaming import LogPrinter, stream_log
 from jupyter_mltrain.core.ids import new_run_id
 from jupyter_mltrain.core.status import TERMINAL, Status
-from jupyter_mltrain.errors import PathNotFound, RunFailed
+from jupyter_mltrain.errors import MLTrainError, PathNotFound, RunFailed
 
 if TYPE_CHECKING:
     from jupyter_mltrain.api.experiment import Experiment
@@ -266,10 +266,25 @@ class Run:
         mend = failure["mend"] or f'`mltrain.run("{self.display_name}")` has its log and what it left.'
         return RunFailed(message, mend=mend, run_id=self.id, failure=failure)
 
+    def _ipython_display_(self) -> None:
+        """In a kernel: the card, kept up to date until the run has ended. Elsewhere IPython shows what the others say."""
+        from jupyter_mltrain.widgets import live_output  # noqa: PLC0415 - only when shown
+
+        shell = live_output.kernel_shell()
+        if shell is None:
+            raise NotImplementedError
+        try:
+            self.refresh()
+        except MLTrainError:
+            # One that cannot be asked is shown as it was last seen.
+            if self._state is None:
+                raise NotImplementedError from None
+        live_output.RunOutput(shell, self, live_output.variable_of(self, shell.user_ns)).display()
+
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         from jupyter_mltrain.widgets.output import bundle  # noqa: PLC0415 - only when shown
 
-        return bundle(self.refresh(), self.workspace.connection)
+        return bundle(self.refresh(), self.workspace.connection, bound_to="")
 
     def __repr__(self) -> str:
         status = self._state["status"] if self._state else "unknown"

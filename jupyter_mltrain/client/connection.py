@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -78,9 +79,13 @@ class Connection:
     def patch(self, path: str, /, body: Mapping[str, Any], *, timeout: float = 30) -> dict[str, Any]:
         return self._json("PATCH", path, body, {}, timeout)
 
-    def bytes(self, path: str, /, *, timeout: float = 60, **params: Any) -> tuple[bytes, dict[str, str]]:
-        """The body as it is, and the headers (names in lower case)."""
-        status, headers, body = self._request("GET", path, None, params, timeout)
+    def bytes(
+        self, path: str, /, *, timeout: float = 60, byte_range: str | None = None, **params: Any
+    ) -> tuple[bytes, dict[str, str]]:
+        """The body as it is (with `byte_range`, such as `bytes=0-99`, that part of it), and the headers (names in lower
+        case)."""
+        span = {"Range": byte_range} if byte_range else {}
+        status, headers, body = self._exchange("GET", path, None, params, timeout, _whole, span)
         if status >= 400:
             raise _error(status, body)
         return body, headers
@@ -127,13 +132,14 @@ class Connection:
         params: Mapping[str, Any],
         timeout: float,
         take: Callable[[http.client.HTTPResponse], T],
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> T:
         """What `take` makes of the answer; a service that is not there, or goes away meanwhile, is started."""
         target = _target(path, params)
         tries = 0
         while True:
             try:
-                return self._send(method, target, body, timeout, take)
+                return self._send(method, target, body, timeout, take, headers)
             except TimeoutError as error:
                 raise ServiceUnavailable(
                     f"The service did not answer {method} {path} within {timeout:.0f} s.",
@@ -155,12 +161,13 @@ class Connection:
         body: Mapping[str, Any] | None,
         timeout: float,
         take: Callable[[http.client.HTTPResponse], T],
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> T:
         connection = http.client.HTTPConnection("localhost", timeout=timeout)
         connection.sock = self._connect(timeout)
         try:
             data = None if body is None else json.dumps(body).encode()
-            connection.request(method, target, body=data, headers=_headers())
+            connection.request(method, target, body=data, headers={**_headers(), **headers})
             response = connection.getresponse()
             if response.status == ServiceUnavailable.http_status:
                 raise _EndingError("it is ending")

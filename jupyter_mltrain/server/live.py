@@ -31,8 +31,8 @@ from jupyter_server.base.websocket import WebSocketMixin
 from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from jupyter_mltrain.core.door import visible
 from jupyter_mltrain.errors import MLTrainError, ServiceUnavailable, UsageError
-from jupyter_mltrain.server.door import visible
 from jupyter_mltrain.server.services import Services, error_of
 
 ALIVE_SECONDS = 10.0

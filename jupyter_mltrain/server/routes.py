@@ -1,21 +1,24 @@
-"""The door's routes: REST for questions and commands, one WebSocket per page for live data."""
+"""The door's routes: REST for questions and commands, one WebSocket per page for live data; and, for anybody, the files of
+the widget's front end, which hold nothing but our own scripts."""
 
 from __future__ import annotations
 
 import json
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import unquote
 
 import httpx
 from jupyter_server.auth.decorator import authorized
-from jupyter_server.base.handlers import APIHandler
+from jupyter_server.base.handlers import APIHandler, FileFindHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
+from jupyter_mltrain.core.door import passes, starts_service, visible
 from jupyter_mltrain.errors import MLTrainError, NotFoundError, ServiceUnavailable, UsageError
-from jupyter_mltrain.server.door import passes, starts_service, visible
 from jupyter_mltrain.server.live import LiveSocket
 from jupyter_mltrain.server.services import Services, error_of
+from jupyter_mltrain.widgets import front_end
 
 _MOST_BODY = 1 << 20
 _RAW = frozenset({"log", "file"})
@@ -30,9 +33,14 @@ def add_routes(app: web.Application) -> None:
     def at(*parts: str) -> str:
         return url_path_join(base, "mltrain", *parts)
 
+    static: list[Any] = []
+    if front_end.built():
+        # A page's module cannot show credentials when it imports another. A kernel of another version gets no file here.
+        static = [(at("static", front_end.version(), "(.*)"), FileFindHandler, {"path": [str(front_end.FOLDER)]})]
     app.add_handlers(
         ".*$",
         [
+            *static,
             (at("live"), LiveSocket, {"services": services}),
             (at("workspaces"), WorkspacesHandler, {"services": services}),
             (at("workspaces", r"([^/]+)", "open"), OpenHandler, {"services": services}),

@@ -28,7 +28,8 @@ Chart = Callable[[str, Sequence[Line], int, str], str]
 
 
 def card(payload: Mapping[str, Any], *, bound_to: str = "run", chart: Chart = chart_svg, style: bool = True) -> str:
-    """The card of a payload (`widgets.output.payload`). `bound_to`: the variable in the line that gives the run back.
+    """The card of a payload (`widgets.output.payload`). `bound_to`: the variable in the line that gives the run
+    back, or "".
     `style=False` leaves the style sheet out, for a page that has it already."""
     state = payload["state"]
     status = _words(state["status"])
@@ -260,7 +261,8 @@ def _foot(state: Mapping[str, Any], recorded: float, bound_to: str) -> str:
     if outputs.get("files"):
         facts.append(f"{formats.count(outputs['files'], 'output file')}, {formats.size(outputs['bytes'])}")
     facts += [f"registered as {versioned(m)}" for m in state.get("models") or []]
-    back = f"{bound_to} = mltrain.run({json.dumps(_name(state), ensure_ascii=False)})"
+    back = f"mltrain.run({json.dumps(_name(state), ensure_ascii=False)})"
+    back = f"{bound_to} = {back}" if bound_to else back
     spans = "".join(f'<span class="mlt-num">{_text(fact)}</span>' for fact in facts)
     return f'<div class="mlt-foot">{spans}<code class="mlt-back">{_text(back)}</code></div>'
 

@@ -92,6 +92,24 @@ def test_a_run_that_is_waited_for_later_is_terminal_in_the_saved_notebook(projec
     assert notebook.cells[3].outputs[0]["data"]["text/plain"] == "True"
 
 
+def test_every_display_of_a_run_ends_true_in_the_saved_notebook(project: Path) -> None:
+    slow = "\nimport time\nfrom jupyter_mltrain import Run\nRun.get_context().log('loss', 1)\ntime.sleep(2)\n"
+    notebook = executed(
+        project,
+        f"%%mltrain -e current --as mine{slow}",
+        "mine",
+        "%mltrain show latest",
+        "from jupyter_mltrain import RunDetails\nRunDetails(mine).show()",
+        "import jupyter_mltrain as mltrain\ndel mine\nmltrain.latest()",
+        "done = mltrain.latest().wait_for_completion(wait_post_processing=True)",
+    )
+    for cell, back in ((1, "mine = "), (2, "mine = "), (3, "mine = "), (4, "mine = "), (5, "")):
+        shown = card(notebook.cells[cell])
+        assert shown[MIME]["state"]["status"] == "Completed", cell
+        assert "Status: Completed" in shown["text/plain"]
+        assert f'<code class="mlt-back">{back}mltrain.run(' in shown["text/html"], cell
+
+
 def test_wait_streams_the_log_and_ends_with_the_terminal_state(project: Path) -> None:
     notebook = executed(
         project,

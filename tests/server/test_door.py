@@ -8,13 +8,15 @@ import re
 from contextlib import asynccontextmanager
 
 import pytest
+from jupyter_server.base.handlers import FileFindHandler
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.web import Application
 from tornado.websocket import websocket_connect
 
 from jupyter_mltrain.client import workspaces
-from jupyter_mltrain.server.door import passes, visible
+from jupyter_mltrain.core.door import passes, visible
 from jupyter_mltrain.server.routes import add_routes
+from jupyter_mltrain.widgets import front_end
 
 
 def all_routes():
@@ -28,6 +30,8 @@ def all_routes():
     add_routes(Spy(base_url="/"))
     found = []
     for pattern, handler, _ in added:
+        if handler is FileFindHandler:
+            continue  # for anybody: see test_the_widgets_scripts_are_for_anybody
         methods = [m for m in ("get", "post", "patch", "put", "delete") if m in vars(handler)]
         assert methods, handler
         found.extend((m.upper(), pattern) for m in methods)
@@ -41,6 +45,20 @@ def test_the_list_of_routes_is_complete():
         "/mltrain/workspaces/([^/]+)/open",
         "/mltrain/workspaces/([^/]+)/(.+)",
     }
+
+
+def test_the_widgets_scripts_are_for_anybody_and_nothing_else_is(server):
+    base = f"mltrain/static/{front_end.version()}"
+    anybody = server.client()
+    for name in front_end.SERVED:
+        answer = anybody.get(f"{base}/{name}")
+        assert answer.status_code == 200
+        assert answer.content == front_end.read(name)
+        assert "javascript" in answer.headers["content-type"]
+    for name in ("", ".", "../front_end.py", "..%2ffront_end.py", "%2e%2e/front_end.py", "/etc/passwd", "other.js"):
+        assert anybody.get(f"{base}/{name}").status_code in {302, 403, 404}, name
+    # A kernel whose package is another does not get ours.
+    assert anybody.get("mltrain/static/0123456789abcdef/card.js").status_code in {302, 403, 404}
 
 
 @pytest.mark.parametrize(("method", "pattern"), all_routes())

@@ -2,22 +2,15 @@
 
 import { ServerConnection } from "@jupyterlab/services";
 
+import { type Door, sharedDoor } from "./door";
 import { LiveDoor, type Socket } from "./live";
 import { Rest } from "./rest";
 
-export interface Door {
-  rest: Rest;
-  live: LiveDoor;
-  /** The address of a file of a run, for a link that the browser follows with the page's own cookie. */
-  link(path: string): string;
-}
-
-let shared: Door | undefined;
+export type { Door };
 
 /** One for the page: all cards share its socket. */
 export function door(): Door {
-  shared ??= make(ServerConnection.makeSettings());
-  return shared;
+  return sharedDoor(() => make(ServerConnection.makeSettings()));
 }
 
 function make(settings: ServerConnection.ISettings): Door {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from jupyter_mltrain.magics import output
+from jupyter_mltrain.widgets import live_output
 from tests.unit.commands.conftest import project, said, service  # noqa: F401 - fixtures
 from tests.unit.commands.fake_service import FakeConnection
 
@@ -33,7 +33,7 @@ def shell(project: Any, service: FakeConnection) -> Iterator[InteractiveShell]: 
     for run in list(service.runs):
         service.advance(run, "Completed")
     deadline = time.monotonic() + 5
-    while output.watcher(made).live:
+    while live_output.watcher(made).live:
         assert time.monotonic() < deadline, "the watcher does not end"
         time.sleep(0.005)
     made.history_manager.end_session()

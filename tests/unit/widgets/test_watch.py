@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from jupyter_mltrain.errors import ServiceUnavailable
-from jupyter_mltrain.magics import watch
-from jupyter_mltrain.magics.watch import Watcher
+from jupyter_mltrain.widgets import watch
+from jupyter_mltrain.widgets.watch import Watcher
 
 
 class Output:
