@@ -5,9 +5,9 @@ import { formatNumber, formatSpan } from "./formats";
 
 export const WIDTH = 390;
 export const HEIGHT = 118;
-const TOP = 6;
-const BOTTOM = 16;
-const RIGHT = 4;
+export const TOP = 6;
+export const BOTTOM = 16;
+export const RIGHT = 4;
 /** Larger values are drawn at this size: beyond it the difference of two finite numbers need not be finite. */
 const LARGEST = 1e307;
 const MAX_LINES = 8;
@@ -25,11 +25,14 @@ export interface Line {
 export interface Tick {
   y: number;
   label: string;
+  value: number;
 }
 
 export interface Marker {
   path: string;
   title: string;
+  step: number;
+  value: number;
 }
 
 export interface Chart {
@@ -41,6 +44,12 @@ export interface Chart {
   /** The lines as logged, behind smoothed ones. */
   behind: string[];
   markers: Marker[];
+  /** Lines on the chart's axes (of a logarithmic one, the logarithms), smoothed where that is asked for, and as logged. */
+  lines: Line[];
+  logged: Line[];
+  /** Of the drawing area, on the vertical axis. */
+  low: number;
+  high: number;
   /** Of the drawing area, on the horizontal axis. */
   first: number;
   last: number;
@@ -48,11 +57,18 @@ export interface Chart {
   lastStep: string;
 }
 
+/** From and to on the horizontal axis: steps, seconds since `origin`, or seconds since the epoch. */
+export type Range = readonly [number, number];
+
 /** How lines are looked at. `smoothing`: 0 (as logged) to below 1, the weight of what was before. */
 export interface View {
   axis: "step" | "relative" | "wall";
   log: boolean;
   smoothing: number;
+  /** Where relative time begins, in seconds since the epoch; without it, each line's own first point. */
+  origin?: number;
+  /** The part that is looked at; without it, all there is. */
+  range?: Range;
 }
 
 export const PLAIN_VIEW: View = { axis: "step", log: false, smoothing: 0 };
@@ -85,13 +101,20 @@ export function lineOf(series: Series): Line {
 export function layOut(all: readonly Line[], view: View = PLAIN_VIEW): Chart {
   const logged = all.slice(0, MAX_LINES).map((line) => placed(line, view));
   const lines = view.smoothing > 0 ? logged.map((line) => smoothed(line, view.smoothing)) : logged;
-  const finite = logged.flatMap((line) => line.values.filter(Number.isFinite).map(drawable));
-  const steps = logged.flatMap((line) => line.steps);
+  const [first, last] =
+    view.range ??
+    extent(
+      logged.flatMap((line) => line.steps),
+      [0, 1],
+    );
+  const inside = (step: number) => step >= first && step <= last;
+  const finite = logged.flatMap(({ steps, values }) =>
+    values.filter((value, index) => Number.isFinite(value) && inside(steps[index] ?? 0)).map(drawable),
+  );
   const [from, to] = padded(...extent(finite, [0, 1]));
   const values = niceTicks(from, to);
   const low = values[0] ?? from;
   const high = values.at(-1) ?? to;
-  const [first, last] = extent(steps, [0, 1]);
   const labels = values.map((value) => formatNumber(view.log ? 10 ** value : value));
   const left = 8 + 5.6 * Math.max(1, ...labels.map((label) => label.length));
   const x = (step: number) =>
@@ -101,13 +124,18 @@ export function layOut(all: readonly Line[], view: View = PLAIN_VIEW): Chart {
   return {
     left,
     right: WIDTH - RIGHT,
-    ticks: values.map((value, index) => ({ y: y(value), label: labels[index] ?? "" })),
+    ticks: values.map((value, index) => ({ y: y(value), label: labels[index] ?? "", value })),
     paths: lines.map((line) => pathOf(line, x, y)),
     behind: view.smoothing > 0 ? logged.map((line) => pathOf(line, x, y)) : [],
     markers: markersOf(
       view.log ? all.slice(0, MAX_LINES).map((line) => placed(line, { ...view, log: false })) : logged,
       x,
+      inside,
     ),
+    lines,
+    logged,
+    low,
+    high,
     first,
     last,
     firstStep: placeWords(first, view),
@@ -115,17 +143,29 @@ export function layOut(all: readonly Line[], view: View = PLAIN_VIEW): Chart {
   };
 }
 
-/** A line on the view's axes: `steps` are what is on the horizontal one. */
+/** What was placed last of each line, and how: a line is looked at many times, and Plotly tells by identity what is new. */
+const knownLog = new WeakMap<Line, { way: string; line: Line }>();
+const knownPlain = new WeakMap<Line, { way: string; line: Line }>();
+
+/** A line on the view's axes: `steps` are what is on the horizontal one. The same object for the same line and axes. */
 export function placed(line: Line, view: View): Line {
+  const way = `${view.axis} ${view.origin}`;
+  const cache = view.log ? knownLog : knownPlain;
+  const found = cache.get(line);
+  if (found?.way === way) {
+    return found.line;
+  }
   const { times } = line;
-  const start = times?.[0] ?? 0;
+  const start = view.origin ?? times?.[0] ?? 0;
   const steps =
     view.axis === "step" || !times ? line.steps : times.map((at) => (view.axis === "wall" ? at : at - start));
   // What has no logarithm leaves a gap.
   const values = view.log
     ? line.values.map((value) => (value > 0 ? Math.log10(value) : Number.NaN))
     : line.values;
-  return { ...line, steps, values };
+  const made = { ...line, steps, values };
+  cache.set(line, { way, line: made });
+  return made;
 }
 
 /** The point of a placed line that is nearest to `at` on the horizontal axis; null for a line without points. */
@@ -141,8 +181,14 @@ export function nearest(line: Line, at: number): { step: number; value: number }
   return best < 0 ? null : { step: steps[best] ?? 0, value: values[best] ?? Number.NaN };
 }
 
+const knownSmooth = new WeakMap<Line, { weight: number; line: Line }>();
+
 /** An exponential moving average, corrected for its start; values that are no numbers stay as they are. */
 export function smoothed(line: Line, weight: number): Line {
+  const found = knownSmooth.get(line);
+  if (found?.weight === weight) {
+    return found.line;
+  }
   let sum = 0;
   let share = 0;
   const values = line.values.map((value) => {
@@ -153,7 +199,9 @@ export function smoothed(line: Line, weight: number): Line {
     share = share * weight + (1 - weight);
     return sum / share;
   });
-  return { ...line, values };
+  const made = { ...line, values };
+  knownSmooth.set(line, { weight, line: made });
+  return made;
 }
 
 /** A place on the horizontal axis, in words. */
@@ -211,11 +259,11 @@ function pathOf(line: Line, x: Scale, y: Scale): string {
     .join("");
 }
 
-function markersOf(lines: readonly Line[], x: Scale): Marker[] {
+function markersOf(lines: readonly Line[], x: Scale, inside: (step: number) => boolean): Marker[] {
   const found = lines.flatMap((line) =>
     line.values
       .map((value, index) => ({ step: line.steps[index] ?? 0, value }))
-      .filter(({ value }) => !Number.isFinite(value)),
+      .filter(({ step, value }) => !Number.isFinite(value) && inside(step)),
   );
   const stride = Math.max(1, Math.ceil(found.length / MAX_MARKERS));
   return found
@@ -223,6 +271,8 @@ function markersOf(lines: readonly Line[], x: Scale): Marker[] {
     .map(({ step, value }) => ({
       path: shapeOf(x(step).toFixed(1), value),
       title: `${formatNumber(value)} at step ${formatNumber(step)}`,
+      step,
+      value,
     }));
 }
 

@@ -8,7 +8,11 @@ import type { Points, Window } from "../api/rest";
 import { asNumber, type Line } from "./chart";
 import { Emitter, type Schedule } from "./emitter";
 
-export type FetchPoints = (metric: { name: string; rank: number }, window: Window) => Promise<Points>;
+export type FetchPoints = (
+  metric: { name: string; rank: number },
+  window: Window,
+  signal: AbortSignal,
+) => Promise<Points>;
 
 const AT_ONCE = 4;
 /** A pause of so many times what the last answer took: the charts never take more than a share of a service. */
@@ -19,6 +23,8 @@ const MOST_FAILURES = 5;
 
 interface Entry {
   line: Line;
+  /** `line` and the newest point, while only the run's state knows that one. */
+  ahead: { of: Line; count: number; line: Line } | null;
   total: number;
   /** Up to which of the metric's points `line` goes; -1: nothing fetched yet. */
   count: number;
@@ -36,13 +42,14 @@ export class SeriesStore {
   private readonly busy = new Set<string>();
   private readonly queue = new Map<string, { name: string; rank: number }>();
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private over = false;
+  private readonly given = new AbortController();
 
   constructor(
     private readonly fetch: FetchPoints,
-    private readonly points: number,
+    private readonly most: number,
     schedule?: Schedule,
     private readonly now: () => number = () => performance.now(),
+    private readonly within: Omit<Window, "points"> = { axis: "step" },
   ) {
     this.changes = new Emitter(schedule);
   }
@@ -54,6 +61,7 @@ export class SeriesStore {
       if (!this.entries.has(key)) {
         this.entries.set(key, {
           line: line(one),
+          ahead: null,
           total: one.total,
           count: -1,
           wanted: 0,
@@ -79,33 +87,40 @@ export class SeriesStore {
     this.pump();
   }
 
-  /** The metric's points, its newest one included as soon as it is known; empty until the first are there. */
+  /**
+   * The metric's points, its newest one included as soon as it is known; empty until the first are there. The same object
+   * as long as nothing has changed.
+   */
   line(metric: Metric): { line: Line; total: number } {
-    const entry = this.entries.get(keyOf(metric));
-    if (entry === undefined) {
-      return { line: { rank: metric.rank, steps: [], times: [], values: [] }, total: metric.count };
-    }
+    const entry = this.entry(metric);
     const { line } = entry;
     const last = asNumber(metric.last);
     const step = metric.lastStep;
     const ahead = entry.count >= 0 && metric.count > entry.count && step !== null && last !== null;
     if (ahead && step > (line.steps.at(-1) ?? Number.NEGATIVE_INFINITY)) {
-      const time = line.times?.at(-1) ?? 0;
-      return {
-        line: {
-          rank: line.rank,
-          steps: [...line.steps, step],
-          times: [...(line.times ?? []), time],
-          values: [...line.values, last],
-        },
-        total: metric.count,
-      };
+      if (entry.ahead?.of !== line || entry.ahead.count !== metric.count) {
+        const steps = [...line.steps, step];
+        const times = [...(line.times ?? []), line.times?.at(-1) ?? 0];
+        const longer = { rank: line.rank, steps, times, values: [...line.values, last] };
+        entry.ahead = { of: line, count: metric.count, line: longer };
+      }
+      return { line: entry.ahead.line, total: metric.count };
     }
     return { line, total: Math.max(entry.total, metric.count) };
   }
 
+  /** Whether the service has answered for it. */
+  has(metric: Metric): boolean {
+    return (this.entries.get(keyOf(metric))?.count ?? -1) >= 0;
+  }
+
+  /** The points as the service gave them. */
+  points(metric: Metric): Line {
+    return this.entry(metric).line;
+  }
+
   dispose(): void {
-    this.over = true;
+    this.given.abort();
     clearTimeout(this.timer);
     this.queue.clear();
   }
@@ -115,7 +130,7 @@ export class SeriesStore {
     let entry = this.entries.get(key);
     if (entry === undefined) {
       const line = { rank: metric.rank, steps: [], times: [], values: [] };
-      entry = { line, total: 0, count: -1, wanted: 0, due: 0, failures: 0 };
+      entry = { line, ahead: null, total: 0, count: -1, wanted: 0, due: 0, failures: 0 };
       this.entries.set(key, entry);
     }
     return entry;
@@ -125,7 +140,7 @@ export class SeriesStore {
     clearTimeout(this.timer);
     let next = Number.POSITIVE_INFINITY;
     for (const [key, metric] of this.queue) {
-      if (this.over || this.busy.size >= AT_ONCE) {
+      if (this.given.signal.aborted || this.busy.size >= AT_ONCE) {
         return; // who ends pumps again
       }
       if (this.busy.has(key)) {
@@ -150,8 +165,8 @@ export class SeriesStore {
     const { wanted } = entry;
     const began = this.now();
     try {
-      const points = await this.fetch(metric, { axis: "step", points: this.points });
-      if (this.over) {
+      const points = await this.fetch(metric, { ...this.within, points: this.most }, this.given.signal);
+      if (this.given.signal.aborted) {
         return;
       }
       entry.line = lineOfPoints(metric.rank, points);

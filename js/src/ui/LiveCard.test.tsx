@@ -166,7 +166,7 @@ describe("RunView", () => {
     const [first] = running.state.metrics;
     const metrics = [{ ...first, count: 99, last: 0.5, last_step: 99 }];
     await say({ ...running.state, revision: running.state.revision + 1, metrics });
-    expect(host.querySelector("svg")?.getAttribute("aria-label")).toBe("val_accuracy, last value 0.5");
+    expect(host.querySelector("[role=img]")?.getAttribute("aria-label")).toBe("val_accuracy, last value 0.5");
   });
 
   it("renders every name as text", async () => {

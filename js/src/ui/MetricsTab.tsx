@@ -1,57 +1,62 @@
+import type { TargetedKeyboardEvent } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 
 import type { Metric } from "../api/payload";
-import { PLAIN_VIEW, type View } from "../model/chart";
-import { formatNumber } from "../model/formats";
+import { inTurn } from "../model/budget";
+import { PLAIN_VIEW, type Range, type View } from "../model/chart";
+import { Hover } from "../model/hover";
 import { t } from "../model/language";
 import { chartsOf } from "../model/metrics";
+import { extentOf, moved, RangeStore, scaled, within } from "../model/range";
 import { type RunStore, terminal } from "../model/run";
 import type { SeriesStore } from "../model/series";
 import { Button } from "./controls";
-import { useChanges } from "./hooks";
 import { LargeChart } from "./LargeChart";
-import { Chart, MetricValues } from "./MetricCharts";
+import { LiveChart } from "./LiveChart";
+import { colourOf, MetricValues } from "./MetricCharts";
+import { MetricsToolbar, STEPS, type Step } from "./MetricsToolbar";
 import type { Surroundings } from "./surroundings";
 
 const CHARTS_AT_FIRST = 12;
+/** Of a window, besides as many of the whole run. */
+const WINDOW_POINTS = 1200;
 
-/** Charts of everything that the run logs; one of them large, with zoom. */
+/** Charts of everything that the run logs, which show one range of one axis; one of them large. */
 export function MetricsTab(props: { store: RunStore; series: SeriesStore; around: Surroundings }) {
   const { store, series, around } = props;
   const { state } = store;
-  useChanges(series.changes);
   const [filter, setFilter] = useState("");
-  const [view, setView] = useState<View>(PLAIN_VIEW);
   const [most, setMost] = useState(CHARTS_AT_FIRST);
-  const [hover, setHover] = useState<number | null>(null);
   const [large, setLarge] = useState<string | null>(null);
+  const hover = useMemo(() => new Hover(), []);
+  const points = useMemo(() => rangesOf(store, series, around), [series]);
+  useEffect(() => () => points.dispose(), [points]);
   const { charts, values } = useMemo(() => chartsOf(state.metrics, filter), [state.metrics, filter]);
   const shown = charts.slice(0, most);
-  // A pointer that moves over the charts must not lay all of them out again.
-  const drawn = useMemo(
-    () =>
-      shown.map(({ name, metrics }) => {
-        const found = metrics.map((one) => series.line(one));
-        const chart = { metric: metrics[0] as Metric, lines: found.map(({ line }) => line) };
-        return { name, metrics, found, chart };
-      }),
-    [charts, most, series.version],
-  );
-  useEffect(() => series.want(shown.flatMap((chart) => chart.metrics)));
+  const all = shown.flatMap((chart) => chart.metrics);
+  const { view, look, show, step } = useRange(points, all, state.started);
   if (state.metrics.length === 0) {
     return <p class="mlt-empty">{t(terminal(state.status) ? "No metrics were logged" : "No metrics yet")}</p>;
   }
-  const enlarged = large === null ? undefined : drawn.find((chart) => chart.name === large);
+  const enlarged = large === null ? undefined : shown.find((chart) => chart.name === large);
+  const pressed = (event: TargetedKeyboardEvent<HTMLElement>) => {
+    const way = STEPS[event.key];
+    if (way && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      event.preventDefault();
+      step(way);
+    }
+  };
   return (
     <>
       {charts.length > 0 || filter !== "" ? (
-        <Toolbar
+        <MetricsToolbar
           filter={filter}
           setFilter={setFilter}
           view={view}
-          setView={setView}
-          shown={sum(drawn.flatMap((chart) => chart.found.map(({ line }) => line.values.length)))}
-          total={sum(drawn.flatMap((chart) => chart.found.map(({ total }) => total)))}
+          setView={look}
+          step={step}
+          points={points}
+          metrics={all}
         />
       ) : null}
       {charts.length + values.length === 0 && <p class="mlt-empty">{t("No metric matches")}</p>}
@@ -60,23 +65,28 @@ export function MetricsTab(props: { store: RunStore; series: SeriesStore; around
         <LargeChart
           key={`${view.axis} ${enlarged.name}`}
           metrics={enlarged.metrics}
-          lines={enlarged.found.map(({ line }) => line)}
+          points={points}
           view={view}
           around={around}
           store={store}
+          hover={hover}
+          show={show}
           close={() => setLarge(null)}
         />
       )}
-      {drawn.length > 0 && (
-        <div class="mlt-grid">
-          {drawn.map(({ name, chart }, index) => (
-            <Chart
+      {shown.length > 0 && (
+        // Lab's own shortcuts of a cell (0 twice restarts its kernel) are not meant here.
+        // biome-ignore lint/a11y/noStaticElementInteractions: keys of the buttons in it
+        <div class="mlt-grid" data-lm-suppress-shortcuts="true" onKeyDown={pressed}>
+          {shown.map(({ name, metrics }, index) => (
+            <LiveChart
               key={name}
-              chart={chart}
-              colour={`var(--mlt-s${(index % 4) + 1})`}
+              metrics={metrics}
+              points={points}
               view={view}
+              colour={colourOf(index)}
               hover={hover}
-              setHover={setHover}
+              show={show}
               enlarge={() => setLarge(name)}
             />
           ))}
@@ -93,62 +103,65 @@ export function MetricsTab(props: { store: RunStore; series: SeriesStore; around
   );
 }
 
-function Toolbar(props: {
-  filter: string;
-  setFilter: (filter: string) => void;
-  view: View;
-  setView: (view: View) => void;
-  shown: number;
-  total: number;
-}) {
-  const { filter, setFilter, view, setView, shown, total } = props;
-  return (
-    <div class="mlt-tools">
-      <input
-        type="search"
-        placeholder={t("Filter metrics")}
-        aria-label={t("Filter metrics")}
-        value={filter}
-        onInput={(event) => setFilter(event.currentTarget.value)}
-      />
-      <label>
-        {t("Smoothing")}
-        <input
-          type="range"
-          min={0}
-          max={0.95}
-          step={0.05}
-          value={view.smoothing}
-          onInput={(event) => setView({ ...view, smoothing: Number(event.currentTarget.value) })}
-        />
-      </label>
-      <select
-        aria-label={t("Axis")}
-        value={view.axis}
-        onChange={(event) => setView({ ...view, axis: event.currentTarget.value as View["axis"] })}
-      >
-        <option value="step">{t("Step")}</option>
-        <option value="relative">{t("Relative time")}</option>
-        <option value="wall">{t("Wall time")}</option>
-      </select>
-      <select
-        aria-label={t("Scale")}
-        value={view.log ? "log" : "linear"}
-        onChange={(event) => setView({ ...view, log: event.currentTarget.value === "log" })}
-      >
-        <option value="linear">{t("Linear")}</option>
-        <option value="log">{t("Logarithmic")}</option>
-      </select>
-      <span class="mlt-num mlt-dim">
-        {t("{shown} of {total} points", {
-          shown: formatNumber(shown),
-          total: formatNumber(Math.max(shown, total)),
-        })}
-      </span>
-    </div>
+function rangesOf(store: RunStore, series: SeriesStore, around: Surroundings): RangeStore {
+  const { workspace, run } = store.recorded;
+  return new RangeStore(
+    series,
+    (metric, window, signal) => around.door.rest.series(workspace, run, metric, window, { signal }),
+    WINDOW_POINTS,
+    inTurn(),
   );
 }
 
-function sum(counts: number[]): number {
-  return counts.reduce((a, b) => a + b, 0);
+/** What all charts of the card show, and what changes it. `started`: where relative time begins. */
+function useRange(points: RangeStore, metrics: readonly Metric[], started: number | null) {
+  const [chosen, setChosen] = useState<View>(PLAIN_VIEW);
+  const origin = started ?? firstTime(points, metrics);
+  const view = useMemo(() => (origin === null ? chosen : { ...chosen, origin }), [chosen, origin]);
+  const put = (range: Range | null) => {
+    const { range: _, ...plain } = view;
+    const next = range ? { ...plain, range } : plain;
+    points.look(next);
+    setChosen(next);
+  };
+  const look = (next: View) => {
+    if (next.axis === view.axis) {
+      setChosen(next);
+    } else {
+      const { range: _, ...plain } = next; // steps are not seconds
+      points.look(plain);
+      setChosen(plain);
+    }
+  };
+  const whole = () =>
+    extentOf(
+      metrics.map((metric) => points.whole.line(metric).line),
+      view,
+    );
+  const step = (way: Step) => {
+    const all = whole();
+    if (all) {
+      const now = view.range ?? all;
+      const ways = {
+        closer: () => scaled(now, 0.5, all),
+        wider: () => scaled(now, 2, all),
+        left: () => moved(now, -0.25, all),
+        right: () => moved(now, 0.25, all),
+        whole: () => null,
+      };
+      show(ways[way]());
+    }
+  };
+  const show = (range: Range | null) => {
+    const all = whole();
+    const ends: Range | null =
+      range && view.axis === "step" ? [Math.floor(range[0]), Math.ceil(range[1])] : range;
+    put(ends && all ? within(ends, all) : null);
+  };
+  return { view, look, show, step };
+}
+
+function firstTime(points: RangeStore, metrics: readonly Metric[]): number | null {
+  const times = metrics.flatMap((metric) => points.whole.line(metric).line.times?.[0] ?? []);
+  return times.length ? Math.min(...times) : null;
 }

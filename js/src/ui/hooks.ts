@@ -1,4 +1,4 @@
-import { useEffect, useReducer, useState } from "preact/hooks";
+import { useEffect, useReducer, useRef, useState } from "preact/hooks";
 
 import type { Emitter } from "../model/emitter";
 
@@ -42,4 +42,16 @@ export function useCommand(): Command {
         .finally(() => setBusy(false));
     },
   };
+}
+
+/** The same array as long as its members are. */
+export function useSame<Member>(members: readonly Member[]): readonly Member[] {
+  const last = useRef(members);
+  if (
+    members.length !== last.current.length ||
+    members.some((member, index) => member !== last.current[index])
+  ) {
+    last.current = members;
+  }
+  return last.current;
 }
