@@ -3,7 +3,7 @@ See `core.wire`, whose units hold here too."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -83,3 +83,5 @@ class SavedRun(TypedDict):
     """Of a `RunState` the keys that a card shows (`widgets.bounds.KEPT`), texts and lists cut."""
     series: list[SavedSeries]
     log: LogTail | None
+    reruns: NotRequired[list[SavedRun]]
+    """Runs that were started again from this output, oldest first: the page adds them."""

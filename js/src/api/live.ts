@@ -4,6 +4,9 @@
  * revision or the offset that it saw last. Nothing is sent twice, and a page without subscriptions has no socket.
  */
 
+import { type Claimed, claimed } from "./claimed";
+import type * as wire from "./wire.gen";
+
 /** The part of `WebSocket` that is used; a test brings its own. */
 export interface Socket {
   onopen: ((event: never) => void) | null;
@@ -13,11 +16,11 @@ export interface Socket {
   close(): void;
 }
 
-export interface WireError {
-  code: string;
-  message: string;
-  mend: string;
-}
+export type WireError = Omit<wire.WireError, "details">;
+
+type Message = Claimed<
+  wire.StateMessage | wire.LogMessage | wire.OfflineMessage | wire.ErrorMessage | wire.AliveMessage
+>;
 
 export interface StateListener {
   /** A newer state of the run, as the service wrote it. */
@@ -45,12 +48,10 @@ const IDLE_MS = 3_000;
 
 interface Subscription {
   ask(): object;
-  hear(message: Fields): boolean;
+  hear(message: Message): boolean;
   lost(): void;
   failed(error: WireError): void;
 }
-
-type Fields = { readonly [key: string]: unknown };
 
 export class LiveDoor {
   private readonly subscriptions = new Map<string, Subscription>();
@@ -74,7 +75,7 @@ export class LiveDoor {
         if (message.type === "offline") {
           listener.offline();
         } else if (message.type === "state") {
-          const seen = fields(message.state).revision;
+          const seen = claimed<wire.RunState>(message.state).revision;
           revision = typeof seen === "number" ? seen : revision;
           listener.state(message.state, revision ?? 0);
         }
@@ -152,7 +153,7 @@ export class LiveDoor {
   }
 
   private hear(text: string): void {
-    const message = fields(JSON.parse(text));
+    const message: Message = claimed(JSON.parse(text));
     const id = String(message.id);
     const subscription = this.subscriptions.get(id);
     if (subscription === undefined) {
@@ -215,12 +216,8 @@ export class LiveDoor {
 
 type Timer = ReturnType<typeof setTimeout>;
 
-function fields(raw: unknown): Fields {
-  return typeof raw === "object" && raw !== null ? (raw as Fields) : {};
-}
-
 export function wireError(raw: unknown): WireError {
-  const { code, message, mend } = fields(raw);
+  const { code, message, mend } = claimed<wire.WireError>(raw);
   return { code: String(code ?? "error"), message: String(message ?? ""), mend: String(mend ?? "") };
 }
 

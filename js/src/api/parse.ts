@@ -3,6 +3,7 @@
  * wrong type counts as absent, and only what a card cannot do without makes it a `PayloadError`.
  */
 
+import { type Claimed, claimed } from "./claimed";
 import {
   type Change,
   type Failure,
@@ -18,14 +19,16 @@ import {
   type Value,
   type Versioned,
 } from "./payload";
+import type * as wire from "./wire.gen";
 
 const MAX_ITEMS = 200;
 const MAX_POINTS = 4000;
-const STAGE_STATES: readonly string[] = ["pending", "active", "done", "failed", "skipped"];
+const STAGE_STATES: readonly StageState[] = ["pending", "active", "done", "failed", "skipped"];
+const OUTCOMES: readonly wire.OutcomeName[] = ["Completed", "Failed", "Canceled"];
 
 export function parsePayload(raw: unknown): RunPayload {
-  const top = object(raw);
-  const state = object(top.state);
+  const top = claimed<wire.SavedRun>(raw);
+  const state = claimed<wire.RunState>(top.state);
   if (number(top.format) === null || text(top.run) === "" || text(state.status) === "") {
     throw new PayloadError("This output holds no run that can be shown.");
   }
@@ -40,22 +43,23 @@ export function parsePayload(raw: unknown): RunPayload {
     recorded: number(top.recorded) ?? 0,
     state: parseState(state, text(top.run)),
     series: list(top.series).map(parseSeries),
-    log: top.log ? { name: text(object(top.log).name), tail: text(object(top.log).tail) } : null,
+    log: top.log ? parseLog(claimed<wire.LogTail>(top.log)) : null,
   };
 }
 
 /** A state of a run, from a notebook or from the service. */
 export function parseState(given: unknown, run: string): RunState {
-  const raw = object(given);
-  const environment = object(raw.environment);
-  const tracking = object(raw.tracking);
-  const outputs = object(raw.outputs);
-  const snapshot = object(raw.snapshot);
+  const raw = claimed<wire.RunState>(given);
+  const environment = claimed<wire.RunEnvironment>(raw.environment);
+  const tracking = claimed<wire.TrackingState>(raw.tracking);
+  const outputs = claimed<wire.OutputsSummary>(raw.outputs);
+  const snapshot = claimed<wire.SnapshotSummary>(raw.snapshot);
   return {
     id: run,
     experiment: text(raw.experiment),
     displayName: text(raw.display_name) || run,
     status: text(raw.status),
+    outcome: oneOf(OUTCOMES, raw.outcome),
     revision: number(raw.revision) ?? 0,
     pinned: raw.pinned === true,
     history: list(raw.history).map(parseChange),
@@ -68,8 +72,8 @@ export function parseState(given: unknown, run: string): RunState {
     arguments: list(raw.arguments).map(text),
     command: Array.isArray(raw.command) ? list(raw.command).map(text).join(" ") : text(raw.command),
     stages: list(raw.stages).map(parseStage),
-    progress: raw.progress ? parseProgress(object(raw.progress)) : null,
-    failure: raw.failure ? parseFailure(object(raw.failure)) : null,
+    progress: raw.progress ? parseProgress(claimed<wire.Progress>(raw.progress)) : null,
+    failure: raw.failure ? parseFailure(claimed<wire.Failure>(raw.failure)) : null,
     tracking: {
       state: text(tracking.state),
       pending: number(tracking.pending) ?? 0,
@@ -78,7 +82,7 @@ export function parseState(given: unknown, run: string): RunState {
     metrics: list(raw.metrics).map(parseMetric),
     metricPoints: number(raw.metric_points) ?? 0,
     substitutions: list(raw.substitutions).map((one) => {
-      const fields = object(one);
+      const fields = claimed<wire.Substitution>(one);
       return { asked: text(fields.asked), given: text(fields.given), reason: text(fields.reason) };
     }),
     notices: list(raw.notices).map(text),
@@ -99,27 +103,31 @@ export function parseState(given: unknown, run: string): RunState {
   };
 }
 
+function parseLog(fields: Claimed<wire.LogTail>): { name: string; tail: string } {
+  return { name: text(fields.name), tail: text(fields.tail) };
+}
+
 function parseChange(raw: unknown): Change {
-  const fields = object(raw);
+  const fields = claimed<wire.Change>(raw);
   return {
     status: text(fields.status),
     time: number(fields.time) ?? 0,
     reason: text(fields.reason),
-    evidence: evidenceOf(object(fields.evidence)),
+    evidence: evidenceOf(claimed<Fields>(fields.evidence)),
   };
 }
 
 /** What an engine saw, as short facts: `rank 0: exit code 0`, `SIGTERM sent`, `ended 4711 python`. */
 function evidenceOf(evidence: Fields): string[] {
   const exits = list(evidence.exits).map((raw) => {
-    const exit = object(raw);
+    const exit = claimed<Fields>(raw);
     const how =
       text(exit.error) ||
       (number(exit.signal) === null ? `exit code ${text(exit.code)}` : `signal ${text(exit.signal)}`);
     const why = text(exit.stopped) ? `, ${text(exit.stopped)}` : "";
     return `rank ${text(exit.rank)}: ${how}${why}`;
   });
-  const stop = object(evidence.stop);
+  const stop = claimed<Fields>(evidence.stop);
   const plain = Object.entries(evidence)
     .filter(([key, one]) => !["exits", "stop"].includes(key) && text(one) !== "")
     .map(([key, one]) => [key.replaceAll("_", " "), key === "memory" ? megabytes(one) : text(one)].join(" "));
@@ -137,18 +145,17 @@ function megabytes(bytes: unknown): string {
 }
 
 function parseStage(raw: unknown): Stage {
-  const fields = object(raw);
-  const state = text(fields.state);
+  const fields = claimed<wire.Stage>(raw);
   return {
     name: text(fields.name),
-    state: STAGE_STATES.includes(state) ? (state as StageState) : "pending",
+    state: oneOf(STAGE_STATES, fields.state) ?? "pending",
     started: number(fields.started),
     ended: number(fields.ended),
     note: text(fields.note),
   };
 }
 
-function parseProgress(fields: Fields): Progress | null {
+function parseProgress(fields: Claimed<wire.Progress>): Progress | null {
   const value = number(fields.value);
   return value === null
     ? null
@@ -160,7 +167,7 @@ function parseProgress(fields: Fields): Progress | null {
       };
 }
 
-function parseFailure(fields: Fields): Failure {
+function parseFailure(fields: Claimed<wire.Failure>): Failure {
   return {
     title: text(fields.title),
     evidence: list(fields.evidence).map(text),
@@ -170,7 +177,7 @@ function parseFailure(fields: Fields): Failure {
 }
 
 function parseMetric(raw: unknown): Metric {
-  const fields = object(raw);
+  const fields = claimed<wire.Metric>(raw);
   return {
     name: text(fields.name),
     rank: number(fields.rank) ?? 0,
@@ -185,7 +192,7 @@ function parseMetric(raw: unknown): Metric {
 }
 
 function parseSeries(raw: unknown): Series {
-  const fields = object(raw);
+  const fields = claimed<wire.SavedSeries>(raw);
   const steps = list(fields.steps, MAX_POINTS).map(number);
   const values = list(fields.values, MAX_POINTS).map(value);
   const count = Math.min(steps.length, values.length);
@@ -198,11 +205,8 @@ function parseSeries(raw: unknown): Series {
   };
 }
 
+/** An object with keys of its own: what an engine saw, tags. */
 type Fields = { readonly [key: string]: unknown };
-
-function object(raw: unknown): Fields {
-  return typeof raw === "object" && raw !== null && !Array.isArray(raw) ? (raw as Fields) : {};
-}
 
 function list(raw: unknown, limit = MAX_ITEMS): unknown[] {
   return Array.isArray(raw) ? raw.slice(0, limit) : [];
@@ -220,13 +224,17 @@ function value(raw: unknown): Value {
   return typeof raw === "number" || typeof raw === "string" || typeof raw === "boolean" ? raw : null;
 }
 
+function oneOf<T extends string>(known: readonly T[], raw: unknown): T | null {
+  return known.find((one) => one === raw) ?? null;
+}
+
 function versioned(raw: unknown): Versioned {
-  const fields = object(raw);
+  const fields = claimed<wire.RunData | wire.RunEnvironment | wire.ModelName>(raw);
   return { name: text(fields.name), version: text(fields.version) || null };
 }
 
 function pairs(raw: unknown): [string, string][] {
-  return Object.entries(object(raw))
+  return Object.entries(claimed<Fields>(raw))
     .slice(0, MAX_ITEMS)
     .map(([key, one]): [string, string] => [key, typeof one === "boolean" ? String(one) : text(one)])
     .filter(([, one]) => one !== "");

@@ -1,4 +1,9 @@
-/** The value of `application/vnd.mltrain.run+json`, as `jupyter_mltrain.widgets.output.payload` writes it. */
+/**
+ * The value of `application/vnd.mltrain.run+json`, and a run's state, as `parse` leaves them: bounded, every key there. What
+ * comes in is in `wire.gen`.
+ */
+
+import type * as wire from "./wire.gen";
 
 export const MIME_TYPE = "application/vnd.mltrain.run+json";
 export const FORMAT = 1;
@@ -11,7 +16,7 @@ export interface Versioned {
   version: string | number | null;
 }
 
-export type StageState = "pending" | "active" | "done" | "failed" | "skipped";
+export type StageState = wire.Stage["state"];
 
 export interface Stage {
   name: string;
@@ -21,12 +26,7 @@ export interface Stage {
   note: string;
 }
 
-export interface Progress {
-  label: string;
-  value: number;
-  total: number | null;
-  eta: number | null;
-}
+export type Progress = wire.Progress;
 
 export interface Failure {
   title: string;
@@ -76,6 +76,8 @@ export interface RunState {
   experiment: string;
   displayName: string;
   status: string;
+  /** How its processes ended, while what they left is still collected. */
+  outcome: wire.OutcomeName | null;
   revision: number;
   pinned: boolean;
   history: Change[];
@@ -93,14 +95,14 @@ export interface RunState {
   tracking: Tracking;
   metrics: Metric[];
   metricPoints: number;
-  substitutions: { asked: string; given: string; reason: string }[];
+  substitutions: Omit<wire.Substitution, "kind">[];
   notices: string[];
   tags: [string, string][];
   git: [string, string][];
   resources: [string, string][];
   notes: string;
-  snapshot: { files: number; bytes: number; digest: string } | null;
-  outputs: { files: number; bytes: number };
+  snapshot: wire.SnapshotSummary | null;
+  outputs: wire.OutputsSummary;
   models: Versioned[];
   queuePosition: number | null;
 }

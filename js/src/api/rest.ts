@@ -3,7 +3,9 @@
  * id, ends after a timeout and can be given up. Credentials are the caller's: `send` is JupyterLab's own `makeRequest`.
  */
 
+import { claimed } from "./claimed";
 import { type WireError, wireError } from "./live";
+import type * as wire from "./wire.gen";
 
 export type Send = (path: string, init: RequestInit) => Promise<Response>;
 
@@ -42,17 +44,8 @@ export interface Window {
   points: number;
 }
 
-export interface RunFile {
-  path: string;
-  size: number;
-  modified: number;
-}
-
-export interface LogFile {
-  name: string;
-  size: number;
-  rank: number | null;
-}
+export type RunFile = wire.RunFile;
+export type LogFile = wire.LogFile;
 
 export interface ModelVersion {
   name: string;
@@ -86,8 +79,8 @@ export class Rest {
   /** The ids of the user's workspaces; null where the server has no door. */
   async workspaces(): Promise<Set<string> | null> {
     try {
-      const { workspaces } = fields(await this.json("GET", "workspaces"));
-      return new Set(list(workspaces).map((one) => String(fields(one).id)));
+      const { workspaces } = claimed<wire.WorkspaceList>(await this.json("GET", "workspaces"));
+      return new Set(list(workspaces).map((one) => String(claimed<wire.WorkspaceName>(one).id)));
     } catch (error) {
       if (error instanceof RequestError && error.status === 404) {
         return null;
@@ -106,12 +99,13 @@ export class Rest {
   }
 
   async cancel(workspace: string, run: string, keep: boolean): Promise<unknown> {
-    return this.json("POST", runPath(workspace, run, "cancel"), { keep });
+    const body: wire.CancelRequest = { keep };
+    return this.json("POST", runPath(workspace, run, "cancel"), body);
   }
 
   /** A new run like this one, with more memory where asked for. Returns its state. */
   async rerun(workspace: string, run: string, memoryGb: number | null): Promise<unknown> {
-    const body = memoryGb === null ? {} : { resources: { memory_gb: memoryGb } };
+    const body: wire.RerunRequest = memoryGb === null ? {} : { resources: { memory_gb: memoryGb } };
     return this.json("POST", runPath(workspace, run, "rerun"), body);
   }
 
@@ -139,7 +133,9 @@ export class Rest {
       }
     }
     const path = `${runPath(workspace, run, "series")}?${query}`;
-    const { total, steps, times, values } = fields(await this.json("GET", path, undefined, asked));
+    const { total, steps, times, values } = claimed<wire.SeriesWindow>(
+      await this.json("GET", path, undefined, asked),
+    );
     return {
       total: Number(total ?? 0),
       steps: list(steps).map(Number),
@@ -149,9 +145,11 @@ export class Rest {
   }
 
   async logs(workspace: string, run: string, asked: Asked = {}): Promise<LogFile[]> {
-    const { logs } = fields(await this.json("GET", runPath(workspace, run, "logs"), undefined, asked));
+    const { logs } = claimed<wire.LogList>(
+      await this.json("GET", runPath(workspace, run, "logs"), undefined, asked),
+    );
     return list(logs).map((one) => {
-      const { name, size, rank } = fields(one);
+      const { name, size, rank } = claimed<wire.LogFile>(one);
       return { name: String(name), size: Number(size ?? 0), rank: typeof rank === "number" ? rank : null };
     });
   }
@@ -176,9 +174,11 @@ export class Rest {
   }
 
   async files(workspace: string, run: string, asked: Asked = {}): Promise<RunFile[]> {
-    const { files } = fields(await this.json("GET", runPath(workspace, run, "files"), undefined, asked));
+    const { files } = claimed<wire.FileList>(
+      await this.json("GET", runPath(workspace, run, "files"), undefined, asked),
+    );
     return list(files).map((one) => {
-      const { path, size, modified } = fields(one);
+      const { path, size, modified } = claimed<wire.RunFile>(one);
       return { path: String(path), size: Number(size ?? 0), modified: Number(modified ?? 0) };
     });
   }
@@ -197,7 +197,8 @@ export class Rest {
   async versions(workspace: string, name: string, asked: Asked = {}): Promise<ModelVersion[]> {
     const path = `workspaces/${encodeURIComponent(workspace)}/models/${encodeURIComponent(name)}`;
     try {
-      return list(fields(await this.json("GET", path, undefined, asked)).versions).map(modelVersion);
+      const { versions } = claimed<wire.NewestModel>(await this.json("GET", path, undefined, asked));
+      return list(versions).map(modelVersion);
     } catch (error) {
       if (error instanceof RequestError && error.status === 404) {
         return [];
@@ -209,7 +210,7 @@ export class Rest {
   /** What a file or folder of a run's outputs is. */
   async inspect(workspace: string, run: string, path: string, asked: Asked = {}): Promise<Inspection> {
     const query = new URLSearchParams({ path });
-    const raw = fields(
+    const raw = claimed<wire.Inspection>(
       await this.json("GET", `${runPath(workspace, run, "inspect")}?${query}`, undefined, {
         timeoutMs: REGISTER_MS,
         ...asked,
@@ -226,8 +227,10 @@ export class Rest {
 
   async modelNames(workspace: string, asked: Asked = {}): Promise<string[]> {
     const path = `workspaces/${encodeURIComponent(workspace)}/models`;
-    const { models } = fields(await this.json("GET", path, undefined, { timeoutMs: 60_000, ...asked }));
-    return [...new Set(list(models).map((one) => String(fields(one).name)))];
+    const { models } = claimed<wire.ModelList>(
+      await this.json("GET", path, undefined, { timeoutMs: 60_000, ...asked }),
+    );
+    return [...new Set(list(models).map((one) => String(claimed<wire.ModelVersion>(one).name)))];
   }
 
   async register(workspace: string, run: string, model: ModelRequest): Promise<ModelVersion> {
@@ -273,18 +276,8 @@ export class Rest {
   }
 }
 
-export interface RunChanges {
-  display_name?: string;
-  notes?: string;
-  pinned?: boolean;
-}
-
-export interface ModelRequest {
-  name: string;
-  path: string;
-  tags: { [key: string]: string };
-  description: string;
-}
+export type RunChanges = wire.RunChanges;
+export type ModelRequest = wire.ModelRequest;
 
 export function runPath(workspace: string, run: string, what = ""): string {
   const path = `workspaces/${encodeURIComponent(workspace)}/runs/${encodeURIComponent(run)}`;
@@ -293,14 +286,14 @@ export function runPath(workspace: string, run: string, what = ""): string {
 
 async function errorOf(response: Response): Promise<WireError> {
   const said: unknown = await response.json().catch(() => ({}));
-  const error = fields(said).error;
+  const { error } = claimed<wire.ErrorAnswer>(said);
   return error
     ? wireError(error)
     : { code: `http.${response.status}`, message: `The server answered ${response.status}.`, mend: "" };
 }
 
 function modelVersion(raw: unknown): ModelVersion {
-  const { name, version, same_as, framework, signature, metrics } = fields(raw);
+  const { name, version, same_as, framework, signature, metrics } = claimed<wire.ModelVersion>(raw);
   return {
     name: String(name),
     version: Number(version),
@@ -308,15 +301,11 @@ function modelVersion(raw: unknown): ModelVersion {
     framework: typeof framework === "string" ? framework : "",
     signature: signature ?? null,
     metrics: Object.fromEntries(
-      Object.entries(fields(metrics)).filter((one): one is [string, number] => typeof one[1] === "number"),
+      Object.entries(claimed<{ [name: string]: number }>(metrics)).filter(
+        (one): one is [string, number] => typeof one[1] === "number",
+      ),
     ),
   };
-}
-
-type Fields = { readonly [key: string]: unknown };
-
-function fields(raw: unknown): Fields {
-  return typeof raw === "object" && raw !== null && !Array.isArray(raw) ? (raw as Fields) : {};
 }
 
 function text(raw: unknown): string {

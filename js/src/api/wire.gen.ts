@@ -24,6 +24,7 @@ export interface Documents {
   DataRequest: DataRequest;
   EnvironmentRequest: EnvironmentRequest;
   ModelRequest: ModelRequest;
+  NotebookRunRequest: NotebookRunRequest;
   RerunRequest: RerunRequest;
   ResourcesRequest: ResourcesRequest;
   RunChanges: RunChanges;
@@ -43,6 +44,8 @@ export interface Documents {
   EnvironmentList: EnvironmentList;
   ErrorAnswer: ErrorAnswer;
   ErrorMessage: ErrorMessage;
+  ExperimentList: ExperimentList;
+  ExperimentSummary: ExperimentSummary;
   Failure: Failure;
   FetchedDataset: FetchedDataset;
   FileList: FileList;
@@ -143,6 +146,17 @@ export interface ModelRequest {
   force?: boolean;
 }
 /**
+ * A run that the kernel logs itself. `source_directory`: what to keep a snapshot of.
+ */
+export interface NotebookRunRequest {
+  run_id: string;
+  experiment: string;
+  display_name?: string | null;
+  parent?: string | null;
+  source_directory?: string | null;
+  kernel_python: string;
+}
+/**
  * `resources` replace those of the run where they are given.
  */
 export interface RerunRequest {
@@ -155,6 +169,9 @@ export interface ResourcesRequest {
   memory_gb?: number | null;
   max_run_seconds?: number | null;
 }
+/**
+ * `tags` replace those that were; `properties` are added to those that were, and never change.
+ */
 export interface RunChanges {
   display_name?: string | null;
   tags?: {
@@ -162,6 +179,9 @@ export interface RunChanges {
   } | null;
   notes?: string | null;
   pinned?: boolean | null;
+  properties?: {
+    [k: string]: string;
+  } | null;
 }
 /**
  * A run to submit, or to plan. `run_id` comes from the client, so that sending twice submits once.
@@ -192,6 +212,7 @@ export interface RunRequest {
   display_name?: string | null;
   kernel_python?: string | null;
   rerun_of?: string | null;
+  parent?: string | null;
 }
 export interface AliveMessage {
   type: "alive";
@@ -398,6 +419,20 @@ export interface ErrorMessage {
   id: string;
   type: "error";
   error: WireError;
+}
+export interface ExperimentList {
+  experiments: ExperimentSummary[];
+}
+export interface ExperimentSummary {
+  name: string;
+  /**
+   * How many it has.
+   */
+  runs: number;
+  /**
+   * When the newest was submitted.
+   */
+  newest: number;
 }
 /**
  * Why a run failed: one sentence, short facts, the script's last traceback, what to do.
@@ -811,6 +846,10 @@ export interface RunSummary {
    * Versions that were registered from its outputs.
    */
   models: ModelName[];
+  /**
+   * The run that this one is a child of.
+   */
+  parent: string | null;
   notices: string[];
   queue_position: number | null;
   /**
@@ -862,6 +901,7 @@ export interface RunSpec {
   };
   substitutions: Substitution[];
   rerun_of: string | null;
+  parent: string | null;
 }
 /**
  * The whole state of a run.
@@ -906,6 +946,10 @@ export interface RunState {
    * Versions that were registered from its outputs.
    */
   models: ModelName[];
+  /**
+   * The run that this one is a child of.
+   */
+  parent: string | null;
   notices: string[];
   queue_position: number | null;
   /**
@@ -930,7 +974,7 @@ export interface RunState {
   arguments: string[];
   script: string | null;
   /**
-   * An argument list; exactly one of script and command is set.
+   * An argument list; exactly one of script and command is set, none for a run that a notebook logs itself.
    */
   command: string[] | null;
   substitutions: Substitution[];
@@ -978,6 +1022,10 @@ export interface SavedRun {
   };
   series: SavedSeries[];
   log: LogTail | null;
+  /**
+   * Runs that were started again from this output, oldest first: the page adds them.
+   */
+  reruns?: SavedRun[];
 }
 /**
  * Points of a chart: `steps[i]` belongs to `values[i]`; `total` is how many the series had.
