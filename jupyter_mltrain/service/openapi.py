@@ -62,10 +62,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
             for status in responses:
                 responses[status]["content"] = _content(name)
             responses["default"] = {"description": "An error", "content": _content(wire.ErrorAnswer.__name__)}
-    schemas = found["components"]["schemas"]
+    requests: dict[str, Any] = found.get("components", {}).get("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(unused, None)
-    found["components"]["schemas"] = {**schemas, **_documents()}
+        requests.pop(unused, None)
+    found["components"] = {"schemas": {**requests, **_documents()}}
     return found
 
 

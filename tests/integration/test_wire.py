@@ -1,0 +1,195 @@
+"""What the OpenAPI document says is what a real service answers: each route, key by key."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from jupyter_mltrain.data.datasets import folder_of
+from jupyter_mltrain.data.ready_made import READY_MADE
+from jupyter_mltrain.errors import MLTrainError
+from jupyter_mltrain.widgets.output import payload
+from tests.documents import Documents
+from tests.faults.world import Submitted, World, eventually, steady
+
+ALL_KINDS = """
+for i, value in enumerate([0.1, float("nan"), float("inf"), float("-inf"), 2**60 + 1]):
+    run.log("odd", value, step=i)
+run.log("only", float("nan"))
+run.log("word", "yes")
+run.log_row("table", x=1, y=2.5)
+run.tag("by", "script")
+run.tag("bare")
+run.add_properties({"answer": 42})
+run.progress(3, 4)
+open("outputs/model.txt", "w").write("weights")
+"""
+
+RAW_RECORDS = """
+import glob, json
+run.log("loss", 1.0)
+with open(glob.glob(os.environ["MLTRAIN_STREAMS"] + "/*.metrics")[0], "a") as stream:
+    for record in (
+        {"k": "tag", "key": 1, "value": {"not": "text"}, "t": 1.0},
+        {"k": "property", "value": None, "t": 1.0},
+        {"k": "progress", "value": True, "total": "many", "t": None},
+        {"k": "progress", "label": 7, "value": 10**400, "total": 3, "t": 1.0},
+        {"k": "progress", "label": 7, "value": %s, "total": float("inf"), "t": None},
+    ):
+        stream.write(json.dumps(record) + "\\n")
+"""
+
+
+@pytest.fixture
+def documents(world: World) -> Documents:
+    return Documents(world.connection.get("/openapi.json"))
+
+
+@pytest.mark.slow
+def test_every_route_answers_what_the_document_says(world: World, documents: Documents) -> None:
+    """One life of a workspace; at its end no route may be left that was not held to the document."""
+    ask = world.connection
+    documents.holds("GET /v1/hello", ask.get("/v1/hello"))
+    run = _runs(world, documents)
+    _records(world, documents, run)
+    _models(world, documents, run)
+    _environments(world, documents)
+    _datasets(world, documents)
+    documents.holds("GET /v1/targets", ask.get("/v1/targets"))
+    documents.holds("GET /v1/doctor", ask.get("/v1/doctor", timeout=60))
+    documents.holds("POST /v1/handover", ask.post("/v1/handover"))
+    bytes_ = {"GET /v1/runs/{key}/log", "GET /v1/runs/{key}/file", "GET /v1/environments/{name}/log"}
+    assert documents.operations - documents.seen == bytes_
+
+
+def _runs(world: World, documents: Documents) -> Submitted:
+    """A run that completes, gives everything there is to give and is changed; its state at every stage."""
+    ask = world.connection
+    _, body = world.request("", tags={"of": "test"}, resources={"cpus": 1, "memory_gb": 2})
+    documents.holds("POST /v1/plan", ask.post("/v1/plan", body))
+    run, body = world.request(ALL_KINDS, tags={"of": "test"}, resources={"cpus": 1, "memory_gb": 2})
+    state = ask.post("/v1/runs", body)
+    documents.holds("POST /v1/runs", state)
+    while state["status"] != "Completed":
+        documents.holds("GET /v1/runs/{key}", state)
+        state = ask.get(f"/v1/runs/{run.id}", after=state["revision"], wait=1)
+    documents.holds("GET /v1/runs/{key}", state)
+    assert state["progress"]["value"] == 3, "the run did not say what this test is about"
+    changes = {"notes": "good", "pinned": True, "tags": {"a": "b"}}
+    documents.holds("PATCH /v1/runs/{key}", ask.patch(f"/v1/runs/{run.id}", changes))
+    documents.holds("POST /v1/runs/{key}/rerun", ask.post(f"/v1/runs/{run.id}/rerun", {}))
+    documents.holds("GET /v1/runs/{key}/spec", ask.get(f"/v1/runs/{run.id}/spec"))
+    documents.holds("GET /v1/runs", ask.get("/v1/runs"))
+    documents.holds("GET /v1/usage", ask.get("/v1/usage"))
+    stopped = world.submit(steady(10_000))
+    world.wait_running(stopped)
+    documents.holds("GET /v1/runs/{key}", world.state(stopped))
+    documents.holds("POST /v1/runs/{key}/cancel", ask.post(f"/v1/runs/{stopped.id}/cancel", {"grace": 1}))
+    world.wait(stopped)
+    return run
+
+
+def _records(world: World, documents: Documents, run: Submitted) -> None:
+    def get(what: str, **asked: Any) -> None:
+        documents.holds(
+            f"GET /v1/runs/{{key}}/{what}", world.connection.get(f"/v1/runs/{run.id}/{what}", timeout=60, **asked)
+        )
+
+    get("metrics")
+    get("values")
+    get("series", name="odd")
+    get("series", name="not logged")
+    get("logs")
+    get("files")
+    get("inspect", path="outputs/model.txt")
+
+
+def _models(world: World, documents: Documents, run: Submitted) -> None:
+    ask = world.connection
+    request = {"name": "weights", "path": "outputs/model.txt", "tags": {"of": "test"}}
+    documents.holds("POST /v1/runs/{key}/models", ask.post(f"/v1/runs/{run.id}/models", request, timeout=100))
+    documents.holds("GET /v1/models", ask.get("/v1/models"))
+    documents.holds("GET /v1/models/{name}", ask.get("/v1/models/weights"))
+    documents.holds("GET /v1/models/{name}/{version}", ask.get("/v1/models/weights/1"))
+    documents.holds("GET /v1/models/{name}/{version}/path", ask.get("/v1/models/weights/1/path"))
+    documents.holds("GET /v1/runs/{key}", world.state(run))
+
+
+def _environments(world: World, documents: Documents) -> None:
+    ask = world.connection
+    mine = {"name": "mine", "interpreter": sys.executable}
+    documents.holds("POST /v1/environments", ask.post("/v1/environments", mine))
+    ask.post("/v1/environments", {"name": "gone", "interpreter": "/no/such/python"})
+    documents.holds("GET /v1/environments", ask.get("/v1/environments"))
+    documents.holds("GET /v1/environments/{name}", ask.get("/v1/environments/mine"))
+    documents.holds("GET /v1/environments/{name}", ask.get("/v1/environments/tensorflow"))
+    documents.holds("GET /v1/environments/{name}/build", ask.get("/v1/environments/mine/build"))
+    for name, end in (("mine", "ready"), ("gone", "failed")):
+        documents.holds("POST /v1/environments/{name}/build", ask.post(f"/v1/environments/{name}/build"))
+        built = eventually(
+            lambda path=f"/v1/environments/{name}/build": (found := ask.get(path))["state"] != "building" and found,
+            "still building",
+        )
+        assert built["state"] == end, built
+        documents.holds("GET /v1/environments/{name}/build", built)
+
+
+def _datasets(world: World, documents: Documents) -> None:
+    ask = world.connection
+    documents.holds("GET /v1/datasets", ask.get("/v1/datasets"))
+    # As if it had been fetched: no network is asked for what this test is not about.
+    (name, definition), *_ = READY_MADE.items()
+    folder = folder_of(definition)
+    folder.mkdir(parents=True)
+    for file in definition.files:
+        (folder / file.name).touch()
+    documents.holds("POST /v1/datasets/{name}/fetch", ask.post(f"/v1/datasets/{name}/fetch"))
+    documents.holds("GET /v1/datasets", ask.get("/v1/datasets"))
+
+
+@pytest.mark.parametrize("value", ["5", "float('nan')", "'text'"])
+def test_what_a_script_writes_past_the_run_client_does_not_break_the_document(
+    world: World, documents: Documents, value: str
+) -> None:
+    run = world.submit(RAW_RECORDS % value)
+    state = world.wait(run)
+    assert state["status"] == "Completed", world.connection.bytes(f"/v1/runs/{run.id}/log")[0].decode()
+    documents.holds("GET /v1/runs/{key}", state)
+    assert state["tags"] == {"1": "{'not': 'text'}"}
+    assert state["progress"] == ({"label": "7", "value": 5, "total": None, "eta": None} if value == "5" else None)
+
+
+def test_a_failure_and_what_is_refused(world: World, documents: Documents) -> None:
+    ask = world.connection
+    run = world.submit("raise ValueError('no')")
+    state = world.wait(run)
+    assert state["failure"] is not None
+    documents.holds("GET /v1/runs/{key}", state)
+    for question in (
+        lambda: ask.get("/v1/runs/nobody"),
+        lambda: ask.post(f"/v1/runs/{run.id}/cancel", {}),
+        lambda: ask.post("/v1/runs", {"experiment": "x", "unknown": 1}),
+        lambda: ask.get(f"/v1/runs/{run.id}/series", name="x", points=1),
+    ):
+        with pytest.raises(MLTrainError) as refused:
+            question()
+        documents.is_a("WireError", refused.value.to_wire())
+
+
+def test_what_a_notebook_saves(world: World, documents: Documents) -> None:
+    run = world.submit(ALL_KINDS + "print('said')")
+    saved = payload(world.wait(run), world.connection)
+    assert saved["series"]
+    assert saved["log"]
+    documents.is_a("SavedRun", saved)
+
+
+def test_the_document_is_no_sieve(documents: Documents) -> None:
+    """What this file relies on: a key too few, one too many and a wrong type are each told."""
+    good = {"name": "weights", "version": 1}
+    documents.is_a("ModelName", good)
+    for bad in ({"name": "weights"}, {**good, "more": 1}, {**good, "version": "1"}):
+        with pytest.raises(AssertionError, match="ModelName"):
+            documents.is_a("ModelName", bad)
