@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_mltrain.api.run_logging import RunLogging
+from jupyter_mltrain.api.run_tree import RunTree
 from jupyter_mltrain.api.streaming import LogPrinter, stream_log
 from jupyter_mltrain.core.ids import new_run_id
+from jupyter_mltrain.core.spec import NOTEBOOK
 from jupyter_mltrain.core.status import TERMINAL, Status
 from jupyter_mltrain.errors import MLTrainError, PathNotFound, RunFailed
 
 if TYPE_CHECKING:
+    from jupyter_mltrain.api.environment import Environment
     from jupyter_mltrain.api.experiment import Experiment
     from jupyter_mltrain.api.model import Model
     from jupyter_mltrain.api.workspace import Workspace
@@ -23,7 +28,10 @@ _POST_PROCESSING = frozenset({Status.FINALIZING.value, Status.CANCEL_REQUESTED.v
 _WAIT = 25.0
 
 
-class Run:
+SCRIPT_TYPE, NOTEBOOK_TYPE = "mltrain.scriptrun", "mltrain.notebookrun"
+
+
+class Run(RunLogging, RunTree):
     """One run of an experiment: live or ended, in any kernel, by its id. As a cell's value it shows its card."""
 
     def __init__(self, experiment: Experiment, run_id: str) -> None:
@@ -63,6 +71,11 @@ class Run:
     def number(self) -> int:
         """Counts the workspace's runs, from 1."""
         return int(self.state["number"])
+
+    @property
+    def type(self) -> str:
+        """`mltrain.scriptrun`, or `mltrain.notebookrun` for one that a notebook logs itself."""
+        return NOTEBOOK_TYPE if self._state and self._state["target"] == NOTEBOOK else SCRIPT_TYPE
 
     @property
     def status(self) -> str:
@@ -138,8 +151,20 @@ class Run:
         body = {"run_id": new_run_id(self.experiment.name), "resources": resources}
         return Run.of(self.workspace, self.workspace.connection.post(f"/v1/runs/{self.id}/rerun", body))
 
-    def get_metrics(self, name: str | None = None) -> dict[str, Any]:
-        """All that was logged: name → value (logged once) or list; rows and tables as columns. With `name`, that one."""
+    def get_metrics(
+        self,
+        name: str | None = None,
+        recursive: bool = False,
+        run_type: str | None = None,
+        populate: bool = False,  # noqa: ARG002 - the SDK's: whether to fetch large ones, which are never left out here
+    ) -> dict[str, Any]:
+        """All that was logged: name → value (logged once) or list; rows and tables as columns. With `name`, that one.
+
+        `recursive`: run id → such a dictionary, for this run and all below it (those of `run_type`, if given).
+        """
+        if recursive:
+            below = [run for run in self.get_children(recursive=True) if run_type in (None, run.type)]
+            return {run.id: run.get_metrics(name) for run in [self, *below]}
         values: dict[str, Any] = self.workspace.connection.get(f"/v1/runs/{self.id}/values", timeout=120)
         if name is None:
             return values
@@ -199,11 +224,53 @@ class Run:
 
     def tag(self, key: str, value: str | None = None) -> None:
         """Add a tag."""
-        tags = {**self.refresh()["tags"], key: "" if value is None else str(value)}
-        self._state = self.workspace.connection.patch(f"/v1/runs/{self.id}", {"tags": tags})
+        self.set_tags({key: "" if value is None else value})
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Add tags."""
+        given = {key: str(value) for key, value in tags.items()}
+        self._change(tags={**self.refresh()["tags"], **given})
+
+    def remove_tags(self, tags: Sequence[str]) -> None:
+        """Take tags away; those that are not there are no error."""
+        gone = {tags} if isinstance(tags, str) else set(tags)
+        self._change(tags={key: value for key, value in self.refresh()["tags"].items() if key not in gone})
 
     def get_tags(self) -> dict[str, str]:
         return dict(self.refresh()["tags"])
+
+    def add_properties(self, properties: Mapping[str, str]) -> None:
+        """Add properties, which never change: raises `ConflictError` for one that is there with another value."""
+        self._change(properties={key: str(value) for key, value in properties.items()})
+
+    def get_properties(self) -> dict[str, str]:
+        return dict(self.refresh()["properties"])
+
+    def _change(self, **changes: Any) -> None:
+        self._state = self.workspace.connection.patch(f"/v1/runs/{self.id}", changes)
+
+    def get_environment(self) -> Environment:
+        """The environment that the run had, in its version."""
+        from jupyter_mltrain.api.environment import Environment  # noqa: PLC0415 - only here
+
+        used = self.refresh()["environment"]
+        return Environment.get(self.workspace, used["name"], used["version"])
+
+    def get_snapshot_id(self) -> str:
+        """What names the files that the run got: the digest of their list."""
+        return str(self.state["snapshot"]["digest"])
+
+    def restore_snapshot(self, snapshot_id: str | None = None, path: str | Path | None = None) -> str:
+        """Write the files that the run got into `<snapshot id>.zip` in the folder `path` (default: a temporary one), and
+        return its path. Raises `PathNotFound` for another run's `snapshot_id`."""
+        there = self.get_snapshot_id()
+        if snapshot_id not in (None, there):
+            raise PathNotFound.of(str(snapshot_id), [there])
+        folder = Path(path) if path is not None else Path(tempfile.mkdtemp(prefix="snapshot-"))
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder.resolve() / f"{there}.zip"
+        self.workspace.connection.download(f"/v1/runs/{self.id}/snapshot", target)
+        return str(target)
 
     def register_model(
         self,
@@ -288,7 +355,7 @@ class Run:
 
     def __repr__(self) -> str:
         status = self._state["status"] if self._state else "unknown"
-        return f"Run(Experiment: {self.experiment.name},\nId: {self.id},\nType: mltrain.scriptrun,\nStatus: {status})"
+        return f"Run(Experiment: {self.experiment.name},\nId: {self.id},\nType: {self.type},\nStatus: {status})"
 
 
 def _utc(seconds: float | None) -> str | None:

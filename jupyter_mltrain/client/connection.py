@@ -214,7 +214,7 @@ def _headers() -> dict[str, str]:
 def _target(path: str, params: Mapping[str, Any]) -> str:
     given = {k: v for k, v in params.items() if v is not None}
     target = quote(path, safe="/%:@")
-    return f"{target}?{urlencode(given)}" if given else target
+    return f"{target}?{urlencode(given, doseq=True)}" if given else target
 
 
 def _error(status: int, body: bytes) -> Exception:

@@ -13,6 +13,9 @@ from jupyter_mltrain.errors import InvalidName
 _EXPERIMENT = re.compile(r"^[a-zA-Z0-9][\w\-]{0,254}$")
 _NAME = re.compile(r"^[a-zA-Z0-9][-._a-zA-Z0-9]{0,254}$")
 
+_FILE_NAME = 255
+"""Bytes of a file's name, at most."""
+
 _ADJECTIVES = (
     "amber brave bright calm clear clever coral crisp eager early fair fleet gentle golden green happy honest keen"
     " kind light lively lucid lucky mellow merry mild misty modest neat noble olive patient placid proud quick quiet"
@@ -50,6 +53,13 @@ def check_experiment(name: str) -> str:
             mend="Use 1 to 255 letters, digits, '_' and '-', starting with a letter or digit.",
         )
     return name
+
+
+def check_run_id(run_id: str) -> str:
+    """`run_id`, or `InvalidName` for one that could not be a folder's name."""
+    if not run_id or "/" in run_id or "\0" in run_id or run_id.startswith(".") or len(run_id.encode()) > _FILE_NAME:
+        raise InvalidName(f"Run id {run_id[:60]!r} is not allowed.")
+    return run_id
 
 
 def check_name(name: str, what: str) -> str:

@@ -27,11 +27,26 @@ class Resources:
 
 @dataclass(frozen=True)
 class DataInput:
-    """A dataset that a run reads. `argument` is the script option that takes the folder (`--data-folder`), or empty."""
+    """A dataset that a run reads. `name` is what the run calls it; `argument` the script option that takes its path
+    (`--data-folder`), or empty.
+
+    `dataset`: `NAME` or `id:ID` where that is not `name`; the script then has the path in a variable called `name` too,
+    as in the SDK. `mode`: `mount` and `direct` give the data where it is, `download` a copy that the run may change.
+    `path_on_compute`: where else in the working folder the run finds it.
+    """
 
     name: str
     version: int | None = None
     argument: str = ""
+    dataset: str = ""
+    mode: str = "mount"
+    path_on_compute: str = ""
+
+    @property
+    def reference(self) -> str:
+        """`NAME:VERSION`, `NAME` or `id:ID`."""
+        asked = self.dataset or self.name
+        return asked if self.version is None or asked.startswith("id:") else f"{asked}:{self.version}"
 
     @property
     def variable(self) -> str:
@@ -55,9 +70,10 @@ class RunSpec:
     """One run, as asked for.
 
     `script` is a path inside the snapshot, run by the environment's Python; `command` is an argument list run as it
-    is; exactly one of them is set. An argument `DatasetConsumptionConfig:<name>` stands for the folder of that
-    dataset, as in the SDK. `secrets` holds names only. `snapshot` is the digest of the manifest that lies beside the
-    spec as `snapshot.json`.
+    is; exactly one of them is set (none for a run that a notebook logs itself). An argument
+    `DatasetConsumptionConfig:<name>` stands for the path of that dataset, as in the SDK. `secrets` holds names only.
+    `snapshot` is the digest of the manifest that lies beside the spec as `snapshot.json`. `parent`: the id of the run
+    that this one is a child of.
     """
 
     run_id: str
@@ -79,6 +95,7 @@ class RunSpec:
     git: Mapping[str, str] = field(default_factory=dict)
     substitutions: tuple[Substitution, ...] = ()
     rerun_of: str | None = None
+    parent: str | None = None
 
     def to_json(self) -> wire.RunSpec:
         return cast("wire.RunSpec", {"format": FORMAT, **dataclasses.asdict(self)})
@@ -100,6 +117,9 @@ class RunSpec:
             values["command"] = tuple(values["command"])
         return cls(**values)
 
+
+NOTEBOOK = "notebook"
+"""Target of the runs that a kernel logs itself; nothing can be submitted to it."""
 
 DATA_PLACEHOLDER = "DatasetConsumptionConfig:"
 """Prefix of an argument that stands for a dataset's folder."""

@@ -128,10 +128,26 @@ class RunEnvironment(TypedDict):
 
 
 class RunData(TypedDict):
+    """A dataset that a run reads."""
+
     name: str
+    """Of the dataset; of the input, where the dataset is not registered."""
     version: int | None
     key: NotRequired[str]
-    """Hash of the content, once it is fetched."""
+    """Hash of the content, once it is fetched: `sha256:…`, or `stat:…` where it is of sizes and times alone."""
+    input: NotRequired[str]
+    """What the run calls it."""
+    id: NotRequired[str]
+    """Of this version of the dataset; ready-made ones have none."""
+    mode: NotRequired[Literal["mount", "download", "direct"]]
+    selection: NotRequired[list[str]]
+    """The steps that chose among its files, as a person reads them."""
+    files: NotRequired[int]
+    bytes: NotRequired[int]
+    source: NotRequired[str]
+    """Who gave it; `cache` where it was there."""
+    changed: NotRequired[list[str]]
+    """Files (at most 20) whose content is another than when this version was first fetched."""
 
 
 class SnapshotSummary(TypedDict):
@@ -203,6 +219,8 @@ class RunSummary(TypedDict):
     outputs: OutputsSummary
     models: list[ModelName]
     """Versions that were registered from its outputs."""
+    parent: str | None
+    """The run that this one is a child of."""
     notices: list[str]
     queue_position: int | None
     recorded: float
@@ -224,7 +242,7 @@ class RunState(RunSummary):
     arguments: list[str]
     script: str | None
     command: list[str] | None
-    """An argument list; exactly one of script and command is set."""
+    """An argument list; exactly one of script and command is set, none for a run that a notebook logs itself."""
     substitutions: list[Substitution]
     git: dict[str, str]
     resources: Resources
@@ -240,6 +258,18 @@ class RunList(TypedDict):
     """How many there are, whatever the limit."""
 
 
+class ExperimentSummary(TypedDict):
+    name: str
+    runs: int
+    """How many it has."""
+    newest: float
+    """When the newest was submitted."""
+
+
+class ExperimentList(TypedDict):
+    experiments: list[ExperimentSummary]
+
+
 class Usage(TypedDict):
     """Bytes on disk: of all runs' folders, and of the snapshots' contents that they share."""
 
@@ -251,6 +281,9 @@ class DataInput(TypedDict):
     name: str
     version: int | None
     argument: str
+    dataset: str
+    mode: str
+    path_on_compute: str
 
 
 class RunSpec(TypedDict):
@@ -276,6 +309,7 @@ class RunSpec(TypedDict):
     git: dict[str, str]
     substitutions: list[Substitution]
     rerun_of: str | None
+    parent: str | None
 
 
 # -- what a run said and left ----------------------------------------------------------------------------------------

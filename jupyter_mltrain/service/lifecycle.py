@@ -27,6 +27,7 @@ from jupyter_mltrain.core.compute import (
     PreparedEnvironment,
     StopEvidence,
 )
+from jupyter_mltrain.core.spec import NOTEBOOK
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import EngineUnreachable, MLTrainError
 from jupyter_mltrain.service.failure import Failure, explain, first_failed
@@ -227,9 +228,12 @@ async def _conclude_vanished(record: Record, compute: Compute, seen: Observation
     facts = [seen.detail] if seen.detail else []
     if ended.ended:
         facts.append(f"ended: {', '.join(ended.ended[:5])}")
-    title = (
-        "The machine was restarted." if "machine restarted" in seen.detail else "Supervisor lost, exit code unknown."
-    )
+    if "machine restarted" in seen.detail:
+        title = "The machine was restarted."
+    elif record.spec.target == NOTEBOOK:
+        title = seen.detail
+    else:
+        title = "Supervisor lost, exit code unknown."
     failure = Failure(title, tuple(facts), mend="Rerun it.")
     await _conclude(record, Status.FAILED, failure, title, {"stop": dataclasses.asdict(ended), "seen": seen.detail})
 
@@ -261,6 +265,12 @@ async def _finalize(service: Service, record: Record) -> None:
             log = record.ingest.streams / f"r{failed.rank}.log"
             failure = await asyncio.to_thread(explain, failed, log, ranks=len(exits))
             record.doc["failure"] = failure.to_json()
+    _, _, extra = await record.ingest.summary()
+    for kind in ("tags", "properties"):
+        # What the script said; lists are filtered by it.
+        said = {key: str(value if value is not None else "") for key, value in extra.get(kind, {}).items()}
+        record.doc[kind] = {**said, **record.doc.get(kind, {})}
+    record.doc["said"] = True
     record.doc["outputs"] = await asyncio.to_thread(_measure, record.folder)
     if handle is not None:
         await compute.remove(handle)

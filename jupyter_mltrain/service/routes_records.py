@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Query
 from fastapi.responses import FileResponse, Response
+from starlette.background import BackgroundTask
 
 from jupyter_mltrain.core.wire import FileList, Inspection, LogList, MetricList, SeriesWindow
 from jupyter_mltrain.errors import PathNotFound
-from jupyter_mltrain.service import logs
+from jupyter_mltrain.service import logs, snapshot
 from jupyter_mltrain.service.metrics import metric_values
 from jupyter_mltrain.service.openapi import Router
 from jupyter_mltrain.service.wire import LONGEST_WAIT, plain
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
 
 
-def router(service: Service) -> Router:
+def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
     routes = Router(prefix="/v1")
 
     @routes.get("/runs/{key}/metrics")
@@ -91,6 +92,13 @@ def router(service: Service) -> Router:
             raise PathNotFound.of(path, there)
         media = mimetypes.guess_type(found.name)[0] or "application/octet-stream"
         return FileResponse(found, media_type=media, headers={"X-Content-Type-Options": "nosniff"})
+
+    @routes.get("/runs/{key}/snapshot")
+    async def snapshot_files(key: str) -> Annotated[Response, bytes]:
+        """The files that the run got, as a zip archive."""
+        record = await service.record(key)
+        archive = await asyncio.to_thread(snapshot.pack, record.folder, service.layout.blobs)
+        return FileResponse(archive, media_type="application/zip", background=BackgroundTask(archive.unlink))
 
     @routes.get("/runs/{key}/inspect")
     async def inspect(key: str, path: str) -> Inspection:

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Query
 
 from jupyter_mltrain.core.status import Status
-from jupyter_mltrain.core.wire import RunList, RunSpec, RunState, Usage
+from jupyter_mltrain.core.wire import ExperimentList, RunList, RunSpec, RunState, Usage
 from jupyter_mltrain.core.wire_catalog import Plan
 from jupyter_mltrain.errors import ConflictError
 from jupyter_mltrain.service.lifecycle import KEEP_GRACE, STOP_GRACE
+from jupyter_mltrain.service.notebook_runs import begin_notebook_run
 from jupyter_mltrain.service.openapi import Router
 from jupyter_mltrain.service.plan import describe_plan
 from jupyter_mltrain.service.state import run_state, run_summary
+from jupyter_mltrain.service.store import Chosen
 from jupyter_mltrain.service.submission import rerun, submit
-from jupyter_mltrain.service.wire import LONGEST_WAIT, CancelRequest, RerunRequest, RunChanges, RunRequest
+from jupyter_mltrain.service.wire import (
+    LONGEST_WAIT,
+    CancelRequest,
+    NotebookRunRequest,
+    RerunRequest,
+    RunChanges,
+    RunRequest,
+)
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.record import Record
@@ -40,12 +49,28 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
     async def listing(
         experiment: str | None = None,
         status: str | None = None,
+        target: str | None = None,
+        parent: str | None = None,
+        children: bool = True,
+        tag: Annotated[tuple[str, ...], Query()] = (),
+        property: Annotated[tuple[str, ...], Query()] = (),  # noqa: A002 - the name in the address
         order: str = "-created",
         limit: int = Query(100, ge=1, le=10_000),
         offset: int = Query(0, ge=0),
     ) -> RunList:
-        rows, total = await service.store.call(service.store.list, experiment, status, order, limit, offset)
+        chosen = Chosen(experiment, status, target, parent, children, tag, property)
+        rows, total = await service.store.call(service.store.list, chosen, order, limit, offset)
         return {"runs": [run_summary(service, row) for row in rows], "total": total}
+
+    @routes.post("/notebook-runs", status_code=201)
+    async def begin(request: NotebookRunRequest) -> RunState:
+        """A run that the kernel which asks will log itself."""
+        return await run_state(service, await begin_notebook_run(service, request))
+
+    @routes.get("/experiments")
+    async def experiments() -> ExperimentList:
+        found = await service.store.call(service.store.experiments)
+        return {"experiments": [{"name": name, "runs": runs, "newest": newest} for name, runs, newest in found]}
 
     @routes.get("/usage")
     async def usage() -> Usage:
@@ -91,6 +116,8 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
             record.doc["notes"] = request.notes
         if request.pinned is not None:
             record.doc["pinned"] = request.pinned
+        if request.properties is not None:
+            _add_properties(record, request.properties, (await run_state(service, record))["properties"])
         await record.save()
         service.publication.wake(record.id)
         return await run_state(service, record)
@@ -100,6 +127,17 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
         return (await service.record(key)).spec.to_json()
 
     return routes
+
+
+def _add_properties(record: Record, given: dict[str, str], there: dict[str, str]) -> None:
+    """Raise `ConflictError` for one that is there with another value: properties never change."""
+    changed = [key for key, value in given.items() if there.get(key, value) != value]
+    if changed:
+        raise ConflictError(
+            f"The property {changed[0]!r} is {there[changed[0]]!r} already; properties never change.",
+            mend="Use a tag for what may change.",
+        )
+    record.doc["properties"] = {**record.doc.get("properties", {}), **given}
 
 
 def _refuse_late_cancel(record: Record) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 from jupyter_mltrain import computes
 from jupyter_mltrain.client.workspaces import WorkspaceConfig
+from jupyter_mltrain.computes.notebook import NotebookCompute
 from jupyter_mltrain.core.compute import Compute, Grant
 from jupyter_mltrain.core.layout import Layout
-from jupyter_mltrain.core.spec import RunSpec
+from jupyter_mltrain.core.spec import NOTEBOOK, RunSpec
 from jupyter_mltrain.core.status import Change, Status
 from jupyter_mltrain.data.datasets import Datasets
 from jupyter_mltrain.environments import Environments, npm_command
@@ -37,7 +38,7 @@ class Service:
         self.config = config
         self.started = time.time()
         self.store = Store(layout.database)
-        self.environments = Environments(layout.environments)
+        self.environments = Environments(layout.environments, strict=bool(config.raw.get("strict", False)))
         self.datasets = Datasets(npm=npm_command)
         self.publication = Publication(self, layout, config)
         self.on_end: Callable[[], None] = lambda: None
@@ -45,6 +46,7 @@ class Service:
         self.submitting = asyncio.Lock()
         self._computes: dict[str, Compute] = {}
         self._pools: dict[str, Pool] = {}
+        self._notebook = NotebookCompute()
         self._records: dict[str, Record] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._secrets: dict[str, dict[str, str]] = {}
@@ -59,6 +61,7 @@ class Service:
         local = computes.load("local", **self.config.raw.get("targets", {}).get("local", {}))
         self._computes["local"] = local
         self._pools["local"] = Pool("local", await local.capacity(), self._moved)
+        self._notebook_pool = Pool(NOTEBOOK, await self._notebook.capacity(), self._moved)
         live = [await self.record(run_id) for run_id in await self.store.call(self.store.live)]
         # Who waited stands where it stood; who was being prepared gets in line when it is ready.
         waiting = [record for record in live if record.status is Status.QUEUED]
@@ -109,11 +112,15 @@ class Service:
         return task
 
     def compute(self, target: str) -> Compute:
+        if target == NOTEBOOK:
+            return self._notebook
         if target not in self._computes:
             raise TargetNotFound.of(target, self._computes)
         return self._computes[target]
 
     def pool(self, target: str) -> Pool:
+        if target == NOTEBOOK:
+            return self._notebook_pool
         if target not in self._pools:
             raise TargetNotFound.of(target, self._pools)
         return self._pools[target]

@@ -10,6 +10,7 @@ import shutil
 import stat
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,6 +73,24 @@ def take(layout: Layout, source: Path | None, extra: Mapping[str, str], *, store
         raise SourceError(
             f"{error.filename} cannot be read: {error.strerror}.", mend="Mend it, or leave it out with .mltrainignore."
         ) from error
+
+
+def pack(record: Path, blobs: Path) -> Path:
+    """A zip archive of the files that the run in the folder `record` got: a temporary file, the caller's to remove.
+    Blocking; in bounded memory."""
+    manifest = json.loads((record / "snapshot.json").read_text(encoding="utf-8"))
+    with tempfile.NamedTemporaryFile(dir=record, prefix="snapshot-", suffix=".zip", delete=False) as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for entry in manifest["files"]:
+                about = zipfile.ZipInfo(entry["path"])
+                about.external_attr = (stat.S_IFREG | entry["mode"]) << 16
+                about.compress_type = zipfile.ZIP_DEFLATED
+                with (
+                    (blobs / entry["sha256"][:2] / entry["sha256"]).open("rb") as source,
+                    archive.open(about, "w") as target,
+                ):
+                    shutil.copyfileobj(source, target, 1 << 20)
+        return Path(file.name)
 
 
 def _take(layout: Layout, source: Path | None, extra: Mapping[str, str], store: bool) -> Snapshot:

@@ -23,6 +23,8 @@ async def run_state(service: Service, record: Record) -> RunState:
     """The whole state: what `GET /v1/runs/{id}` answers."""
     series, points, extra = await record.ingest.summary()
     summary = run_summary(service, record.row)
+    # What the script said is among them from the end of the run on, and may be taken away again.
+    said: dict[str, Any] = {} if record.doc.get("said") else extra
     return {
         **summary,
         "history": [c.to_json() for c in record.history],
@@ -31,8 +33,8 @@ async def run_state(service: Service, record: Record) -> RunState:
         "metrics": plain(series[:_MOST_SERIES]),
         "metric_series": len(series),
         "metric_points": points,
-        "tags": {**_texts(extra.get("tags", {})), **summary["tags"]},
-        "properties": _texts(extra.get("properties", {})),
+        "tags": {**_texts(said.get("tags", {})), **summary["tags"]},
+        "properties": {**_texts(said.get("properties", {})), **record.doc.get("properties", {})},
         "arguments": list(record.spec.arguments),
         "script": record.spec.script,
         "command": list(record.spec.command) if record.spec.command else None,
@@ -75,6 +77,7 @@ def run_summary(service: Service, row: dict[str, Any]) -> RunSummary:
         "snapshot": doc["snapshot"],
         "outputs": {"files": outputs["files"], "bytes": outputs["bytes"]},
         "models": doc["models"],
+        "parent": doc.get("parent"),
         "notices": doc["notices"],
         "queue_position": service.pool(row["target"]).position(row["id"]) if row["target"] in service.targets else None,
         "recorded": time.time(),

@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +39,41 @@ CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT RO
 
 SCHEMA_VERSION = 1
 _COLUMNS = ("id", "number", "experiment", "display_name", "status", "revision", "created", "started", "ended", "target")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which runs to list. `parent`: the id of the run whose children they are; `children`: False leaves out every run
+    that is one. `tags` and `properties`: `KEY` or `KEY=VALUE` each, and all must fit; those that a script itself gave
+    count from the end of its run on."""
+
+    experiment: str | None = None
+    status: str | None = None
+    target: str | None = None
+    parent: str | None = None
+    children: bool = True
+    tags: tuple[str, ...] = ()
+    properties: tuple[str, ...] = ()
+
+    def clause(self) -> tuple[str, list[Any]]:
+        """The condition and its values, for SQL."""
+        where, values = ["1"], []
+        for column in ("experiment", "status", "target"):
+            if getattr(self, column):
+                where.append(f"{column}=?")
+                values.append(getattr(self, column))
+        if self.parent:
+            where.append("doc ->> '$.parent' = ?")
+            values.append(self.parent)
+        elif not self.children:
+            where.append("doc ->> '$.parent' IS NULL")
+        for path, asked in (("$.tags", self.tags), ("$.properties", self.properties)):
+            for each in asked:
+                key, equals, value = each.partition("=")
+                fits = " AND value=?" if equals else ""
+                where.append(f"EXISTS (SELECT 1 FROM json_each(doc, '{path}') WHERE key=?{fits})")  # noqa: S608
+                values += [key, value] if equals else [key]
+        return " AND ".join(where), values
 
 
 class Store:
@@ -149,22 +185,20 @@ class Store:
         rows = self._sql("SELECT id, display_name FROM runs ORDER BY number DESC LIMIT 500")
         return [name for row in rows for name in (row[1], row[0])]
 
-    def list(
-        self, experiment: str | None, status: str | None, order: str, limit: int, offset: int
-    ) -> tuple[list[Row], int]:
+    def list(self, chosen: Chosen, order: str, limit: int, offset: int) -> tuple[list[Row], int]:
         """Rows that match, newest first unless `order` says otherwise, and how many match in all."""
-        where, values = ["1"], []
-        if experiment:
-            where.append("experiment=?")
-            values.append(experiment)
-        if status:
-            where.append("status=?")
-            values.append(status)
-        clause = " AND ".join(where)
+        clause, values = chosen.clause()
         total = self._sql(f"SELECT count(*) FROM runs WHERE {clause}", *values).fetchone()[0]  # noqa: S608
         by = {"created": "number", "-created": "number DESC"}.get(order, "number DESC")
         rows = self._sql(f"SELECT * FROM runs WHERE {clause} ORDER BY {by} LIMIT ? OFFSET ?", *values, limit, offset)  # noqa: S608
         return [_row(r) for r in rows], int(total)
+
+    def experiments(self) -> Sequence[tuple[str, int, float]]:
+        """Name, number of runs and time of the newest, of each experiment; the newest first."""
+        rows = self._sql(
+            "SELECT experiment, count(*), max(created) FROM runs GROUP BY experiment ORDER BY max(number) DESC"
+        )
+        return [(str(r[0]), int(r[1]), float(r[2])) for r in rows]
 
     def ids(self) -> set[str]:
         """Ids of all runs."""

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.core.environment import EnvironmentDefinition
-from jupyter_mltrain.core.ids import check_experiment, new_display_name, new_run_id
-from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, DataInput, Resources, RunSpec
+from jupyter_mltrain.core.ids import check_experiment, check_run_id, new_display_name, new_run_id
+from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, NOTEBOOK, DataInput, Resources, RunSpec
 from jupyter_mltrain.core.status import Change, Status
 from jupyter_mltrain.environments.interpreters import find_interpreter
-from jupyter_mltrain.errors import ConflictError, DiskFull, InvalidName, PathNotFound, PreflightError, UsageError
+from jupyter_mltrain.errors import ConflictError, DiskFull, PathNotFound, PreflightError, UsageError
 from jupyter_mltrain.service import git
 from jupyter_mltrain.service.record import Record, append_status, write_state
 from jupyter_mltrain.service.snapshot import Snapshot, take
@@ -44,6 +44,10 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
     if (request.script is None) == (request.command is None):
         raise UsageError("A run needs a script or a command, and not both.")
     target = request.target or str(defaults.get("target", DEFAULT_TARGET))
+    if target == NOTEBOOK:
+        raise UsageError(
+            f"The target {NOTEBOOK!r} is for runs that a notebook logs itself: experiment.start_logging()."
+        )
     pool = service.pool(target)
     resources = Resources(**request.resources.model_dump())
     pool.check(resources)
@@ -59,9 +63,7 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
             await asyncio.to_thread(_check_syntax, request, request.script, definition)
     for data in request.data:
         await asyncio.to_thread(service.datasets.resolve, data.name, data.version)
-    run_id = request.run_id or new_run_id(request.experiment)
-    if Path(run_id).name != run_id or len(run_id.encode()) > 255 or run_id.startswith("."):
-        raise InvalidName(f"Run id {run_id[:60]!r} is not allowed.")
+    run_id = check_run_id(request.run_id or new_run_id(request.experiment))
     return RunSpec(
         run_id=run_id,
         experiment=request.experiment,
@@ -79,6 +81,7 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
         resources=resources,
         tags=request.tags,
         rerun_of=request.rerun_of,
+        parent=(await service.record(request.parent)).id if request.parent else None,
     )
 
 
@@ -137,7 +140,7 @@ async def submit(service: Service, request: RunRequest) -> Record:
     found_git = (
         await asyncio.to_thread(git.describe, Path(request.source_directory)) if request.source_directory else {}
     )
-    return await _make(service, replace(spec, git=found_git), taken, request.kernel_python, request.secrets)
+    return await make(service, replace(spec, git=found_git), taken, request.kernel_python, request.secrets)
 
 
 async def rerun(service: Service, record: Record, changes: RerunRequest) -> Record:
@@ -146,6 +149,8 @@ async def rerun(service: Service, record: Record, changes: RerunRequest) -> Reco
     Raises `ConflictError` for a run with secrets, whose values nobody kept.
     """
     spec = record.spec
+    if spec.target == NOTEBOOK:
+        raise ConflictError("A notebook logged this run itself: there is nothing to submit again.")
     if spec.secrets:
         raise ConflictError(
             f"The run took secrets ({', '.join(spec.secrets)}), which are never kept.",
@@ -164,12 +169,13 @@ async def rerun(service: Service, record: Record, changes: RerunRequest) -> Reco
         resources=resources,
         rerun_of=spec.run_id,
     )
-    return await _make(service, again, Snapshot(manifest["files"]), record.doc.get("kernel_python"), {})
+    return await make(service, again, Snapshot(manifest["files"]), record.doc.get("kernel_python"), {})
 
 
-async def _make(
+async def make(
     service: Service, spec: RunSpec, taken: Snapshot, kernel_python: str | None, secrets: Mapping[str, str]
 ) -> Record:
+    """Write the run's record and start driving it. An id that is there already gives that run."""
     async with service.submitting:
         known = await _known(service, spec.run_id)
         if known is not None:
@@ -223,6 +229,8 @@ def _row(
             "notes": "",
             "pinned": False,
             "models": [],
+            "parent": spec.parent,
+            "properties": {},
             "kernel_python": kernel_python,
             "tracking": dict(tracking),
         },

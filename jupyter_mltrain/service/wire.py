@@ -48,6 +48,7 @@ class RunRequest(Wire):
     display_name: str | None = None
     kernel_python: str | None = None
     rerun_of: str | None = None
+    parent: str | None = None
 
 
 class RerunRequest(Wire):
@@ -65,11 +66,25 @@ class CancelRequest(Wire):
     grace: Annotated[float, Field(ge=0, le=3600)] | None = None
 
 
+class NotebookRunRequest(Wire):
+    """A run that the kernel logs itself. `source_directory`: what to keep a snapshot of."""
+
+    run_id: str
+    experiment: str
+    display_name: str | None = None
+    parent: str | None = None
+    source_directory: str | None = None
+    kernel_python: str
+
+
 class RunChanges(Wire):
+    """`tags` replace those that were; `properties` are added to those that were, and never change."""
+
     display_name: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     tags: dict[str, str] | None = None
     notes: Annotated[str, Field(max_length=100_000)] | None = None
     pinned: bool | None = None
+    properties: dict[str, str] | None = None
 
 
 class ModelRequest(Wire):
@@ -80,22 +95,6 @@ class ModelRequest(Wire):
     framework: str | None = None
     framework_version: str | None = None
     force: bool = False
-
-
-class EnvironmentRequest(Wire):
-    """An environment to register; the fields of `core.environment.EnvironmentDefinition` that a user gives."""
-
-    name: str
-    python: str | None = None
-    pip: list[str] = []
-    constraints: list[str] = []
-    environment_variables: dict[str, str] = {}
-    interpreter: str | None = None
-    description: str = ""
-
-
-class BuildRequest(Wire):
-    gpus: bool | None = None
 
 
 class Nothing(Wire):
