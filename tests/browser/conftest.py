@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -18,9 +19,10 @@ from typing import Any
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from hatch_build import digest_of_sources
+from jupyter_mltrain.client.connection import Connection
 
 ROOT = Path(__file__).parents[2]
 ARTIFACTS = ROOT / ".artifacts"
@@ -55,8 +57,9 @@ class Lab:
         metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), self.folder / name)
 
-    def visit(self, page: Page, name: str) -> None:
-        page.goto(f"{self.url}/doc/tree/{name}?token={self.token}")
+    def visit(self, page: Page, name: str, *, app: str = "lab") -> None:
+        """Open a notebook in JupyterLab or in Notebook 7 ("notebook"): one server has both."""
+        page.goto(f"{self.url}/{'notebooks' if app == 'notebook' else 'doc/tree'}/{name}?token={self.token}")
 
 
 # Playwright's event loop runs as long as this lives, and asynchronous tests cannot run beside it: so not for the session.
@@ -91,6 +94,9 @@ def lab(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     themes.mkdir(parents=True)
     # The theme follows the browser's colour scheme, which a test chooses.
     (themes / "themes.jupyterlab-settings").write_text(json.dumps({"adaptive-theme": True}))
+    # What a test waits for may be in the application alone: whether a kernel is connected, for one.
+    exposed = {app: {"expose_app_in_browser": True} for app in ("LabApp", "JupyterNotebookApp")}
+    (home / "config" / "jupyter_server_config.json").write_text(json.dumps(exposed))
     own = {name: str(home / name.lower()) for name in ("JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
     own["JUPYTER_CONFIG_DIR"] = str(home / "config")
     port, token = _free_port(), secrets.token_hex(16)
@@ -136,6 +142,43 @@ def _wait_until_up(url: str, server: subprocess.Popen[bytes], log: Path) -> None
         except OSError:
             time.sleep(0.1)
     pytest.fail(f"JupyterLab did not start within 30 s:\n{log.read_text()}")
+
+
+@pytest.fixture
+def folder(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder of its own, so that the run's workspace is there and its service ends with the test."""
+    folder = lab.folder / re.sub(r"\W+", "-", request.node.name)
+    folder.mkdir()
+    yield folder
+    service = Connection.running(folder) if (folder / ".mltrain").exists() else None
+    if service is not None:
+        service.post("/v1/handover")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def page(browser: Browser, folder: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page, gone before the `folder` of its notebooks, in the colour scheme and width that the test asks for; an error in its console fails the test."""
+    theme, width = getattr(request, "param", ("light", 1100))
+    context = browser.new_context(viewport={"width": width, "height": 1000}, color_scheme=theme)
+    page = context.new_page()
+    errors = errors_of(page)
+    yield page
+    context.close()
+    assert errors == []
+
+
+def errors_of(page: Page) -> list[str]:
+    """Grows with every error in the page's scripts, but for those that Notebook 7 makes by itself when it starts."""
+    errors: list[str] = []
+
+    def hear(error: Error) -> None:
+        stack = error.stack or str(error)
+        if "/static/notebook/" not in stack or "jupyter-mltrain" in stack:
+            errors.append(stack)
+
+    page.on("pageerror", hear)
+    return errors
 
 
 @pytest.fixture

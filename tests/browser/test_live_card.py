@@ -3,99 +3,24 @@
 from __future__ import annotations
 
 import re
-import shutil
 import textwrap
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import nbformat
 import pytest
-from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
+from playwright.sync_api import WebSocketRoute, expect
 
-from jupyter_mltrain.api.config import ScriptRunConfig
-from jupyter_mltrain.api.experiment import Experiment
 from jupyter_mltrain.api.workspace import Workspace
 from jupyter_mltrain.client import workspaces
 from jupyter_mltrain.client.connection import Connection
 from jupyter_mltrain.core.layout import Layout
 from jupyter_mltrain.widgets.output import MIME
+from tests.browser.cards import APPS, EVIL, SCRIPT, axe, busy, cell, opened, pill, saved, submitted
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-ROOT = Path(__file__).parents[2]
-EVIL = "<script>window.pwned=1</script>"
-SUBMIT = """%load_ext jupyter_mltrain
-get_ipython().run_cell_magic("mltrain", "--experiment live --env current", '''
-{script}
-''')"""
-LOGS = """
-import time, pathlib
-from jupyter_mltrain import Run
-run = Run.get_context()
-pathlib.Path("outputs/model").mkdir(parents=True)
-pathlib.Path("outputs/model/saved_model.pb").write_bytes(b"")
-pathlib.Path("outputs/model/weights.bin").write_bytes(bytes(2000))
-pathlib.Path("outputs/result.json").write_text('{{"accuracy": 0.97}}')
-pathlib.Path("outputs/note.txt").write_text("kept<b>")
-for step in range({steps}):
-    run.log("loss", 1 / (step + 1), step=step)
-    run.log("accuracy", float("nan") if step == 3 else 1 - 1 / (step + 2), step=step)
-    run.log("{name}", step, step=step)
-    print(chr(27) + "[32mstep", step, chr(27) + "[0m", "{name}")
-    print("  0%" + chr(13) + " 50%" + chr(13) + "100%")
-    time.sleep(0.4)
-"""
 
-
-def cell(*, steps: int) -> str:
-    return SUBMIT.format(script=LOGS.format(steps=steps, name=EVIL).strip())
-
-
-@pytest.fixture
-def folder(lab, request) -> Iterator[Path]:
-    """A folder of its own, so that the run's workspace is there and its service ends with the test."""
-    folder = lab.folder / re.sub(r"\W+", "-", request.node.name)
-    folder.mkdir()
-    yield folder
-    service = Connection.running(folder) if (folder / ".mltrain").exists() else None
-    if service is not None:
-        service.post("/v1/handover")
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def page(browser: Browser, request) -> Iterator[Page]:
-    """A page in the colour scheme and width that the test asks for; an error in its console fails the test."""
-    theme, width = getattr(request, "param", ("light", 1100))
-    context = browser.new_context(viewport={"width": width, "height": 1000}, color_scheme=theme)
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    context.close()
-    assert not errors
-
-
-def opened(lab, page: Page, folder: Path, *cells: str) -> None:
-    """A notebook of these cells, open and with its kernel ready."""
-    v4 = nbformat.v4
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    notebook = v4.new_notebook(cells=[v4.new_code_cell(source) for source in cells], metadata=metadata)
-    nbformat.write(notebook, folder / "live.ipynb")
-    lab.visit(page, f"{folder.name}/live.ipynb")
-    # A keystroke before the kernel is connected would be dropped.
-    expect(page.get_by_text(re.compile(r"\| Idle"))).to_be_visible(timeout=90_000)
-    page.locator(".jp-Cell .cm-content").first.click()
-    for _ in cells:
-        page.keyboard.press("Shift+Enter")
-
-
-def pill(page: Page) -> Locator:
-    return page.locator(".mlt-alive .mlt-pill")
-
-
-def test_the_card_is_alive_while_the_kernel_is_blocked(lab, page, folder, artifact):
+@pytest.mark.parametrize("app", APPS)
+def test_the_card_is_alive_while_the_kernel_is_blocked(lab, page, folder, artifact, app):
     sockets: list[WebSocketRoute] = []
 
     def through(socket: WebSocketRoute) -> None:
@@ -103,11 +28,11 @@ def test_the_card_is_alive_while_the_kernel_is_blocked(lab, page, folder, artifa
         sockets.append(socket)
 
     page.route_web_socket(re.compile("/mltrain/live"), through)
-    opened(lab, page, folder, cell(steps=30), "import time; time.sleep(600)")
+    opened(lab, page, folder, cell(steps=30), "import time; time.sleep(600)", app=app)
     expect(pill(page)).to_have_text("Running", timeout=90_000)
     chart = page.get_by_role("img", name=re.compile("^loss"))
     expect(chart).to_be_visible(timeout=30_000)
-    page.screenshot(path=artifact / "live-card-running.png")
+    page.screenshot(path=artifact / f"live-card-running-{app}.png")
     # The connection breaks: the card says so, and goes on where it stood.
     assert len(sockets) == 1
     sockets[0].close()
@@ -115,34 +40,35 @@ def test_the_card_is_alive_while_the_kernel_is_blocked(lab, page, folder, artifa
     expect(page.locator(".mlt-foot")).to_contain_text("live", timeout=15_000)
     chart.hover()
     expect(page.locator(".mlt-reading")).to_have_count(3)
-    page.screenshot(path=artifact / "live-card-hover.png")
+    page.screenshot(path=artifact / f"live-card-hover-{app}.png")
     expect(pill(page)).to_have_text("Completed", timeout=60_000)
     expect(page.get_by_role("img", name="loss, last value 0.03333")).to_be_visible(timeout=15_000)
-    expect(page.get_by_text("| Busy")).to_be_visible()
+    assert busy(page)
     page.wait_for_timeout(500)
-    page.screenshot(path=artifact / "live-card-completed.png")
+    page.screenshot(path=artifact / f"live-card-completed-{app}.png")
     page.get_by_role("tab", name="Logs").click()
     log = page.get_by_role("log")
     expect(log).to_contain_text(f"step 29  {EVIL}")
-    page.screenshot(path=artifact / "live-card-logs.png")
+    page.screenshot(path=artifact / f"live-card-logs-{app}.png")
     page.get_by_role("tab", name="Outputs").click()
     page.get_by_role("button", name="result.json", exact=True).click()
     expect(page.locator(".mlt-preview")).to_contain_text('"accuracy": 0.97')
-    page.screenshot(path=artifact / "live-card-outputs.png")
+    page.screenshot(path=artifact / f"live-card-outputs-{app}.png")
     page.get_by_role("tab", name="Details").click()
     expect(page.locator(".mlt-history")).to_contain_text("exit code 0")
-    page.screenshot(path=artifact / "live-card-details.png")
+    page.screenshot(path=artifact / f"live-card-details-{app}.png")
     assert page.evaluate("window.pwned") is None
 
 
-def test_buttons_act_while_the_kernel_is_blocked(lab, page, folder, artifact):
-    opened(lab, page, folder, cell(steps=1000), "import time; time.sleep(600)")
+@pytest.mark.parametrize("app", APPS)
+def test_buttons_act_while_the_kernel_is_blocked(lab, page, folder, artifact, app):
+    opened(lab, page, folder, cell(steps=1000), "import time; time.sleep(600)", app=app)
     expect(pill(page)).to_have_text("Running", timeout=90_000)
-    expect(page.get_by_text("| Busy")).to_be_visible()
+    assert busy(page)
     page.get_by_role("button", name="Cancel", exact=True).click()
     expect(pill(page)).to_have_text("Canceled", timeout=60_000)
     expect(page.locator(".mlt-ended")).to_contain_text("SIGTERM")
-    page.screenshot(path=artifact / "live-card-canceled.png")
+    page.screenshot(path=artifact / f"live-card-canceled-{app}.png")
     page.get_by_role("button", name="Rerun", exact=True).click()
     expect(page.locator(".mlt-alive")).to_have_count(2, timeout=30_000)
     again = page.locator(".mlt-alive").nth(1)
@@ -151,8 +77,9 @@ def test_buttons_act_while_the_kernel_is_blocked(lab, page, folder, artifact):
     expect(again.locator(".mlt-pill")).to_have_text(re.compile("Canceled|Completed"), timeout=90_000)
 
 
-def test_the_card_outlives_its_kernel_and_its_page(lab, page, folder):
-    opened(lab, page, folder, cell(steps=60), "import os; os._exit(1)")
+@pytest.mark.parametrize("app", APPS)
+def test_the_card_outlives_its_kernel_and_its_page(lab, page, folder, app):
+    opened(lab, page, folder, cell(steps=60), "import os; os._exit(1)", app=app)
     expect(pill(page)).to_have_text("Running", timeout=90_000)
     died = page.get_by_role("dialog", name=re.compile("Kernel Restarting"))
     died.get_by_role("button", name="Ok").click(timeout=60_000)
@@ -160,12 +87,12 @@ def test_the_card_outlives_its_kernel_and_its_page(lab, page, folder):
     shown = page.locator(".mlt-title > .mlt-num").first
     before = shown.inner_text()
     expect(shown).not_to_have_text(before, timeout=30_000)
-    saved(page, folder, lambda data: MIME in data)
+    saved(page, folder / "live.ipynb", lambda data: MIME in data)
     page.reload()
     # What the notebook says from here on, only this page has written: the kernel that submitted is gone.
     expect(pill(page)).to_have_text("Running", timeout=90_000)
     expect(pill(page)).to_have_text("Completed", timeout=90_000)
-    data = saved(page, folder, lambda data: data[MIME]["state"]["status"] == "Completed")
+    data = saved(page, folder / "live.ipynb", lambda data: data[MIME]["state"]["status"] == "Completed")
     assert str(folder) not in str(data)
     assert next(series for series in data[MIME]["series"] if series["name"] == "loss")["total"] == 60
     assert "step 59" in data[MIME]["log"]["tail"]
@@ -174,26 +101,12 @@ def test_the_card_outlives_its_kernel_and_its_page(lab, page, folder):
     assert "Status: Completed" in data["text/plain"]
 
 
-def saved(page: Page, folder: Path, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The card's output in the notebook's file, once it is as `wanted`; saves until then."""
-    for _ in range(20):
-        page.locator(".jp-Cell .cm-content").first.click()
-        page.keyboard.press("Escape")
-        page.keyboard.press("Control+s")
-        page.wait_for_timeout(500)
-        outputs = nbformat.read(folder / "live.ipynb", 4).cells[0].outputs
-        if outputs and wanted(outputs[-1].get("data", {})):
-            return outputs[-1]["data"]
-    pytest.fail(f"The notebook never held it: {outputs}")
-
-
 @pytest.mark.parametrize("page", [("dark", 1100), ("light", 520)], indirect=True, ids=str)
 def test_a_notebook_opened_next_week_starts_nothing_until_asked(lab, page, folder, artifact, request):
     root = workspaces.create_root(folder)
     workspace = Workspace.from_config(root)
-    script = textwrap.dedent(LOGS.format(steps=4, name="step")) + "raise MemoryError('no room for <b>x</b>')"
-    config = ScriptRunConfig(script="cell.py", files={"cell.py": script}, environment="current")
-    run = Experiment(workspace, "later").submit(config)
+    script = textwrap.dedent(SCRIPT.format(steps=4, name="step")) + "raise MemoryError('no room for <b>x</b>')"
+    run = submitted(workspace, script, until=None)
     run.wait_for_completion(wait_post_processing=True, raise_on_error=False)
     lab.write(f"{folder.name}/later.ipynb", [run._repr_mimebundle_()])
     workspace.connection.post("/v1/handover")
@@ -227,27 +140,14 @@ def test_a_notebook_opened_next_week_starts_nothing_until_asked(lab, page, folde
     assert box["x"] + box["width"] <= page.viewport_size["width"]
 
 
-def axe(page: Page) -> list[str]:
-    """What the axe engine finds serious or critical in the card."""
-    if not page.evaluate("'axe' in window"):
-        page.add_script_tag(path=ROOT / "js" / "node_modules" / "axe-core" / "axe.min.js")
-    result = page.evaluate("async () => await axe.run('.mlt-alive')")
-    assert len(result["passes"]) > 10
-    return [
-        f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
-        for one in result["violations"]
-        if one["impact"] in {"serious", "critical"}
-        for node in one["nodes"]
-    ]
-
-
-def test_a_run_is_registered_and_looked_at_without_a_cell(lab, page, folder, artifact):
-    opened(lab, page, folder, cell(steps=8))
+@pytest.mark.parametrize("app", APPS)
+def test_a_run_is_registered_and_looked_at_without_a_cell(lab, page, folder, artifact, app):
+    opened(lab, page, folder, cell(steps=8), app=app)
     expect(pill(page)).to_have_text("Completed", timeout=90_000)
     page.get_by_role("button", name="Enlarge loss").click()
     expect(page.locator(".mlt-large .plot-container")).to_be_visible(timeout=30_000)
     page.wait_for_timeout(500)
-    page.screenshot(path=artifact / "live-card-large.png")
+    page.screenshot(path=artifact / f"live-card-large-{app}.png")
     page.get_by_role("button", name="Close").click()
     page.get_by_role("tab", name="Metrics").focus()
     page.keyboard.press("ArrowRight")
@@ -265,7 +165,7 @@ def test_a_run_is_registered_and_looked_at_without_a_cell(lab, page, folder, art
     expect(form.locator(".mlt-cell")).to_contain_text('model_name="tiny"')
     form.get_by_role("button", name=re.compile("^Register")).click()
     expect(form.get_by_text("Registered as tiny:1")).to_be_visible(timeout=90_000)
-    page.screenshot(path=artifact / "live-card-register.png")
+    page.screenshot(path=artifact / f"live-card-register-{app}.png")
     form.get_by_role("button", name=re.compile("^Register")).click()
     expect(form.get_by_text("Already registered as tiny:1: the content is the same.")).to_be_visible(timeout=60_000)
     expect(page.locator(".mlt-foot")).to_contain_text("registered as tiny:1")

@@ -23,6 +23,7 @@ import type * as wire from "./wire.gen";
 
 const MAX_ITEMS = 200;
 const MAX_POINTS = 4000;
+const MAX_RERUNS = 20;
 const STAGE_STATES: readonly StageState[] = ["pending", "active", "done", "failed", "skipped"];
 const OUTCOMES: readonly wire.OutcomeName[] = ["Completed", "Failed", "Canceled"];
 
@@ -44,7 +45,20 @@ export function parsePayload(raw: unknown): RunPayload {
     state: parseState(state, text(top.run)),
     series: list(top.series).map(parseSeries),
     log: top.log ? parseLog(claimed<wire.LogTail>(top.log)) : null,
+    reruns: list(top.reruns, MAX_RERUNS).flatMap(parseRerun),
   };
+}
+
+/** What cannot be shown of it is left out: the run above it can. */
+function parseRerun(raw: unknown): RunPayload[] {
+  try {
+    return [parsePayload({ ...claimed<wire.SavedRun>(raw), reruns: [] })];
+  } catch (error) {
+    if (error instanceof PayloadError) {
+      return [];
+    }
+    throw error;
+  }
 }
 
 /** A state of a run, from a notebook or from the service. */

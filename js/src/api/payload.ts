@@ -115,6 +115,8 @@ export interface RunPayload {
   state: RunState;
   series: Series[];
   log: { name: string; tail: string } | null;
+  /** Runs that were started again from this output, oldest first; they have none themselves. */
+  reruns: RunPayload[];
 }
 
 /** A payload that cannot be shown, and why, in words for a reader. */

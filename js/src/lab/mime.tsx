@@ -6,13 +6,12 @@ import { render } from "preact";
 
 import { parsePayload } from "../api/parse";
 import { MIME_TYPE, PayloadError, type RunPayload } from "../api/payload";
-import { door } from "../api/server";
 import { speak } from "../model/language";
-import { Registered } from "../model/registered";
 import type { RunStore } from "../model/run";
 import { RunView } from "../ui/LiveCard";
 import { Unreadable } from "../ui/RunCard";
-import { type Surroundings, storeOf } from "../ui/surroundings";
+import { storeOf } from "../ui/surroundings";
+import { surroundings } from "./page";
 import { SavedOutput } from "./saved";
 
 /** A card that was scrolled away is followed a little longer: scrolling back is common. */
@@ -94,26 +93,19 @@ class RunOutput extends Widget implements IRenderMime.IRenderer {
   }
 }
 
-let shared: Surroundings | undefined;
-
-function surroundings(): Surroundings {
-  if (shared === undefined) {
-    const { rest } = door();
-    shared = { door: door(), registered: new Registered(() => rest.workspaces()) };
-  }
-  return shared;
-}
+const RANK = -20;
 
 const extension: IRenderMime.IExtension = {
   id: "jupyter-mltrain:run",
   description: "Shows the run card of jupyter_mltrain.",
   dataType: "json",
-  rank: 0,
+  // Before the widget manager's (-10): an output that is a RunWidget too shows this card, which outlives the kernel.
+  rank: RANK,
   rendererFactory: {
     // Only text is ever rendered, so the card shows in notebooks that are not trusted too.
     safe: true,
     mimeTypes: [MIME_TYPE],
-    defaultRank: 0,
+    defaultRank: RANK,
     createRenderer: (options) => {
       speak(options.translator?.languageCode ?? document.documentElement.lang);
       return new RunOutput();

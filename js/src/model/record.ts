@@ -1,7 +1,7 @@
 /** The record of a live run for the notebook it is shown in: what the kernel would write, from what the service says. */
 
 import { parseState } from "../api/parse";
-import type { Rest } from "../api/rest";
+import type { Asked, Rest } from "../api/rest";
 import { boundedPayload, type Json } from "./bounded";
 import { shownLines, Terminal } from "./terminal";
 
@@ -17,10 +17,11 @@ export async function record(
   workspace: string,
   run: string,
   raw: unknown,
+  asked: Asked = {},
 ): Promise<{ [key: string]: Json }> {
   const metrics = parseState(raw, run).metrics.slice(0, MOST_SERIES);
-  const found = await Promise.all(metrics.map((metric) => seriesOf(rest, workspace, run, metric)));
-  const tail = await logTail(rest, workspace, run);
+  const found = await Promise.all(metrics.map((metric) => seriesOf(rest, workspace, run, metric, asked)));
+  const tail = await logTail(rest, workspace, run, asked);
   return boundedPayload(
     raw,
     { workspace, run },
@@ -34,10 +35,11 @@ async function seriesOf(
   workspace: string,
   run: string,
   metric: { name: string; rank: number },
+  asked: Asked,
 ): Promise<Json> {
   try {
-    const asked = { axis: "step" as const, points: MOST_POINTS };
-    const { total, steps, values } = await rest.series(workspace, run, metric, asked);
+    const all = { axis: "step" as const, points: MOST_POINTS };
+    const { total, steps, values } = await rest.series(workspace, run, metric, all, asked);
     // The service keeps the extremes of its buckets, and so may give some points more than asked for.
     const stride = steps.length <= 2 * MOST_POINTS ? 1 : Math.ceil(steps.length / MOST_POINTS);
     const kept = <T>(all: T[]) => all.filter((_, index) => index % stride === 0);
@@ -55,10 +57,15 @@ async function seriesOf(
   }
 }
 
-async function logTail(rest: Pick<Rest, "log">, workspace: string, run: string): Promise<string> {
+async function logTail(
+  rest: Pick<Rest, "log">,
+  workspace: string,
+  run: string,
+  asked: Asked,
+): Promise<string> {
   let data: Uint8Array;
   try {
-    data = await rest.log(workspace, run, LOG, -LOG_BYTES, LOG_BYTES);
+    data = await rest.log(workspace, run, LOG, -LOG_BYTES, LOG_BYTES, asked);
   } catch {
     return ""; // there need not be one yet
   }

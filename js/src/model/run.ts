@@ -36,16 +36,25 @@ export class RunStore {
   private stop: (() => void) | null = null;
   /** Whether somebody sees the card. */
   attached = false;
+  /** Runs that were started again from this one's output, oldest first: their cards stand below it, and end with it. */
+  readonly reruns: RunStore[] = [];
 
   constructor(
     public recorded: RunPayload,
     private readonly live: Pick<LiveDoor, "watch">,
     private readonly registered: Registered,
-    schedule?: Schedule,
+    private readonly schedule?: Schedule,
+    private readonly parent: RunStore | null = null,
   ) {
     this.state = recorded.state;
     this.seen = recorded.recorded;
     this.changes = new Emitter(schedule);
+    this.know(recorded.reruns);
+  }
+
+  /** The run whose output this is: itself, or the one that was started again. */
+  get root(): RunStore {
+    return this.parent ?? this;
   }
 
   /** A newer record of the same run, which the kernel or another view has put into the notebook. */
@@ -56,11 +65,41 @@ export class RunStore {
       this.seen = payload.recorded;
       this.raw = null;
     }
+    this.know(payload.reruns);
     this.changes.changed();
+  }
+
+  /** Take in a run that was started again from this output, as the service answered. */
+  rerun(raw: unknown): void {
+    const { workspace } = this.recorded;
+    const run = String((raw as { id?: unknown } | null)?.id ?? "");
+    const state = parseState(raw, run);
+    const recorded = Date.now() / 1000;
+    this.know([{ workspace, run, recorded, state, series: [], log: null, reruns: [] }]);
+    this.reruns.find((one) => one.recorded.run === run)?.take(raw);
+  }
+
+  private know(reruns: RunPayload[]): void {
+    for (const payload of reruns) {
+      const known = this.reruns.find((one) => one.recorded.run === payload.run);
+      if (known) {
+        known.record(payload);
+        continue;
+      }
+      const store = new RunStore(payload, this.live, this.registered, this.schedule, this);
+      store.changes.listen(() => this.changes.changed());
+      this.reruns.push(store);
+      if (this.attached) {
+        void store.attach();
+      }
+    }
   }
 
   /** Somebody sees the card: go live, where that can be. */
   async attach(): Promise<void> {
+    for (const one of this.reruns) {
+      void one.attach();
+    }
     if (this.attached) {
       return;
     }
@@ -89,6 +128,9 @@ export class RunStore {
     this.changes.changed();
     this.stop?.();
     this.stop = null;
+    for (const one of this.reruns) {
+      one.detach();
+    }
   }
 
   /** A state of this run, as a command's answer or the socket brought it; an older one changes nothing. */

@@ -1,6 +1,5 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { parseState } from "../api/parse";
 import type { RunState } from "../api/payload";
 import { lineOf } from "../model/chart";
 import { formatClock, formatDate, formatNumber, formatSize } from "../model/formats";
@@ -24,15 +23,26 @@ import { LogsTab } from "./LogsTab";
 import { MetricsTab } from "./MetricsTab";
 import { OutputsTab } from "./OutputsTab";
 import { Notes, RunCard, Stages, Title, Why } from "./RunCard";
-import { type Surroundings, storeOf } from "./surroundings";
+import type { Surroundings } from "./surroundings";
 import { Tabs } from "./Tabs";
 
 /** Points of a small chart: least, greatest, first and last of what falls on a pixel or so. */
 const SMALL_POINTS = 1200;
 
-/** A run, live where it can be and as recorded where not. */
+/** A run, live where it can be and as recorded where not; below it what was started again from here. */
 export function RunView({ store, around }: { store: RunStore; around: Surroundings }) {
   useChanges(store.changes);
+  return (
+    <>
+      <OneRun store={store} around={around} />
+      {store.reruns.map((one) => (
+        <RunView key={one.recorded.run} store={one} around={around} />
+      ))}
+    </>
+  );
+}
+
+function OneRun({ store, around }: { store: RunStore; around: Surroundings }) {
   const opening = useCommand();
   const { workspace } = store.recorded;
   const asked = useRef(false);
@@ -59,7 +69,6 @@ function LiveCard({ store, around, asked }: { store: RunStore; around: Surroundi
   const { state, recorded } = store;
   const over = terminal(state.status);
   const [chosen, setChosen] = useState<string | null>(null);
-  const [reruns, setReruns] = useState<RunStore[]>([]);
   const command = useCommand();
   const logs = useRef(new Map<string, LogStore>());
   const series = useMemo(() => {
@@ -88,7 +97,7 @@ function LiveCard({ store, around, asked }: { store: RunStore; around: Surroundi
   const rerun = (memory: number | null) =>
     command.run(async () => {
       const raw = await around.door.rest.rerun(recorded.workspace, recorded.run, memory);
-      setReruns((before) => [...before, storeOfState(raw, store, around)]);
+      store.root.rerun(raw);
     });
   const tabs = [
     {
@@ -101,43 +110,38 @@ function LiveCard({ store, around, asked }: { store: RunStore; around: Surroundi
     { key: "details", label: t("Details") },
   ];
   return (
-    <>
-      {/* biome-ignore lint/a11y/useSemanticElements: a fieldset is for forms */}
-      <div
-        class="mlt-card mlt-alive"
-        ref={card}
-        role="group"
-        aria-label={`${t("Run")} ${state.displayName}, ${statusWords(state.status)}`}
-      >
-        <div class="mlt-head">
-          <Title state={state} />
-          <span class="mlt-num mlt-dim">{clockWords(store)}</span>
-          <span class="mlt-chip">{places(state)}</span>
-          <Actions store={store} around={around} command={command} rerun={() => rerun(null)} />
-        </div>
-        <Problem text={command.problem} />
-        <Stages state={state} />
-        {state.failure && (
-          <Why
-            failure={state.failure}
-            open={tab !== "logs"}
-            action={<MoreMemory state={state} rerun={rerun} />}
-          />
-        )}
-        <Ended state={state} />
-        <Notes lines={noteLines(state)} />
-        <Tabs tabs={tabs} chosen={tab} choose={setChosen}>
-          {tab === "metrics" && <MetricsTab store={store} series={series} around={around} />}
-          {tab === "logs" && <LogsTab store={store} logs={logs.current} around={around} />}
-          {tab === "outputs" && <OutputsTab store={store} around={around} />}
-          {tab === "details" && <DetailsTab store={store} around={around} />}
-        </Tabs>
-        <Foot store={store} />
+    // biome-ignore lint/a11y/useSemanticElements: a fieldset is for forms
+    <div
+      class="mlt-card mlt-alive"
+      ref={card}
+      role="group"
+      aria-label={`${t("Run")} ${state.displayName}, ${statusWords(state.status)}`}
+    >
+      <div class="mlt-head">
+        <Title state={state} />
+        <span class="mlt-num mlt-dim">{clockWords(store)}</span>
+        <span class="mlt-chip">{places(state)}</span>
+        <Actions store={store} around={around} command={command} rerun={() => rerun(null)} />
       </div>
-      {reruns.map((one) => (
-        <Rerun key={one.recorded.run} store={one} around={around} />
-      ))}
-    </>
+      <Problem text={command.problem} />
+      <Stages state={state} />
+      {state.failure && (
+        <Why
+          failure={state.failure}
+          open={tab !== "logs"}
+          action={<MoreMemory state={state} rerun={rerun} />}
+        />
+      )}
+      <Ended state={state} />
+      <Notes lines={noteLines(state)} />
+      <Tabs tabs={tabs} chosen={tab} choose={setChosen}>
+        {tab === "metrics" && <MetricsTab store={store} series={series} around={around} />}
+        {tab === "logs" && <LogsTab store={store} logs={logs.current} around={around} />}
+        {tab === "outputs" && <OutputsTab store={store} around={around} />}
+        {tab === "details" && <DetailsTab store={store} around={around} />}
+      </Tabs>
+      <Foot store={store} />
+    </div>
   );
 }
 
@@ -192,14 +196,6 @@ function Ended({ state }: { state: RunState }) {
   );
 }
 
-function Rerun({ store, around }: { store: RunStore; around: Surroundings }) {
-  useEffect(() => {
-    void store.attach();
-    return () => store.detach();
-  }, [store]);
-  return <RunView store={store} around={around} />;
-}
-
 function Foot({ store }: { store: RunStore }) {
   const { state, standing, seen } = store;
   const standingWords = {
@@ -229,18 +225,6 @@ function Foot({ store }: { store: RunStore }) {
       <CopyButton text={() => wayBack(state)}>{t("Copy")}</CopyButton>
     </div>
   );
-}
-
-function storeOfState(raw: unknown, parent: RunStore, around: Surroundings): RunStore {
-  const { workspace } = parent.recorded;
-  const run = String((raw as { id?: unknown }).id ?? "");
-  const state = parseState(raw, run);
-  const store = storeOf(
-    { workspace, run, recorded: Date.now() / 1000, state, series: [], log: null },
-    around,
-  );
-  store.take(raw);
-  return store;
 }
 
 function clockWords({ state, arrived, standing }: RunStore): string {

@@ -1,0 +1,204 @@
+"""What a notebook's file says of its runs: the truth when it is saved, whoever looked at what, and with two pages on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, expect
+
+from jupyter_mltrain.api.run import Run
+from jupyter_mltrain.api.workspace import Workspace
+from jupyter_mltrain.client import workspaces
+from jupyter_mltrain.widgets.output import MIME
+from tests.browser.cards import APPS, output_of, pill, ready, save, saved, submitted
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.parametrize("app", APPS)]
+
+STEPS = """
+import pathlib, time
+from jupyter_mltrain import Run
+run = Run.get_context()
+for step in range({steps}):
+    run.log("loss", 1 / (step + 1), step=step)
+    time.sleep({pause})
+    while pathlib.Path("{gate}").exists():
+        time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def gate(folder: Path) -> Iterator[Path]:
+    """While this file is there, the run stays where it is."""
+    gate = folder / "gate"
+    gate.touch()
+    yield gate
+    gate.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def run(folder: Path, gate: Path) -> Run:
+    """A run that was submitted elsewhere: no kernel of these pages writes about it."""
+    workspace = Workspace.from_config(workspaces.create_root(folder))
+    return submitted(workspace, STEPS.format(steps=40, pause=0.02, gate=gate))
+
+
+def notebook_of(run: Run, folder: Path, *, below: int = 0) -> Path:
+    """A notebook with the run's output as it stands, and so many cells of text below."""
+    v4 = nbformat.v4
+    output = v4.new_output("execute_result", run._repr_mimebundle_(), execution_count=1)
+    cells = [v4.new_code_cell("run", outputs=[output])]
+    cells += [v4.new_markdown_cell("word\n\n" * 40) for _ in range(below)]
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    path = folder / "live.ipynb"
+    nbformat.write(v4.new_notebook(cells=cells, metadata=metadata), path)
+    return path
+
+
+def points(run: Run) -> int:
+    return sum(metric["count"] for metric in run.refresh()["metrics"])
+
+
+def test_saved_mid_run_it_holds_the_run_of_that_moment(lab, page, folder, app, run, gate):
+    while points(run) < 1:
+        time.sleep(0.05)
+    path = notebook_of(run, folder)
+    lab.visit(page, f"{folder.name}/live.ipynb", app=app)
+    expect(pill(page)).to_have_text("Running", timeout=90_000)
+    ready(page)
+    before = output_of(path)[MIME]["series"][0]["total"]
+    # Twenty steps on: too little news for the notebook to be written by itself.
+    gate.unlink()
+    while points(run) < before + 20:
+        time.sleep(0.05)
+    gate.touch()
+    time.sleep(0.3)
+    count = points(run)
+    if run.status != "Running":
+        pytest.fail("The run was faster than the test.")
+    save(page)
+    deadline = time.monotonic() + 5
+    while (data := output_of(path))[MIME]["series"][0]["total"] == before and time.monotonic() < deadline:
+        page.wait_for_timeout(50)
+    (series,) = data[MIME]["series"]
+    assert (data[MIME]["state"]["status"], series["total"], series["steps"][-1]) == ("Running", count, count - 1)
+    assert f"{1 / count:.4g}" in data["text/html"]
+
+
+def test_a_run_that_ended_out_of_sight_is_saved_as_ended(lab, page, folder, app, run, gate):
+    path = notebook_of(run, folder, below=30)
+    lab.visit(page, f"{folder.name}/live.ipynb", app=app)
+    expect(pill(page)).to_have_text("Running", timeout=90_000)
+    ready(page)
+    page.locator(".jp-Cell .cm-content").first.click()
+    page.keyboard.press("Escape")
+    page.keyboard.press("End")
+    for _ in range(32):
+        page.keyboard.press("ArrowDown")
+    expect(page.locator(".jp-Cell").first).not_to_be_in_viewport()
+    page.wait_for_timeout(2_000)
+    gate.unlink()
+    run.wait_for_completion(wait_post_processing=True)
+    assert output_of(path)[MIME]["state"]["status"] == "Running"
+    page.keyboard.press("Control+s")
+    deadline = time.monotonic() + 5
+    while (data := output_of(path))[MIME]["state"]["status"] == "Running" and time.monotonic() < deadline:
+        page.wait_for_timeout(50)
+    assert (data[MIME]["state"]["status"], data[MIME]["series"][0]["total"]) == ("Completed", 40)
+    assert "Completed" in data["text/html"]
+    assert "Status: Completed" in data["text/plain"]
+
+
+def test_a_server_that_does_not_answer_keeps_nobody_from_saving(lab, page, folder, app, run):
+    path = notebook_of(run, folder)
+    lab.visit(page, f"{folder.name}/live.ipynb", app=app)
+    expect(pill(page)).to_have_text("Running", timeout=90_000)
+    ready(page)
+    held: list[str] = []
+    page.route("**/mltrain/workspaces/**", lambda route: held.append(route.request.url))
+    before = path.stat().st_mtime_ns
+    started = time.monotonic()
+    save(page)
+    while path.stat().st_mtime_ns == before:
+        assert time.monotonic() < started + 6, "not saved"
+        page.wait_for_timeout(50)
+    assert held, "the save asked for nothing"
+    assert output_of(path)[MIME]["state"]["status"] == "Running"
+
+
+def test_a_rerun_is_there_again_after_a_reload(lab, page, folder, app, run, gate, artifact):
+    gate.unlink()
+    run.wait_for_completion(wait_post_processing=True)
+    path = notebook_of(run, folder)
+    lab.visit(page, f"{folder.name}/live.ipynb", app=app)
+    expect(pill(page)).to_have_text("Completed", timeout=90_000)
+    ready(page)
+    page.get_by_role("button", name="Rerun", exact=True).click()
+    cards = page.locator(".mlt-alive")
+    expect(cards).to_have_count(2, timeout=30_000)
+    expect(cards.nth(1).locator(".mlt-pill")).to_have_text("Completed", timeout=60_000)
+    data = saved(page, path, lambda data: bool(data[MIME].get("reruns")))
+    (again,) = data[MIME]["reruns"]
+    assert (again["state"]["status"], again["series"][0]["total"]) == ("Completed", 40)
+    assert again["run"] != run.id
+    assert data["text/html"].count('class="mlt-card"') == 2
+    page.reload()
+    expect(cards).to_have_count(2, timeout=60_000)
+    page.wait_for_timeout(300)
+    page.screenshot(path=artifact / f"saved-rerun-{app}.png")
+    # A rerun of the rerun stands below it in the same output, and the first two stay as they are.
+    cards.nth(1).get_by_role("button", name="Rerun", exact=True).click()
+    expect(cards).to_have_count(3, timeout=30_000)
+    data = saved(page, path, lambda data: len(data[MIME]["reruns"]) == 2)
+    assert [one["run"] for one in data[MIME]["reruns"]].index(again["run"]) == 0
+    assert data[MIME]["run"] == run.id
+
+
+def test_two_pages_on_a_notebook_do_not_fight_over_its_file(lab, page, browser: Browser, folder, app, run, artifact):
+    path = notebook_of(run, folder)
+    second = page.context.new_page()
+    for one in (page, second):
+        lab.visit(one, f"{folder.name}/live.ipynb", app=app)
+        ready(one)
+        one.bring_to_front()
+        expect(pill(one)).to_have_text("Running", timeout=90_000)
+        if one is page:
+            # The kernel's language goes into a new notebook: a change of Jupyter's own.
+            save(page)
+            page.wait_for_function(f"!({_DIRTY})", timeout=20_000)
+    second.get_by_role("button", name="Cancel", exact=True).click()
+    for one in (page, second):
+        one.bring_to_front()
+        expect(pill(one)).to_have_text("Canceled", timeout=60_000)
+    # The page in which the notebook was opened first follows the run in it, the other does not touch it.
+    page.bring_to_front()
+    page.wait_for_function(_DIRTY, timeout=20_000)
+    assert not second.evaluate(_DIRTY)
+    save(page)
+    page.wait_for_function(f"!({_DIRTY})", timeout=20_000)
+    assert output_of(path)[MIME]["state"]["status"] == "Canceled"
+    # Who saves in the other one is asked once, as Jupyter asks; from then on that one follows.
+    second.bring_to_front()
+    save(second)
+    dialog = second.locator(".jp-Dialog")
+    expect(dialog).to_contain_text("has changed on disk", timeout=20_000)
+    dialog.get_by_role("button", name="Overwrite").click()
+    expect(dialog).to_have_count(0)
+    _annotate(run, "one")
+    second.wait_for_function(_DIRTY, timeout=30_000)
+    for _ in range(3):
+        save(second)
+        second.wait_for_function(f"!({_DIRTY})", timeout=20_000)
+    expect(dialog).to_have_count(0)
+    assert not page.evaluate(_DIRTY), "the first page would save over the second one's file, and ask"
+    assert page.locator(".jp-Dialog").count() == 0
+
+
+_DIRTY = "jupyterapp.shell.currentWidget.context.model.dirty"
+
+
+def _annotate(run: Run, notes: str) -> None:
+    run.workspace.connection.patch(f"/v1/runs/{run.id}", {"notes": notes})
