@@ -140,16 +140,19 @@ class _Further:
     """A run that was started from a card, as the watcher sees it."""
 
     def __init__(self, run_id: str, connection: Any, publish: Callable[[Mapping[str, Any]], None]) -> None:
-        self._id, self._connection, self.publish = run_id, connection, publish
+        self._id, self._connection, self._publish = run_id, connection, publish
 
     def refresh(self, after: int, wait: float) -> Mapping[str, Any]:
         return self._connection.get(f"/v1/runs/{self._id}", timeout=wait + 30, after=after, wait=wait)
+
+    def publish(self, state: Mapping[str, Any]) -> None:
+        self._publish(state)
 
 
 def _traits(state: Mapping[str, Any]) -> dict[str, Any]:
     last: dict[str, Any] = {}
     for metric in sorted(state.get("metrics") or (), key=lambda one: int(one.get("rank", 0))):
-        value = metric.get("last")
+        value: Any = metric.get("last")
         last.setdefault(str(metric["name"]), _NAMES.get(value, value) if isinstance(value, str) else value)
     progress = state.get("progress")
     return {"status": str(state["status"]), "progress": dict(progress) if progress else None, "metrics": last}

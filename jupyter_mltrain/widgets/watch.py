@@ -172,7 +172,7 @@ class Watcher:
             return
         try:
             watched.finalizing = state["status"] == Status.FINALIZING.value
-            for view in views:
+            for view in watched.views:  # some may have come or gone meanwhile
                 if self._due(view, state, settle=settle):
                     self._tell(view, state, settle=settle)
         finally:

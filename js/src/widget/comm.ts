@@ -9,6 +9,7 @@ import { type LogListener, type StateListener, wireError } from "../api/live";
 import { Rest } from "../api/rest";
 import { Emitter, type Schedule } from "../model/emitter";
 import { t } from "../model/language";
+import { terminal } from "../model/run";
 import type { Model, Told } from "./model";
 
 /** A kernel that has not said that it heard is busy, or gone. */
@@ -38,7 +39,7 @@ export class CommDoor implements Door {
   private readonly asked = new Map<string, Hear>();
   private readonly unheard = new Map<string, Timer>();
   private readonly listeners = new Map<string, Set<StateListener>>();
-  private silence: Timer | undefined;
+  private readonly silences = new Map<string, Timer>();
   private count = 0;
 
   constructor(
@@ -51,10 +52,9 @@ export class CommDoor implements Door {
 
   dispose(): void {
     this.model.off("msg:custom", this.hear);
-    for (const timer of this.unheard.values()) {
+    for (const timer of [...this.unheard.values(), ...this.silences.values()]) {
       clearTimeout(timer);
     }
-    clearTimeout(this.silence);
   }
 
   /** A file of a run has no address here: see `download`. */
@@ -215,23 +215,24 @@ export class CommDoor implements Door {
   }
 
   private state(run: string, raw: unknown): void {
-    const { revision } = raw as { revision?: number };
+    const { revision, status } = raw as { revision?: number; status?: string };
     for (const listener of this.listeners.get(run) ?? []) {
       listener.state(raw, revision ?? 0);
     }
-    this.listen();
+    // A kernel that was restarted says no more; one that is busy does, until the run's end.
+    clearTimeout(this.silences.get(run));
+    if (!terminal(status ?? "")) {
+      this.silences.set(
+        run,
+        setTimeout(() => this.lost(run), SILENCE_MS),
+      );
+    }
   }
 
-  /** A kernel that was restarted says no more; one that is busy does. */
-  private listen(): void {
-    clearTimeout(this.silence);
-    this.silence = setTimeout(() => {
-      for (const all of this.listeners.values()) {
-        for (const listener of all) {
-          listener.lost();
-        }
-      }
-    }, SILENCE_MS);
+  private lost(run: string): void {
+    for (const listener of this.listeners.get(run) ?? []) {
+      listener.lost();
+    }
   }
 
   private follow(run: string, name: string, offset: number, listener: LogListener): () => void {
