@@ -79,6 +79,9 @@ class Connection:
     def patch(self, path: str, /, body: Mapping[str, Any], *, timeout: float = 30) -> dict[str, Any]:
         return self._json("PATCH", path, body, {}, timeout)
 
+    def delete(self, path: str, /, *, timeout: float = 60, **params: Any) -> dict[str, Any]:
+        return self._json("DELETE", path, None, params, timeout)
+
     def bytes(
         self, path: str, /, *, timeout: float = 60, byte_range: str | None = None, **params: Any
     ) -> tuple[bytes, dict[str, str]]:

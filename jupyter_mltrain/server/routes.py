@@ -105,6 +105,11 @@ class DoorHandler(_Handler):
     async def patch(self, workspace: str, path: str) -> None:
         await self._pass("PATCH", workspace, path)
 
+    @web.authenticated
+    @authorized
+    async def delete(self, workspace: str, path: str) -> None:
+        await self._pass("DELETE", workspace, path)
+
     async def _pass(self, method: str, workspace: str, path: str) -> None:
         try:
             if not passes(method, unquote(path)):
