@@ -19,6 +19,7 @@
     ├── DataError                   a dataset cannot be fetched
     │   ├── DownloadCorrupt         the bytes that came do not have the known checksum
     │   └── Unreachable             no source answered (network, registry)
+    │   ├── DatasetChanged          a registered version is not what it was, and the workspace is strict
     ├── StorageError                the disk or file system says no
     │   ├── DiskFull  NotWritable
     │   └── NoFileLocks             the workspace lies on a file system without locks
@@ -205,6 +206,10 @@ class Unreachable(DataError):
 
 class StorageError(MLTrainError):
     code = "storage"
+class DatasetChanged(DataError):
+    code = "data.changed"
+
+
     http_status = 507
 
 

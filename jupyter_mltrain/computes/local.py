@@ -94,7 +94,8 @@ class LocalCompute:
         return Capacity(self._slots, len(self._cpu_indexes), self._memory_gb, self._gpus)
 
     def plan(self, spec: RunSpec, inputs: LaunchInputs) -> LaunchPlan:
-        mounts = {mount.name: str(mount.path) for mount in inputs.mounts}
+        work = inputs.folder / "work"
+        mounts = {mount.name: str(work / mount.place if mount.place else mount.path) for mount in inputs.mounts}
         python = inputs.environment.python
         return compose(spec, inputs, engine=self.name, root=str(inputs.folder), python=python, mounts=mounts)
 
@@ -183,7 +184,7 @@ def _launch(plan: LaunchPlan, secrets: dict[str, str], cpus: list[int] | None) -
         # Two launches of one run: the second waits here, and then finds everything done.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not any(map(records.launched, records.ranks(plan.root))):
-            workfolder.materialise(Path(plan.record), Path(plan.blobs), root / "work")
+            workfolder.materialise(Path(plan.record), Path(plan.blobs), root / "work", plan.mounts)
             runclient.inject(root / "inject")
             for rank in plan.ranks:
                 records.write(records.Rank(plan.root, rank.rank).launch, launch_record(plan, rank.rank, secrets, cpus))

@@ -9,10 +9,11 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from jupyter_mltrain.core.compute import Mount
 from jupyter_mltrain.errors import EngineError
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.files import copy, delete, keep_what_links_reach
 
@@ -35,8 +36,9 @@ def blob(blobs: Path, sha256: str) -> Path:
     return blobs / sha256[:2] / sha256
 
 
-def materialise(record: Path, blobs: Path, work: Path) -> None:
-    """Make `work` with the snapshot's files. Does nothing where it is; a making that was cut short is begun anew."""
+def materialise(record: Path, blobs: Path, work: Path, mounts: Sequence[Mount] = ()) -> None:
+    """Make `work` with the snapshot's files and links to the data that is to stand in it. Does nothing where it is; a
+    making that was cut short is begun anew. Raises `EngineError` for data that would stand on a file's place."""
     if work.exists():
         return
     partial = work.with_name(work.name + ".partial")
@@ -50,7 +52,21 @@ def materialise(record: Path, blobs: Path, work: Path) -> None:
         target.chmod(stat.S_IMODE(mode) | stat.S_IRUSR | stat.S_IWUSR)
     for name in KEPT:
         (partial / name).mkdir(exist_ok=True)
+    for mount in mounts:
+        if mount.place:
+            _link(mount.path, partial / mount.place)
     partial.rename(work)
+
+
+def _link(data: Path, place: Path) -> None:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(data)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise EngineError(
+            f"The data cannot stand at {place.name!r} in the working folder: a file of the script's folder is there.",
+            mend="Choose another path_on_compute.",
+        ) from error
 
 
 def collect(work: Path, into: Path) -> None:

@@ -85,20 +85,23 @@ class PreparedEnvironment:
 
 @dataclass(frozen=True)
 class Mount:
-    """A dataset's folder on the service's machine, to be readable at the run, read-only."""
+    """A dataset on the service's machine, to be readable at the run: a folder, which may hold links out of itself, or a
+    single file."""
 
     name: str
     path: Path
     variable: str
     key: str
     """Hash of the content, so that a remote engine sends it once."""
+    place: str = ""
+    """Where else the run finds it: a path in its working folder, made as a link."""
 
     def to_json(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "path": str(self.path)}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Mount:
-        return cls(raw["name"], Path(raw["path"]), raw["variable"], raw["key"])
+        return cls(raw["name"], Path(raw["path"]), raw["variable"], raw["key"], raw.get("place", ""))
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,21 @@ class Layout:
         return self.folder / "environments"
 
     @property
+    def datasets(self) -> Path:
+        """Definitions of registered datasets, one readable file per version."""
+        return self.folder / "datasets"
+
+    @property
+    def datastores(self) -> Path:
+        """Definitions of datastores, one readable file each."""
+        return self.folder / "datastores"
+
+    @property
+    def datastore(self) -> Path:
+        """The default datastore: files that were uploaded without saying where to."""
+        return self.folder / "datastore"
+
+    @property
     def database(self) -> Path:
         return self.folder / "service.db"
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_mltrain.cache import cache_root, disk_errors, exclusive, remove_tree
-from jupyter_mltrain.core.dataset import DatasetDefinition
+from jupyter_mltrain.core.dataset import DatasetDefinition, FileDatasetDefinition
+from jupyter_mltrain.data.definitions import ContentFile
 from jupyter_mltrain.data.npm import NpmProvider
 from jupyter_mltrain.data.ready_made import READY_MADE, sources
 from jupyter_mltrain.data.sources import FetchProgress, Log, NotReached, Report, Source, Transfer
@@ -24,18 +25,25 @@ from jupyter_mltrain.errors import DatasetNotFound, DownloadCorrupt, MLTrainErro
 @dataclass(frozen=True)
 class FetchedDataset:
     """A dataset on this machine. `key` is the hash of its content; `source` is where this call got it from, "cache" if
-    it was there; `seconds` and `bytes` (on disk) of the fetch."""
+    it was there; `seconds` and `bytes` (on disk) of the fetch. `path` is the file where the dataset is a single one.
 
-    definition: DatasetDefinition
+    `files`: what it holds, where that is not the definition's; `changed`: paths whose content is another than when this
+    version was first fetched; `notices`: what a run's reader should know.
+    """
+
+    definition: DatasetDefinition | FileDatasetDefinition
     path: Path
     key: str
     source: str
     seconds: float
     bytes: int
+    files: tuple[ContentFile, ...] = ()
+    changed: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 class Datasets:
-    """The datasets of a workspace: for now the ready-made ones. Calls block; only `fetch` may take long.
+    """The ready-made datasets. Calls block; only `fetch` may take long.
 
     `npm` is asked for an npm where the machine has none and no mirror answers; `sources` stands in for the real places
     in tests.
@@ -69,6 +77,17 @@ class Datasets:
         """The folder of a dataset that is on this machine already, else None. A few system calls."""
         folder = folder_of(definition)
         return folder if all((folder / file.name).is_file() for file in definition.files) else None
+
+    def drop(self, definition: DatasetDefinition) -> int:
+        """Delete what was fetched of a dataset; how many bytes that freed."""
+        folder, freed = folder_of(definition), 0
+        with exclusive(folder.with_suffix(".lock")):
+            for place in (folder, folder.with_suffix(".partial")):
+                freed += (
+                    sum(path.stat().st_size for path in place.rglob("*") if path.is_file()) if place.is_dir() else 0
+                )
+                remove_tree(place)
+        return freed
 
     def fetch(
         self,

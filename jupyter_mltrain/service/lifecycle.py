@@ -31,7 +31,8 @@ from jupyter_mltrain.core.spec import NOTEBOOK
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import EngineUnreachable, MLTrainError
 from jupyter_mltrain.service.failure import Failure, explain, first_failed
-from jupyter_mltrain.service.preparation import prepare_data, prepare_environment
+from jupyter_mltrain.service.inputs import settle_data
+from jupyter_mltrain.service.preparation import prepare_environment, prepare_inputs
 from jupyter_mltrain.service.record import Record
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ async def _until_granted(service: Service, record: Record) -> None:
     if record.status is Status.NOT_STARTED:
         await record.progress(Status.PREPARING)
     if record.status is Status.PREPARING:
-        environment, mounts = await asyncio.gather(prepare_environment(service, record), prepare_data(service, record))
+        environment, mounts = await asyncio.gather(prepare_environment(service, record), prepare_inputs(service, record))
         record.doc["prepared"] = dataclasses.asdict(environment)
         record.doc["environment"]["key"] = environment.key
         record.doc["mounts"] = [m.to_json() for m in mounts]
@@ -257,6 +258,7 @@ async def _finalize(service: Service, record: Record) -> None:
         with suppress(TimeoutError, EngineUnreachable):
             await asyncio.wait_for(record.ingest.follow(compute, handle), _DRAIN_SECONDS)
         await _patiently(record, lambda: compute.collect(handle, record.folder))
+    await settle_data(service, record)
     await record.ingest.absorb(flush=True)
     if outcome is Status.FAILED and not record.doc.get("failure"):
         exits = tuple(Exit.from_json(e) for e in record.history[-1].evidence["exits"])

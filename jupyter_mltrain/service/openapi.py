@@ -22,7 +22,7 @@ from fastapi.responses import Response
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import is_typeddict
 
-from jupyter_mltrain.core import wire, wire_catalog, wire_page
+from jupyter_mltrain.core import wire, wire_catalog, wire_data, wire_page
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
@@ -81,7 +81,7 @@ def _documents() -> dict[str, Any]:
     """The schemas of all documents, those that only the door sends among them. A key that is not there is not allowed."""
     documents = [
         found
-        for module in (wire, wire_catalog, wire_page)
+        for module in (wire, wire_catalog, wire_data, wire_page)
         for found in vars(module).values()
         if is_typeddict(found) and found.__module__ == module.__name__
     ]

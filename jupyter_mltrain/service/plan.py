@@ -29,7 +29,7 @@ async def describe_plan(service: Service, request: RunRequest) -> Plan:
         service.environments.state, reference, gpu=bool(spec.resources.gpus), kernel_python=request.kernel_python
     )
     mounts = tuple(
-        Mount(d.name, Path(_UNFETCHED.format(name=d.name)), d.variable, service.datasets.resolve(d.name, d.version).key)
+        Mount(d.name, Path(_UNFETCHED.format(name=d.name)), d.variable, "", d.path_on_compute)
         for d in spec.data
     )
     inputs = LaunchInputs(

@@ -11,10 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from jupyter_mltrain.core.compute import Mount, PreparedEnvironment
-from jupyter_mltrain.core.spec import DataInput
-from jupyter_mltrain.data.datasets import FetchedDataset
-from jupyter_mltrain.data.sources import FetchProgress
 from jupyter_mltrain.environments import Progress, ReadyEnvironment
+from jupyter_mltrain.service.inputs import prepare_data
 from jupyter_mltrain.service.logs import BUILD
 from jupyter_mltrain.service.record import Record
 
@@ -87,33 +85,9 @@ async def prepare_environment(service: Service, record: Record) -> PreparedEnvir
     return ready.prepared
 
 
-async def prepare_data(service: Service, record: Record) -> list[Mount]:
-    """The run's datasets as folders on this machine, fetched if they have to be, side by side."""
-    note = _Note(record)
-
-    async def one(data: DataInput) -> Mount:
-        fetched = await _fetch(service, data.name, data.version, lambda text: note.say(data.name, text))
-        for entry in record.doc["data"]:
-            if entry["name"] == data.name:
-                entry |= {"version": fetched.definition.version, "key": fetched.key}
-        return Mount(data.name, fetched.path, data.variable, fetched.key)
-
-    return list(await asyncio.gather(*(one(d) for d in record.spec.data)))
-
-
-async def _fetch(service: Service, name: str, version: int | None, say: Callable[[str], None]) -> FetchedDataset:
-    definition = service.datasets.resolve(name, version)
-
-    def show(progress: FetchProgress) -> None:
-        say(f"{name}: {progress.done / 1e6:.1f} of {progress.total / 1e6:.1f} MB from {progress.source}")
-
-    fetched = await _in_thread(lambda stop: service.datasets.fetch(definition, progress=show, cancelled=stop))
-    say(
-        ""
-        if fetched.source == "cache"
-        else f"{name}: {fetched.bytes / 1e6:.1f} MB from {fetched.source} in {fetched.seconds:.0f} s"
-    )
-    return fetched
+async def prepare_inputs(service: Service, record: Record) -> list[Mount]:
+    """The run's datasets on this machine, fetched if they have to be; how far, under the stage."""
+    return await prepare_data(service, record, _Note(record).say)
 
 
 async def _in_thread(work: Callable[[threading.Event], T]) -> T:

@@ -17,7 +17,7 @@ from jupyter_mltrain.core.compute import Compute, Grant
 from jupyter_mltrain.core.layout import Layout
 from jupyter_mltrain.core.spec import NOTEBOOK, RunSpec
 from jupyter_mltrain.core.status import Change, Status
-from jupyter_mltrain.data.datasets import Datasets
+from jupyter_mltrain.data import Catalog, Datasets
 from jupyter_mltrain.environments import Environments, npm_command
 from jupyter_mltrain.errors import RunNotFound, TargetNotFound
 from jupyter_mltrain.service.lifecycle import drive
@@ -39,7 +39,7 @@ class Service:
         self.started = time.time()
         self.store = Store(layout.database)
         self.environments = Environments(layout.environments, strict=bool(config.raw.get("strict", False)))
-        self.datasets = Datasets(npm=npm_command)
+        self.datasets = Catalog(layout.folder, Datasets(npm=npm_command))
         self.publication = Publication(self, layout, config)
         self.on_end: Callable[[], None] = lambda: None
         self.accepting = True

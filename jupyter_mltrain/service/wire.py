@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,9 +16,14 @@ class Wire(BaseModel):
 
 
 class DataRequest(Wire):
+    """`core.spec.DataInput`; `dataset` is `NAME`, `NAME:VERSION` or `id:ID` where that is not `name`."""
+
     name: str
     version: int | None = None
     argument: str = ""
+    dataset: str = ""
+    mode: Literal["mount", "download", "direct"] = "mount"
+    path_on_compute: str = ""
 
 
 class ResourcesRequest(Wire):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shutil
 import time
@@ -142,9 +143,12 @@ class Run:
 
     @property
     def input_datasets(self) -> dict[str, str]:
-        """Folders of the run's datasets, by the name in capitals of `MLTRAIN_DATA_<NAME>`, in small letters."""
+        """Paths of the run's datasets, by the names that the run gave them; by those of `MLTRAIN_DATA_<NAME>`, in small
+        letters, too."""
         prefix = "MLTRAIN_DATA_"
-        return {key[len(prefix) :].lower(): path for key, path in os.environ.items() if key.startswith(prefix)}
+        found = {key[len(prefix) :].lower(): path for key, path in os.environ.items() if key.startswith(prefix)}
+        found.update(json.loads(os.environ.get("MLTRAIN_INPUTS") or "{}"))
+        return found
 
     def get_status(self) -> str:
         return "Running"
