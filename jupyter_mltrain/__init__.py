@@ -15,8 +15,14 @@ if TYPE_CHECKING:
     from jupyter_mltrain.api.workspace import Workspace as Workspace
 
 _NAMES = {
+    "CondaDependencies": "api.conda",
+    "DEFAULT_CPU_IMAGE": "core.environment",
+    "DEFAULT_GPU_IMAGE": "core.environment",
+    "Dataset": "api.dataset",
+    "Datastore": "api.datastore",
     "Environment": "api.environment",
     "Experiment": "api.experiment",
+    "FileDataset": "api.dataset",
     "Model": "api.model",
     "Run": "api.run",
     "RunDetails": "widgets.run_details",

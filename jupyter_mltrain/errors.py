@@ -11,6 +11,7 @@
     ├── ComputeTargetException      a compute target: not there (TargetNotFound), not as it must be
     ├── WebserviceException         an endpoint: not there (WebserviceNotFound), does not start or answer
     ├── SourceError                 the source folder cannot be taken as a snapshot
+    ├── SubstitutionRefused         what was asked for exists no more, and `strict = true` refuses what is given instead
     ├── ResourceUnavailable         asks for more than the target can ever give (GPUs, CPUs, memory)
     ├── EnvironmentError_           an environment cannot be made
     │   ├── ResolveError            the resolver found no set of packages; carries its own message
@@ -18,12 +19,13 @@
     │   └── PythonNotFound          no interpreter of the asked version on this machine
     ├── DataError                   a dataset cannot be fetched
     │   ├── DownloadCorrupt         the bytes that came do not have the known checksum
-    │   └── Unreachable             no source answered (network, registry)
     │   ├── DatasetChanged          a registered version is not what it was, and the workspace is strict
+    │   └── Unreachable             no source answered (network, registry)
     ├── StorageError                the disk or file system says no
     │   ├── DiskFull  NotWritable
     │   └── NoFileLocks             the workspace lies on a file system without locks
     ├── ConflictError               not possible in the present state (a terminal run, an id used twice)
+    │   └── AlreadyThere            a folder or file that would be written over
     ├── ServiceError                the workspace's service
     │   ├── ServiceUnavailable      does not start or does not answer
     │   └── ProtocolMismatch        is newer than this client
@@ -172,6 +174,10 @@ class SourceError(MLTrainError):
     code = "source"
 
 
+class SubstitutionRefused(MLTrainError):
+    code = "substitution"
+
+
 class ResourceUnavailable(MLTrainError):
     code = "resources"
 
@@ -200,16 +206,16 @@ class DownloadCorrupt(DataError):
     code = "data.corrupt"
 
 
+class DatasetChanged(DataError):
+    code = "data.changed"
+
+
 class Unreachable(DataError):
     code = "data.unreachable"
 
 
 class StorageError(MLTrainError):
     code = "storage"
-class DatasetChanged(DataError):
-    code = "data.changed"
-
-
     http_status = 507
 
 
@@ -228,6 +234,10 @@ class NoFileLocks(StorageError):
 class ConflictError(MLTrainError):
     code = "conflict"
     http_status = 409
+
+
+class AlreadyThere(ConflictError, FileExistsError):
+    code = "conflict.there"
 
 
 class ServiceError(MLTrainError):

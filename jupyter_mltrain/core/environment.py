@@ -46,6 +46,10 @@ class ContainerSettings:
     shm_size: str | None = None
     arguments: tuple[str, ...] = ()
 
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> ContainerSettings:
+        return cls(**_known(cls, raw))
+
 
 @dataclass(frozen=True)
 class Packages:
@@ -61,6 +65,10 @@ class Packages:
     def requirements(self, gpu: bool) -> tuple[str, ...]:
         """The requirement lines for a target with (`gpu`) or without NVIDIA GPUs."""
         return self.pip_gpu if gpu and self.pip_gpu else self.pip
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Packages:
+        return cls(**_known(cls, raw))
 
 
 @dataclass(frozen=True)
@@ -124,8 +132,8 @@ class EnvironmentDefinition:
     def from_json(cls, raw: Mapping[str, Any]) -> EnvironmentDefinition:
         """The definition that `to_json` wrote. Unknown keys (written by a newer version) are left out."""
         values = _known(cls, raw)
-        values["docker"] = ContainerSettings(**_known(ContainerSettings, values.get("docker") or {}))
-        values["given"] = Packages(**_known(Packages, values["given"])) if values.get("given") else None
+        values["docker"] = ContainerSettings.from_json(values.get("docker") or {})
+        values["given"] = Packages.from_json(values["given"]) if values.get("given") else None
         values["substitutions"] = tuple(Substitution(**s) for s in values.get("substitutions", ()))
         return cls(**values)
 

@@ -34,18 +34,12 @@ class Packages(TypedDict):
     channels: list[str]
 
 
-class EnvironmentDefinition(TypedDict):
-    """An environment as it was asked for, and what is given in its place (`core.environment.EnvironmentDefinition`)."""
+class EnvironmentDefinition(Packages):
+    """An environment as it was asked for (`core.environment.EnvironmentDefinition`)."""
 
     format: int
     name: str
     version: int | None
-    python: str | None
-    pip: list[str]
-    pip_gpu: list[str]
-    constraints: list[str]
-    conda: list[str]
-    channels: list[str]
     imports: list[str]
     environment_variables: dict[str, str]
     interpreter: str | None
@@ -56,6 +50,7 @@ class EnvironmentDefinition(TypedDict):
     given: Packages | None
     """What is installed in place of what was asked for; None where that is the same."""
     substitutions: list[Substitution]
+    """Why, one by one."""
 
 
 EnvironmentStateName = Literal["", "ready", "to build", "to resolve"]
@@ -65,10 +60,44 @@ EnvironmentStateName = Literal["", "ready", "to build", "to resolve"]
 class Environment(EnvironmentDefinition):
     """An environment, and how much of it is there."""
 
+    versions: list[int]
+    """All that are stored under its name."""
     state: EnvironmentStateName
     key: str
     packages: list[str]
     """`name==version` each, once it is resolved."""
+
+
+class EnvironmentPreview(EnvironmentDefinition):
+    """What a definition would come to."""
+
+    packages: list[str]
+    lock: str
+    """The exact packages with their hashes, as pip reads them."""
+    dockerfile: str
+    log: list[str]
+    """What was said while it was resolved."""
+
+
+class Dockerfile(TypedDict):
+    dockerfile: str
+
+
+class RemovedEnvironments(TypedDict):
+    removed: list[str]
+    """`name:version` each."""
+
+
+class PrunedEnvironment(TypedDict):
+    name: str
+    """Empty for the leavings of a build that failed."""
+    key: str
+    bytes: int
+
+
+class PrunedEnvironments(TypedDict):
+    removed: list[PrunedEnvironment]
+    bytes: int
 
 
 class EnvironmentList(TypedDict):
@@ -85,32 +114,6 @@ class Build(TypedDict):
     python: NotRequired[str]
     seconds: NotRequired[float]
     cached: NotRequired[bool]
-
-
-# -- datasets --------------------------------------------------------------------------------------------------------
-
-
-class Dataset(TypedDict):
-    name: str
-    version: int
-    description: str
-    key: str
-    """Hash of names and contents."""
-    files: list[str]
-    cached: bool
-    path: str | None
-    """Its folder on this machine, if it is there."""
-
-
-class FetchedDataset(Dataset):
-    source: str
-    """Who gave it; `cache` where it was there."""
-    seconds: float
-    bytes: int
-
-
-class DatasetList(TypedDict):
-    datasets: list[Dataset]
 
 
 # -- targets, plans --------------------------------------------------------------------------------------------------
@@ -162,6 +165,7 @@ class Mount(TypedDict):
     path: str
     variable: str
     key: str
+    place: str
 
 
 class LaunchPlan(TypedDict):

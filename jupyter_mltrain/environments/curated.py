@@ -8,6 +8,8 @@ _COMMON = (
     "tensorboard>=2.20",  # tf.summary needs it
     "matplotlib>=3.9",  # the scripts this package is for draw their digits with it
 )
+# TensorBoard of that time imports pkg_resources, which setuptools 81 took out.
+_ERA = ("numpy==1.23.5", "setuptools<81", "matplotlib", "pandas", "pillow", "scikit-learn>=1.2,<1.8")
 _HAS_CPU_WHEEL = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 
 CURATED: dict[str, EnvironmentDefinition] = {
@@ -24,8 +26,33 @@ CURATED: dict[str, EnvironmentDefinition] = {
         environment_variables={"TF_CPP_MIN_LOG_LEVEL": "1"},  # hides a page of information, not warnings
         curated=True,
         description="The current TensorFlow, with TensorBoard and Matplotlib; the build follows the target's hardware.",
-    )
+    ),
+    "tensorflow-2.12": EnvironmentDefinition(
+        name="tensorflow-2.12",
+        python=">=3.8,<3.12",
+        pip=(
+            f"tensorflow-cpu==2.12.1; {_HAS_CPU_WHEEL}",
+            "tensorflow==2.12.1; sys_platform != 'linux' or platform_machine != 'x86_64'",
+            *_ERA,
+        ),
+        pip_gpu=("tensorflow==2.12.1", *_ERA),  # uses the machine's CUDA 11.8 and cuDNN 8
+        imports=("tensorflow",),
+        environment_variables={"TF_CPP_MIN_LOG_LEVEL": "1"},
+        curated=True,
+        description="The last TensorFlow that runs scripts of 2.0 to 2.12: Keras 2, and NumPy with np.float.",
+    ),
+    "scikit-learn-1.5": EnvironmentDefinition(
+        name="scikit-learn-1.5",
+        python=">=3.9,<3.12",
+        pip=("scikit-learn==1.5.*", "numpy==1.23.5", "pandas", "matplotlib", "joblib"),
+        imports=("sklearn",),
+        curated=True,
+        description="scikit-learn 1.5 with pandas and Matplotlib, and NumPy with np.str.",
+    ),
+    "minimal": EnvironmentDefinition(name="minimal", curated=True, description="Python alone."),
 }
 
-RESERVED = ("current", *CURATED)
-"""Names that a user's definition cannot take; nor any that starts with `AzureML`."""
+
+def is_reserved(name: str) -> bool:
+    """Whether `name` is one of the SDK's curated ones: all that start with `AzureML`."""
+    return name.casefold().startswith("azureml")

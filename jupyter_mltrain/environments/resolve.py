@@ -6,29 +6,32 @@ import datetime as dt
 import shutil
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from jupyter_mltrain.cache import cache_root, disk_errors
 from jupyter_mltrain.core.environment import EnvironmentDefinition, EnvironmentLock, this_platform
 from jupyter_mltrain.environments.indexes import index_settings
-from jupyter_mltrain.environments.interpreters import Interpreter
+from jupyter_mltrain.environments.interpreters import find_interpreter
 from jupyter_mltrain.environments.uv import Log, Uv, failure
 
 
 def resolve(
     definition: EnvironmentDefinition,
-    interpreter: Interpreter,
     log: Log,
     *,
     gpu: bool = False,
+    wheels: Sequence[str] = (),
     cancelled: threading.Event | None = None,
 ) -> EnvironmentLock:
     """The exact packages that `definition` means on this machine, with hashes where the index gives them.
 
-    Raises `ResolveError` with the resolver's own words, `Unreachable` if an index does not answer, `DiskFull`, or
+    The packages named in `wheels` are taken as wheels only. Raises `PythonNotFound`, `ResolveError` with the resolver's own words, `Unreachable` if an index does not answer, `DiskFull`, or
     `Stopped`.
     """
-    requirements = definition.requirements(gpu)
+    packages = definition.packages
+    requirements = packages.requirements(gpu)
+    interpreter = find_interpreter(packages.python)
     log(f"Resolving {definition.name} ({_short(requirements)}) for Python {interpreter.minor}")
     root = cache_root()
     with disk_errors(root, f"resolving the environment {definition.name!r}"):
@@ -36,12 +39,13 @@ def resolve(
         folder = Path(tempfile.mkdtemp(prefix="resolve-", dir=root))
     try:
         (folder / "requirements.txt").write_text("\n".join([*requirements, ""]), encoding="utf-8")
-        (folder / "constraints.txt").write_text("\n".join([*definition.constraints, ""]), encoding="utf-8")
+        (folder / "constraints.txt").write_text("\n".join([*packages.constraints, ""]), encoding="utf-8")
         uv = Uv(index_settings(), folder, cancelled)
         code, output = uv.run(
             [
                 *("pip", "compile", "requirements.txt", "--constraint", "constraints.txt", "--output-file", "lock.txt"),
                 *("--python", interpreter.path, "--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
+                *(part for name in wheels for part in ("--only-binary", name)),
                 *uv.settings.flags,
             ],
             log,

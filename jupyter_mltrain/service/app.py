@@ -16,7 +16,14 @@ from fastapi.responses import JSONResponse, Response
 from jupyter_mltrain._version import PROTOCOL, __version__
 from jupyter_mltrain.core.wire_catalog import Empty, Hello
 from jupyter_mltrain.errors import DiskFull, MLTrainError, ServiceUnavailable, UsageError
-from jupyter_mltrain.service import routes_catalog, routes_records, routes_runs
+from jupyter_mltrain.service import (
+    routes_catalog,
+    routes_data,
+    routes_environments,
+    routes_models,
+    routes_records,
+    routes_runs,
+)
 from jupyter_mltrain.service.openapi import Router, describe
 from jupyter_mltrain.service.wire import Nothing
 
@@ -32,6 +39,9 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(routes_runs.router(service))
     app.include_router(routes_records.router(service))
     app.include_router(routes_catalog.router(service))
+    app.include_router(routes_data.router(service))
+    app.include_router(routes_environments.router(service))
+    app.include_router(routes_models.router(service))
     app.include_router(_about(service))
 
     @app.middleware("http")

@@ -11,6 +11,7 @@ from jupyter_mltrain.core import wire_catalog as catalog
 from jupyter_mltrain.core.environment import EnvironmentDefinition
 from jupyter_mltrain.core.wire import WireError
 from jupyter_mltrain.environments import ReadyEnvironment
+from jupyter_mltrain.environments.dockerfile import dockerfile
 from jupyter_mltrain.errors import MLTrainError
 
 if TYPE_CHECKING:
@@ -59,10 +60,26 @@ class Builds:
         self._builds[self._one_name(f"{stored.name}:{stored.version}")] = build
         return stored.to_json()
 
+    async def preview(self, definition: EnvironmentDefinition) -> catalog.EnvironmentPreview:
+        """What `definition` would come to. Errors of `Environments.resolve_asked`; what it said is in `log`."""
+        environments, said = self._service.environments, list[str]()
+        environments.store.check(definition)
+        if definition.user_managed:
+            settled, lock = definition, None
+        else:
+            settled, lock = await asyncio.to_thread(environments.resolve_asked, definition, log=said.append)
+        return {
+            **settled.to_json(),
+            "packages": list(lock.packages) if lock else [],
+            "lock": lock.dumps() if lock else "",
+            "dockerfile": dockerfile(settled, lock, environments.store.table),
+            "log": said,
+        }
+
     async def start(self, name: str, *, gpu: bool) -> catalog.Build:
         """Build `name` unless that is under way. Raises `EnvironmentNotFound`."""
-        await asyncio.to_thread(self._service.environments.store.get, name)
-        name = self._one_name(name)
+        definition = await asyncio.to_thread(self._service.environments.get, name)
+        name = f"{definition.name}:{definition.version}" if definition.version else definition.name
         build = self._builds.get(name)
         if build is None or build.over:
             build = self._builds[name] = _Build()
@@ -103,13 +120,17 @@ class Builds:
 
     def _one_name(self, name: str) -> str:
         """`tensorflow` and `tensorflow:1` are one build where 1 is the newest version."""
-        plain, _, version = name.partition(":")
-        versions = self._service.environments.store.versions(plain)
+        asked, _, version = name.partition(":")
+        store = self._service.environments.store
+        plain = store.spelled(asked)
+        versions = store.versions(plain)
         return f"{plain}:{version or max(versions)}" if versions else plain
 
     async def _run(self, name: str, build: _Build, gpu: bool) -> None:
         try:
             build.ready = await asyncio.to_thread(self._service.environments.prepare, name, log=build.line, gpu=gpu)
+            if build.ready.cached:
+                build.line(f"{name} was built already: {len(build.ready.packages)} packages")
         except MLTrainError as error:
             build.error = cast("WireError", error.to_wire())
             build.line(str(error))

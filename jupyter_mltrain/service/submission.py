@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.core.environment import EnvironmentDefinition
 from jupyter_mltrain.core.ids import check_experiment, check_run_id, new_display_name, new_run_id
-from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, NOTEBOOK, DataInput, Resources, RunSpec
+from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, NOTEBOOK, Resources, RunSpec, Substitution
 from jupyter_mltrain.core.status import Change, Status
 from jupyter_mltrain.environments.interpreters import find_interpreter
 from jupyter_mltrain.errors import ConflictError, DiskFull, PathNotFound, PreflightError, UsageError
 from jupyter_mltrain.service import git
+from jupyter_mltrain.service.inputs import first_entry, resolve_inputs
 from jupyter_mltrain.service.record import Record, append_status, write_state
 from jupyter_mltrain.service.snapshot import Snapshot, take
 from jupyter_mltrain.service.wire import RerunRequest, RunRequest
@@ -57,12 +58,15 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
         raise UsageError(f"Environment version {version!r} is not a number.", mend="Write NAME or NAME:VERSION.")
     if name == "current" and not request.kernel_python:
         raise UsageError("Environment `current` is a kernel's interpreter; this request comes from none.")
+    instead: tuple[Substitution, ...] = ()
     if name != "current":
-        definition = await asyncio.to_thread(service.environments.store.get, reference)
+        definition = await asyncio.to_thread(service.environments.get, reference)
+        name = definition.name
+        containers = service.compute(target).capabilities.containers
+        instead = service.environments.for_target(definition, containers=containers)
         if request.script is not None and not definition.user_managed:
             await asyncio.to_thread(_check_syntax, request, request.script, definition)
-    for data in request.data:
-        await asyncio.to_thread(service.datasets.resolve, data.name, data.version)
+    data, other_data = await asyncio.to_thread(resolve_inputs, service, request.data)
     run_id = check_run_id(request.run_id or new_run_id(request.experiment))
     return RunSpec(
         run_id=run_id,
@@ -75,11 +79,12 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
         command=tuple(request.command) if request.command else None,
         arguments=tuple(_arguments(request)),
         source_directory=request.source_directory,
-        data=tuple(DataInput(**d.model_dump()) for d in request.data),
+        data=data,
         environment_variables=request.environment_variables,
         secrets=tuple(request.secrets),
         resources=resources,
         tags=request.tags,
+        substitutions=(*instead, *other_data),
         rerun_of=request.rerun_of,
         parent=(await service.record(request.parent)).id if request.parent else None,
     )
@@ -88,7 +93,9 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
 def _check_syntax(request: RunRequest, script: str, definition: EnvironmentDefinition) -> None:
     """Raise `PreflightError` for a script that does not compile: it would cost a build to learn it. A script for another
     version of Python than this one is not judged: its syntax may be another."""
-    if find_interpreter(definition.python).minor != f"{sys.version_info[0]}.{sys.version_info[1]}":
+    if definition.packages.conda:  # brings its own Python
+        return
+    if find_interpreter(definition.packages.python).minor != f"{sys.version_info[0]}.{sys.version_info[1]}":
         return
     try:
         text: str | bytes | None = request.files.get(script)
@@ -222,7 +229,7 @@ def _row(
         "target": spec.target,
         "doc": {
             "environment": {"name": spec.environment, "version": spec.environment_version, "key": None},
-            "data": [{"name": d.name, "version": d.version} for d in spec.data],
+            "data": [first_entry(d) for d in spec.data],
             "snapshot": {"files": len(taken.files), "bytes": taken.bytes, "digest": taken.digest},
             "notices": taken.notices,
             "tags": dict(spec.tags),

@@ -5,7 +5,7 @@ import pytest
 from jupyter_mltrain.core.environment import EnvironmentDefinition, EnvironmentLock
 from jupyter_mltrain.environments import EnvironmentStore
 from jupyter_mltrain.environments.curated import CURATED
-from jupyter_mltrain.errors import ConflictError, EnvironmentNotFound, InvalidName, UsageError
+from jupyter_mltrain.errors import EnvironmentNotFound, InvalidName, UsageError, UserErrorException
 
 MINE = EnvironmentDefinition("mine", pip=("alpha>=1",), environment_variables={"A": "b"}, python="3.11")
 
@@ -56,7 +56,7 @@ def test_unknown_names_and_versions_name_the_nearest(store):
 
 def test_a_curated_one_becomes_a_version_when_it_is_first_used(store):
     assert store.versions("tensorflow") == []
-    assert [one.name for one in store.list()] == ["current", "tensorflow"]
+    assert [one.name for one in store.list()] == sorted(["current", *CURATED])
     assert store.get("tensorflow").version == 1
     assert store.get("tensorflow").version == 1
     assert store.get("tensorflow:1").pip == CURATED["tensorflow"].pip
@@ -71,10 +71,11 @@ def test_a_curated_one_that_a_release_changed_becomes_the_next_version(store, mo
     assert store.get("tensorflow:1").pip != ("tensorflow==9",)
 
 
-@pytest.mark.parametrize("name", ["current", "tensorflow", "AzureML-mine"])
+@pytest.mark.parametrize("name", ["current", "tensorflow", "AzureML-mine", "azureml-mine"])
 def test_reserved_names_are_refused(store, name):
-    with pytest.raises(ConflictError, match="reserved"):
+    with pytest.raises(UserErrorException, match="reserved") as caught:
         store.register(EnvironmentDefinition(name, pip=("alpha",)))
+    assert "clone" in caught.value.mend
 
 
 @pytest.mark.parametrize("name", ["", "<script>", "a/b", "..", "x" * 256, "\N{SNOWMAN}"])

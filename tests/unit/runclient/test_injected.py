@@ -125,3 +125,68 @@ def test_the_real_package_gives_a_script_the_same_run(tmp_path: Path) -> None:
     assert said.stderr == ""
     (path,) = tmp_path.iterdir()
     assert len(path.read_bytes().splitlines()) == 2
+
+
+def test_scripts_of_the_sdk_find_their_run(tmp_path: Path) -> None:
+    code = f"""
+    import os
+    os.environ.update(MLTRAIN_RUN_ID="e_1_aa", MLTRAIN_STREAMS={str(tmp_path)!r})
+    import azureml.core
+    from azureml.core import Run
+    from azureml.core.run import Run as same
+    import jupyter_mltrain
+    assert Run is same is jupyter_mltrain.Run is azureml.core.Run
+    run = Run.get_context()
+    run.log("accuracy", 0.5)
+    try:
+        from azureml.core import Workspace
+    except ImportError as error:
+        print(azureml.core.__name__, run.id)
+    """
+    said = python(code, runclient.folder())
+    assert said.stdout == "azureml.core e_1_aa\n", said.stderr
+    (path,) = tmp_path.iterdir()
+    assert b'"accuracy"' in path.read_bytes()
+    assert (
+        "use an environment that has the SDK"
+        in python("import azureml.core as a\na.Dataset", runclient.folder()).stderr
+    )
+
+
+def test_the_sdk_itself_comes_first_where_it_is_installed(tmp_path: Path) -> None:
+    core = tmp_path / "site" / "azureml" / "core"
+    core.mkdir(parents=True)
+    (core / "__init__.py").write_text("VERSION = 'its own'\n")
+    (core / "run.py").write_text("Run = 'its own'\n")
+    (tmp_path / "other" / "azureml" / "train").mkdir(parents=True)
+    (tmp_path / "other" / "azureml" / "train" / "__init__.py").write_text("here = True\n")
+    code = """
+    import azureml.core, azureml.train
+    from azureml.core.run import Run
+    print(azureml.core.VERSION, Run, azureml.train.here)
+    """
+    said = python(code, runclient.folder(), tmp_path / "other", tmp_path / "site")
+    assert said.stdout == "its own its own True\n", said.stderr
+
+
+def test_a_scoring_script_finds_its_model(tmp_path: Path) -> None:
+    for version in ("9", "10"):
+        folder = tmp_path / "models" / "mnist" / version
+        folder.mkdir(parents=True)
+        (folder / "model.pkl").write_text(version)
+    code = """
+    import os
+    from azureml.core.model import Model, ModelNotFoundException
+    for given in (ROOT, ROOT + "/mnist/10"):
+        os.environ["AZUREML_MODEL_DIR"] = given
+        print(Model.get_model_path("mnist"), Model.get_model_path("mnist", version=9))
+    try:
+        Model.get_model_path("other")
+    except ModelNotFoundException as error:
+        print(error)
+    """
+    root = str(tmp_path / "models")
+    said = python(f"ROOT = {root!r}\n{textwrap.dedent(code)}", runclient.folder())
+    *paths, missing = said.stdout.splitlines()
+    assert paths == [f"{root}/mnist/10/model.pkl {root}/mnist/9/model.pkl"] * 2, said.stderr
+    assert "There is no model 'other'" in missing
