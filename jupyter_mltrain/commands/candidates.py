@@ -61,6 +61,8 @@ def _argument(grammar: Grammar, before: Sequence[str]) -> Argument | None:
         owner = grammar.option(previous)
         is_value = owner is not None and bool(owner.metavar)
         taken += not token.startswith("-") and not is_value
+    if taken >= len(grammar.arguments) and grammar.arguments and grammar.arguments[-1].repeated:
+        return grammar.arguments[-1]
     return grammar.arguments[taken] if taken < len(grammar.arguments) else None
 
 

@@ -41,13 +41,15 @@ class Option:
 
 @dataclass(frozen=True)
 class Argument:
-    """One positional argument; `choices` limits it, `optional` lets it be left out (then None)."""
+    """One positional argument; `choices` limits it, `optional` lets it be left out (then None); `repeated`: any number of
+    them, at the end."""
 
     name: str
     help: str
     optional: bool = False
     choices: tuple[str, ...] = ()
     completes: str = ""
+    repeated: bool = False
 
 
 class HelpRequested(Exception):  # noqa: N818 - not an error: `--help` was asked for, and this is the text
@@ -132,7 +134,7 @@ class Grammar:
                 super().__init__(prog, max_help_position=34, width=110)
 
         usage_end = " [-- SCRIPT ARGUMENTS]" if self.takes_script_arguments else ""
-        names = [f"[{a.name.upper()}]" if a.optional else a.name.upper() for a in self.arguments]
+        names = [_shown(argument) for argument in self.arguments]
         usage = " ".join([self.program, *names, "[options]"]) + usage_end
         # argparse formats these texts with `%`.
         usage = usage.replace("%", "%%")
@@ -146,7 +148,7 @@ class Grammar:
                 argument.name,
                 metavar=argument.name.upper(),
                 help=argument.help.replace("%", "%%"),
-                nargs="?" if argument.optional else None,
+                nargs="*" if argument.repeated else "?" if argument.optional else None,
                 choices=argument.choices or None,
             )
         for option in self.options:
@@ -166,6 +168,11 @@ class Grammar:
                 )
         parser.add_argument("-h", "--help", action="store_true", default=argparse.SUPPRESS, help="show this")
         return parser
+
+
+def _shown(argument: Argument) -> str:
+    name = argument.name.upper()
+    return f"[{name} …]" if argument.repeated else f"[{name}]" if argument.optional else name
 
 
 def tokens_of(line: str) -> list[str]:

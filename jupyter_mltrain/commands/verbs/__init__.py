@@ -140,10 +140,22 @@ VERBS: dict[str, Verb] = {
         _verb(
             "data",
             "data:data",
-            "List datasets, or fetch one now.",
+            "List datasets; show, fetch or add one; remove what was fetched.",
             (
-                Argument("action", "list (default), fetch", optional=True, choices=("list", "fetch")),
+                Argument(
+                    "action",
+                    "list (default), show, fetch, add, rm",
+                    optional=True,
+                    choices=("list", "show", "fetch", "add", "rm"),
+                ),
                 Argument("name", "NAME[:VERSION]", optional=True, completes="datasets"),
+                Argument("paths", "add: files, folders, patterns, URLs", completes="paths", repeated=True),
+            ),
+            (
+                Option(("--description",), "add: one line", "TEXT"),
+                Option(("--tag",), "add: tag, repeatable", "K[=V]", values.tag, repeated=True),
+                Option(("--new-version",), "add: a new version, also of other files"),
+                Option(("--unregister",), "rm: forget the version itself too; files elsewhere stay"),
             ),
         ),
         _verb(

@@ -115,15 +115,13 @@ class FakeConnection:
             case ["environments", _, "build"]:
                 return self.built
             case ["datasets"]:
-                entry = {
-                    "name": "mnist",
-                    "version": 1,
-                    "description": "Digits <b>",
-                    "cached": False,
-                    "files": ["a", "b"],
-                    "path": None,
-                }
-                return {"datasets": [entry, {**entry, "name": "fashion-mnist", "cached": True}]}
+                return {"datasets": [self._dataset("mnist"), {**self._dataset("fashion-mnist"), "cached": True}]}
+            case ["datasets", name]:
+                return self._dataset(unquote(name))
+            case ["datasets", name, "paths"]:
+                return {"paths": [f"part-{i:02}.csv" for i in range(25)]}
+            case ["datasets", name, "fetch"]:
+                return {"state": "fetching", "source": "npm", "done": 0, "total": 0}
             case ["doctor"]:
                 return {"facts": self.facts, "problems": self.problems}
             case ["models", name]:
@@ -163,7 +161,13 @@ class FakeConnection:
             case ["datasets", name, "fetch"]:
                 if not name.startswith("mnist"):
                     raise DatasetNotFound.of(name, ["mnist"])
-                return {"source": self.source, "bytes": 11_600_000, "seconds": 3.21, "path": "/cache/mnist"}
+                return {
+                    "source": self.source, "bytes": 11_600_000, "seconds": 3.21, "path": "/cache/mnist", "changed": [],
+                }  # fmt: skip
+            case ["datasets"]:
+                return {**self._dataset(body["name"]), "sources": body["sources"]}
+            case ["datasets", _, "remove"]:
+                return {"bytes": 11_600_000 if body["what"] == "cache" else 0}
             case ["runs", key, "cancel"]:
                 run = self._run(key)
                 if Status(run["status"]).terminal:
@@ -225,6 +229,17 @@ class FakeConnection:
             if key in {run["id"], run["display_name"]}:
                 return run
         raise RunNotFound.of(key, [r["display_name"] for r in self.runs.values()])
+
+    def _dataset(self, reference: str) -> dict[str, Any]:
+        name, _, version = reference.partition(":")
+        if not name.startswith(("mnist", "fashion-mnist", "own")):
+            raise DatasetNotFound.of(name, ["mnist"])
+        return {
+            "name": name, "version": int(version or 1), "id": "d1", "kind": "registered", "description": "Digits <b>",
+            "tags": {"by": "me"}, "key": "sha256:ab12", "files": 2, "bytes": 11_600_000, "cached": False,
+            "sources": ["http://h/a", "http://h/b", "http://h/c", "http://h/d"], "created": 0.0, "versions": [1, 2],
+            "selection": [{"kind": "split", "share": 0.8, "seed": 7, "part": 0}], "path": None, "cached_bytes": 0,
+        }  # fmt: skip
 
     def _environment(self, reference: str) -> dict[str, Any]:
         name = reference.partition(":")[0]

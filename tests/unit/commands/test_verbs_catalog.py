@@ -11,7 +11,14 @@ import pytest
 from jupyter_mltrain.commands import verbs
 from jupyter_mltrain.commands.context import Context
 from jupyter_mltrain.commands.verbs import doctor
-from jupyter_mltrain.errors import BuildFailed, DatasetNotFound, EnvironmentNotFound, ServiceUnavailable, UsageError
+from jupyter_mltrain.errors import (
+    BuildFailed,
+    DatasetNotFound,
+    EnvironmentNotFound,
+    PathNotFound,
+    ServiceUnavailable,
+    UsageError,
+)
 from tests.unit.commands.conftest import Voice
 from tests.unit.commands.fake_service import FakeConnection
 
@@ -73,6 +80,43 @@ def test_datasets(context: Context, service: FakeConnection, said: Voice) -> Non
         verbs.call(context, "data", ["fetch", "mnits"])
     with pytest.raises(UsageError, match="needs the dataset's name"):
         verbs.call(context, "data", ["fetch"])
+
+
+def test_a_dataset_says_where_its_files_lie_and_which_are_taken(context: Context, service: FakeConnection) -> None:
+    shown = str(verbs.call(context, "data", ["show", "mnist:2"]))
+    assert shown.splitlines()[0] == "mnist:2  registered"
+    assert "http://h/a, http://h/b, http://h/c, and 1 more" in shown
+    assert "split 0.8, seed 7, part 1" in shown
+    assert "part-19.csv" in shown
+    assert "part-20.csv" not in shown
+    assert "and 5 more" in shown
+
+
+def test_files_are_added_under_a_name(context: Context, service: FakeConnection) -> None:
+    (context.folder / "a.csv").write_text("1")
+    said = str(verbs.call(context, "data", ["add", "own", "a.csv", "https://h/b.csv", "--tag", "k=v", "--new-version"]))
+    assert said == "Added own:1. Use it with `-d own`."
+    method, path, body = service.requests[-1]
+    assert (method, path) == ("POST", "/v1/datasets")
+    assert body["sources"] == [str(context.folder / "a.csv"), "https://h/b.csv"]
+    assert (body["tags"], body["create_new_version"]) == ({"k": "v"}, True)
+    with pytest.raises(UsageError, match="needs files"):
+        verbs.call(context, "data", ["add", "own"])
+    with pytest.raises(PathNotFound, match="nothing at"):
+        verbs.call(context, "data", ["add", "own", "b.csv"])
+    with pytest.raises(UsageError, match="one argument too many"):
+        verbs.call(context, "data", ["fetch", "mnist", "b.csv"])
+
+
+def test_what_was_fetched_is_removed_with_its_size(context: Context, service: FakeConnection) -> None:
+    assert str(verbs.call(context, "data", ["rm", "mnist"])) == "Removed 11.6 MB that were fetched of mnist:1."
+    said = str(verbs.call(context, "data", ["rm", "own:2", "--unregister"]))
+    assert said.endswith("own:2 is no longer registered.")
+    assert [body["what"] for method, path, body in service.requests if path.endswith("/remove")] == [
+        "cache",
+        "cache",
+        "definition",
+    ]
 
 
 def test_the_doctor_finds_nothing_wrong(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,7 @@ def test_snapshot() -> None:
                     "MLTRAIN_DATA_MNIST": "/data/mnist",
                     "MLTRAIN_DISPLAY_NAME": "brave-otter-7",
                     "MLTRAIN_EXPERIMENT": "e",
+                    "MLTRAIN_INPUTS": '{"mnist": "/data/mnist"}',
                     "MLTRAIN_PYTHON": "/envs/k/bin/python",
                     "MLTRAIN_RANK": "0",
                     "MLTRAIN_RUN_ID": "e_1_aa",
@@ -72,7 +73,9 @@ def test_snapshot() -> None:
         ],
         "record": "/w/.mltrain/runs/e_1_aa",
         "blobs": "/w/.mltrain/blobs",
-        "mounts": [{"name": "mnist", "path": "/data/mnist", "variable": "MLTRAIN_DATA_MNIST", "key": "d1"}],
+        "mounts": [
+            {"name": "mnist", "path": "/data/mnist", "variable": "MLTRAIN_DATA_MNIST", "key": "d1", "place": ""}
+        ],
         "max_run_seconds": 60,
         "memory_bytes": 1_500_000_000,
         "cpus": 2,
