@@ -1,14 +1,11 @@
 // The widget's front end, into the package: a loader that travels in the widget's state, the card, and Plotly, which a page
 // brings from the Jupyter server or over the comm.
-import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { build, transformSync } from "esbuild";
+import { build } from "esbuild";
 
 const js = dirname(import.meta.dirname);
 const source = join(js, "src", "widget");
 const outdir = join(js, "..", "jupyter_mltrain", "widgets", "static");
-const sheets = [join(js, "..", "jupyter_mltrain", "widgets", "card.css"), join(js, "style", "live.css")];
-const style = sheets.map((path) => readFileSync(path, "utf-8")).join("\n");
 const common = {
   bundle: true,
   minify: true,
@@ -21,12 +18,20 @@ const common = {
   logLevel: "warning",
 };
 
+// The renderer's style sheets, and what a widget needs beside them.
+const { outputFiles } = await build({
+  ...common,
+  stdin: { contents: 'import "./index.js"; import "./widget.css";', resolveDir: join(js, "style") },
+  write: false,
+});
+const style = outputFiles.find(({ path }) => path.endsWith(".css")).text;
+
 await build({ ...common, entryPoints: [join(source, "loader.ts")] });
 await build({
   ...common,
   entryPoints: [join(source, "card.tsx")],
   alias: { "plotly.js-basic-dist-min": join(source, "plotly.ts") },
-  define: { STYLE: JSON.stringify(transformSync(style, { loader: "css", minify: true }).code) },
+  define: { STYLE: JSON.stringify(style) },
 });
 await build({
   ...common,

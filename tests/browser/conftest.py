@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,20 +84,36 @@ def built() -> None:
 
 @pytest.fixture(scope="session")
 def lab(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    home = tmp_path_factory.mktemp("lab")
+    with started(tmp_path_factory.mktemp("lab")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def bare_lab(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A host of widgets that has nothing of ours, and that sends a widget's messages to the kernel's main shell."""
+    with started(tmp_path_factory.mktemp("bare"), ours=False) as made:
+        yield made
+
+
+@contextmanager
+def started(home: Path, *, ours: bool = True) -> Iterator[Lab]:
+    """A JupyterLab in the folder `home`; without `ours`, neither our server extension nor our front end is on."""
     folder = home / "notebooks"
     folder.mkdir()
     pages = home / "config" / "labconfig"
     pages.mkdir(parents=True)
-    disabled = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
-    (pages / "page_config.json").write_text(json.dumps(disabled))
+    disabled = {"@jupyterlab/apputils-extension:announcements": True, **({} if ours else {"jupyter-mltrain": True})}
+    (pages / "page_config.json").write_text(json.dumps({"disabledExtensions": disabled}))
     themes = home / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
     themes.mkdir(parents=True)
     # The theme follows the browser's colour scheme, which a test chooses.
     (themes / "themes.jupyterlab-settings").write_text(json.dumps({"adaptive-theme": True}))
     # What a test waits for may be in the application alone: whether a kernel is connected, for one.
-    exposed = {app: {"expose_app_in_browser": True} for app in ("LabApp", "JupyterNotebookApp")}
-    (home / "config" / "jupyter_server_config.json").write_text(json.dumps(exposed))
+    config: dict[str, Any] = {app: {"expose_app_in_browser": True} for app in ("LabApp", "JupyterNotebookApp")}
+    if not ours:
+        config["ServerApp"] = {"jpserver_extensions": {"jupyter_mltrain.server": False}}
+        (themes / "kernels-settings.jupyterlab-settings").write_text(json.dumps({"commsOverSubshells": "disabled"}))
+    (home / "config" / "jupyter_server_config.json").write_text(json.dumps(config))
     own = {name: str(home / name.lower()) for name in ("JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
     own["JUPYTER_CONFIG_DIR"] = str(home / "config")
     port, token = _free_port(), secrets.token_hex(16)

@@ -27,6 +27,13 @@ const JAPANESE: { readonly [english: string]: string } = {
   "recorded on {date}": "{date} に記録",
   live: "ライブ",
   "connection lost, trying again": "接続が切れました。再接続しています",
+  "The kernel is busy.": "カーネルは使用中です。",
+  "The kernel is busy; this is done as soon as its cell has ended.":
+    "カーネルは使用中です。セルの終了後すぐに実行されます。",
+  "The kernel is busy; what you ask for is done as soon as its cell has ended.":
+    "カーネルは使用中です。操作はセルの終了後すぐに実行されます。",
+  "The file is too large for this page: run.download_file() copies it.":
+    "ファイルが大きすぎてこのページでは扱えません。run.download_file() でコピーできます。",
   Metrics: "メトリック",
   Logs: "ログ",
   Outputs: "出力",

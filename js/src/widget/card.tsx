@@ -26,6 +26,7 @@ export const render: Card["render"] = ({ model, el }: View, load: Load) => {
   plotlyFrom(load);
   speak(document.documentElement.lang);
   dress(el);
+  el.classList.add("mlt-host");
   const host = document.createElement("div");
   host.className = "mlt-output mlt-widget";
   el.append(host);

@@ -1,0 +1,205 @@
+"""RunWidget in JupyterLab: side by side with other widgets, through a restart, and in a host that has nothing of ours."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from jupyter_mltrain.client.connection import Connection
+from tests.browser.conftest import Lab
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+SUBMIT = '''
+import jupyter_mltrain as mltrain
+from jupyter_mltrain import Experiment, RunDetails, RunWidget, ScriptRunConfig, Workspace
+workspace = Workspace.create("widgets", exist_ok=True)
+config = workspace.root / ".mltrain" / "config.toml"
+config.write_text(config.read_text().replace("# slots = 2", "slots = 2"))
+script = """
+import pathlib, time
+from jupyter_mltrain import Run
+run = Run.get_context()
+pathlib.Path("outputs").mkdir(exist_ok=True)
+pathlib.Path("outputs/note.txt").write_text("kept<b>")
+pathlib.Path("outputs/weights.bin").write_bytes(bytes(range(256)) * 12_000)
+for step in range(1000):
+    run.log("loss", 1 / (step + 1), step=step)
+    run.log("accuracy", 1 - 1 / (step + 2), step=step)
+    print("step", step, flush=True)
+    time.sleep(0.25)
+"""
+def submit(name):
+    given = ScriptRunConfig(script="cell.py", files={"cell.py": script}, environment="current")
+    return Experiment(workspace, name).submit(given)
+'''
+TWO = """
+from ipywidgets import HBox, Label, VBox
+left, right = submit("left"), submit("right")
+a, b = RunWidget(left), RunWidget(right)
+said = Label("nothing yet")
+a.observe(lambda change: setattr(said, "value", f"observed {len(change['new'])} metrics, loss {change['new']['loss']:.4f}"), "metrics")
+VBox([HBox([a, b]), said])
+"""
+
+
+@pytest.fixture
+def bare_folder(bare_lab: Lab, request: pytest.FixtureRequest) -> Iterator[Path]:
+    folder = bare_lab.folder / re.sub(r"\W+", "-", request.node.name)
+    folder.mkdir()
+    yield folder
+    service = Connection.running(folder) if (folder / ".mltrain").exists() else None
+    if service is not None:
+        for run in service.get("/v1/runs", status="Running")["runs"]:
+            service.post(f"/v1/runs/{run['id']}/cancel")
+        service.post("/v1/handover")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def bare_page(browser: Browser, bare_folder: Path) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1100, "height": 1000}, accept_downloads=True)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert not errors
+
+
+def opened(lab: Lab, page: Page, folder: Path, *cells: str) -> None:
+    """A notebook of these cells, open, its kernel ready, and all of them run."""
+    v4 = nbformat.v4
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(source) for source in cells], metadata=metadata)
+    nbformat.write(notebook, folder / "widget.ipynb")
+    lab.visit(page, f"{folder.name}/widget.ipynb")
+    # A keystroke before the kernel is connected would be dropped.
+    expect(page.get_by_text(re.compile(r"\| Idle"))).to_be_visible(timeout=90_000)
+    page.locator(".jp-Cell .cm-content").first.click()
+    for _ in cells:
+        page.keyboard.press("Shift+Enter")
+
+
+def pictured(page: Page, path: Path) -> None:
+    page.locator(".mlt-alive").last.evaluate("card => card.scrollIntoView({block: 'end'})")
+    page.screenshot(path=path)
+
+
+def cards(page: Page) -> Locator:
+    return page.locator(".mlt-widget .mlt-alive")
+
+
+def stop_all(folder: Path) -> None:
+    service = Connection.running(folder)
+    assert service is not None
+    for run in service.get("/v1/runs", status="Running")["runs"]:
+        service.post(f"/v1/runs/{run['id']}/cancel")
+
+
+def changes(page: Page, shown: Locator) -> None:
+    before = shown.inner_text()
+    expect(shown).not_to_have_text(before, timeout=30_000)
+
+
+def test_two_widgets_side_by_side(lab: Lab, page: Page, folder: Path, artifact: Path) -> None:
+    scripts: list[str] = []
+    sockets: list[str] = []
+    page.on("request", lambda request: scripts.append(request.url) if "/mltrain/static/" in request.url else None)
+    page.on("websocket", lambda socket: sockets.append(socket.url) if "/mltrain/live" in socket.url else None)
+    opened(lab, page, folder, SUBMIT, TWO, "left", "import time; time.sleep(600)")
+    expect(cards(page)).to_have_count(2, timeout=90_000)
+    for card in (cards(page).nth(0), cards(page).nth(1)):
+        expect(card.locator(".mlt-pill")).to_have_text("Running", timeout=60_000)
+        expect(card.get_by_role("img", name=re.compile("^loss"))).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("| Busy")).to_be_visible()
+    label = page.get_by_text(re.compile("^observed 2 metrics, loss"))
+    changes(page, label)
+    changes(page, cards(page).nth(1).locator(".mlt-title > .mlt-num").first)
+    pictured(page, artifact / "widget-two.png")
+    cards(page).nth(1).get_by_role("button", name="Cancel", exact=True).click()
+    expect(cards(page).nth(1).locator(".mlt-pill")).to_have_text("Canceled", timeout=60_000)
+    expect(cards(page).nth(0).locator(".mlt-pill")).to_have_text("Running")
+    cards(page).nth(0).get_by_role("button", name="Enlarge loss").click()
+    expect(cards(page).nth(0).locator(".mlt-large .plotly")).to_have_count(1, timeout=30_000)
+    pictured(page, artifact / "widget-two-canceled.png")
+    # Cards of outputs and of widgets share the page's one socket, and the bundle came from the server, once.
+    assert len(sockets) == 1
+    assert [url.rpartition("/")[2] for url in scripts] == ["card.js", "plotly.js"]
+    stop_all(folder)
+
+
+def test_a_widget_survives_restart_and_reload(lab: Lab, page: Page, folder: Path, artifact: Path) -> None:
+    opened(lab, page, folder, SUBMIT, "w = RunWidget(submit('alone'))\nw", "import os; os._exit(1)")
+    died = page.get_by_role("dialog", name=re.compile("Kernel Restarting"))
+    died.get_by_role("button", name="Ok").click(timeout=90_000)
+    pill = page.locator(".mlt-alive .mlt-pill")
+    expect(pill).to_have_text("Running", timeout=60_000)
+    page.keyboard.press("Control+s")
+    expect(page.get_by_text(re.compile("Saving completed"))).to_be_visible(timeout=30_000)
+    page.reload()
+    expect(pill).to_have_text("Running", timeout=90_000)
+    expect(page.get_by_text("model not found")).to_have_count(0)
+    changes(page, page.locator(".mlt-title > .mlt-num").first)
+    pictured(page, artifact / "widget-after-restart.png")
+    stop_all(folder)
+
+
+def test_a_host_that_has_nothing_of_ours(bare_lab: Lab, bare_page: Page, bare_folder: Path, artifact: Path) -> None:
+    page = bare_page
+    ours: list[str] = []
+    page.on(
+        "response", lambda response: ours.append(response.url) if response.ok and "mltrain/" in response.url else None
+    )
+    cell = "w = RunWidget(submit('comm'))\nw"
+    opened(bare_lab, page, bare_folder, SUBMIT, cell)
+    card = cards(page)
+    expect(card).to_have_count(1, timeout=90_000)
+    expect(card.locator(".mlt-pill")).to_have_text("Running", timeout=60_000)
+    expect(card.get_by_role("img", name=re.compile("^loss"))).to_be_visible(timeout=30_000)
+    changes(page, card.locator(".mlt-title > .mlt-num").first)
+    page.get_by_role("tab", name="Logs").click()
+    expect(page.get_by_role("log")).to_contain_text(re.compile(r"step \d+"), timeout=30_000)
+    page.get_by_role("tab", name="Outputs").click()
+    page.get_by_role("button", name="note.txt", exact=True).click()
+    expect(page.locator(".mlt-preview")).to_contain_text("kept<b>")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download outputs/weights.bin").click()
+    assert Path(download.value.path()).read_bytes() == bytes(range(256)) * 12_000
+    page.get_by_role("tab", name="Metrics").click()
+    card.get_by_role("button", name="Enlarge loss").click()
+    expect(card.locator(".mlt-large .plotly")).to_have_count(1, timeout=30_000)
+    pictured(page, artifact / "widget-comm.png")
+    card.get_by_role("button", name="Close").click()
+    # The kernel runs a cell: it hears nothing here, but what happens to the run is seen, and nothing is lost.
+    block(page, "import time; time.sleep(15)")
+    expect(page.get_by_text("| Busy")).to_be_visible(timeout=30_000)
+    changes(page, card.locator(".mlt-title > .mlt-num").first)
+    card.get_by_role("button", name="Cancel", exact=True).click()
+    expect(page.get_by_text("The kernel is busy; this is done as soon as its cell has ended.")).to_be_visible(
+        timeout=30_000
+    )
+    pictured(page, artifact / "widget-comm-busy.png")
+    expect(card.locator(".mlt-pill")).to_have_text("Canceled", timeout=60_000)
+    expect(page.locator(".mlt-busy")).to_have_count(0)
+    page.get_by_role("button", name="Rerun", exact=True).click()
+    expect(card).to_have_count(2, timeout=30_000)
+    expect(card.nth(1).locator(".mlt-pill")).to_have_text("Running", timeout=60_000)
+    changes(page, card.nth(1).locator(".mlt-title > .mlt-num").first)
+    assert ours == []
+    stop_all(bare_folder)
+
+
+def block(page: Page, source: str) -> None:
+    page.locator(".jp-Cell .cm-content").last.click()
+    page.keyboard.press("Escape")
+    page.keyboard.press("b")
+    page.keyboard.press("Enter")
+    page.keyboard.type(source)
+    page.keyboard.press("Shift+Enter")
