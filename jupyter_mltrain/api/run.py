@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jupyter_mltrain.api.experiment import Experiment
     from jupyter_mltrain.api.model import Model
     from jupyter_mltrain.api.workspace import Workspace
+    from jupyter_mltrain.core.wire import Failure, LogFile, RunState, SeriesWindow
     from jupyter_mltrain.figures import Figure
 
 _ENDED = frozenset(s.value for s in TERMINAL)
@@ -38,10 +39,10 @@ class Run(RunLogging, RunTree):
         self.experiment = experiment
         self.workspace: Workspace = experiment.workspace
         self.id = run_id
-        self._state: dict[str, Any] | None = None
+        self._state: RunState | None = None
 
     @classmethod
-    def of(cls, workspace: Workspace, state: dict[str, Any]) -> Run:
+    def of(cls, workspace: Workspace, state: RunState) -> Run:
         """The run that a state from the service describes."""
         from jupyter_mltrain.api.experiment import Experiment  # noqa: PLC0415 - each knows the other
 
@@ -58,7 +59,7 @@ class Run(RunLogging, RunTree):
         return runclient.context(allow_offline=allow_offline)
 
     @property
-    def state(self) -> dict[str, Any]:
+    def state(self) -> RunState:
         """What the service last said of the run (see `refresh`)."""
         return self._state if self._state is not None else self.refresh()
 
@@ -82,13 +83,14 @@ class Run(RunLogging, RunTree):
         """The status as last seen; `get_status()` asks."""
         return str(self.state["status"])
 
-    def refresh(self, wait: float = 0) -> dict[str, Any]:
+    def refresh(self, wait: float = 0) -> RunState:
         """Ask the service for the state. With `wait`, up to that many seconds (at most 30) for something new."""
         after = self._state["revision"] if self._state and wait else None
-        self._state = self.workspace.connection.get(
+        found: RunState = self.workspace.connection.get(
             f"/v1/runs/{self.id}", after=after, wait=wait or None, timeout=30 + wait
         )
-        return self._state
+        self._state = found
+        return found
 
     def get_status(self) -> str:
         """The present status, as the SDK spells it: `"Running"`, `"Completed"`, …"""
@@ -170,7 +172,7 @@ class Run(RunLogging, RunTree):
             return values
         return {name: values[name]} if name in values else {}
 
-    def series(self, name: str, *, rank: int = 0, points: int = 2000) -> dict[str, Any]:
+    def series(self, name: str, *, rank: int = 0, points: int = 2000) -> SeriesWindow:
         """A metric for drawing: `steps`, `times` (seconds since the epoch) and `values`, about `points` of `total` with
         every extreme among them; what is not finite by its name ("NaN"). Empty for a metric that was not logged."""
         path = f"/v1/runs/{self.id}/series"
@@ -311,7 +313,7 @@ class Run(RunLogging, RunTree):
         # A failure is told with its cause, which is looked for while outputs are collected.
         return status in _POST_PROCESSING and self.state.get("outcome") != Status.FAILED.value
 
-    def _logs(self) -> list[dict[str, Any]]:
+    def _logs(self) -> list[LogFile]:
         return list(self.workspace.connection.get(f"/v1/runs/{self.id}/logs")["logs"])
 
     def _stream(self) -> None:
@@ -326,8 +328,9 @@ class Run(RunLogging, RunTree):
         if state["notices"]:
             printer.line("Warnings:\n" + "\n".join(state["notices"]) + "\n")
 
-    def _failed(self, state: dict[str, Any]) -> RunFailed:
-        failure: dict[str, Any] = state.get("failure") or {"title": "The run failed.", "evidence": [], "mend": ""}
+    def _failed(self, state: RunState) -> RunFailed:
+        unknown: Failure = {"title": "The run failed.", "evidence": [], "traceback": None, "rank": None, "mend": ""}
+        failure = state["failure"] or unknown
         facts = "; ".join(str(e).splitlines()[0] for e in failure["evidence"][:3] if e)
         message = f"{self.display_name} failed: {failure['title']}" + (f" ({facts})" if facts else "")
         mend = failure["mend"] or f'`mltrain.run("{self.display_name}")` has its log and what it left.'

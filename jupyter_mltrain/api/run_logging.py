@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from jupyter_mltrain.api.workspace import Workspace
+    from jupyter_mltrain.core.wire import RunState
 
 _CLIENT = "jupyter_mltrain.runclient.injected.jupyter_mltrain._run"
 
@@ -34,9 +35,9 @@ class RunLogging:
         def display_name(self) -> str: ...
 
         @property
-        def state(self) -> dict[str, Any]: ...
+        def state(self) -> RunState: ...
 
-        def refresh(self, wait: float = 0) -> dict[str, Any]: ...
+        def refresh(self, wait: float = 0) -> RunState: ...
 
         def cancel(self, *, keep: bool = False) -> None: ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jupyter_mltrain.api import interactive
 from jupyter_mltrain.errors import UserErrorException
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jupyter_mltrain.api.experiment import Experiment
     from jupyter_mltrain.api.run import Run
     from jupyter_mltrain.api.workspace import Workspace
+    from jupyter_mltrain.core.wire import RunState
 
 
 class RunTree:
@@ -25,7 +26,7 @@ class RunTree:
     if TYPE_CHECKING:
 
         @property
-        def state(self) -> dict[str, Any]: ...
+        def state(self) -> RunState: ...
 
     @property
     def parent(self) -> Run | None:

@@ -68,18 +68,17 @@ class Connection:
             )
         return hello
 
-    def get(self, path: str, /, *, timeout: float = 30, **params: Any) -> dict[str, Any]:
+    def get(self, path: str, /, *, timeout: float = 30, **params: Any) -> Any:
+        """What the service answers: a document of `core.wire`."""
         return self._json("GET", path, None, params, timeout)
 
-    def post(
-        self, path: str, /, body: Mapping[str, Any] | None = None, *, timeout: float = 60, **params: Any
-    ) -> dict[str, Any]:
+    def post(self, path: str, /, body: Mapping[str, Any] | None = None, *, timeout: float = 60, **params: Any) -> Any:
         return self._json("POST", path, body or {}, params, timeout)
 
-    def patch(self, path: str, /, body: Mapping[str, Any], *, timeout: float = 30) -> dict[str, Any]:
+    def patch(self, path: str, /, body: Mapping[str, Any], *, timeout: float = 30) -> Any:
         return self._json("PATCH", path, body, {}, timeout)
 
-    def delete(self, path: str, /, *, timeout: float = 60, **params: Any) -> dict[str, Any]:
+    def delete(self, path: str, /, *, timeout: float = 60, **params: Any) -> Any:
         return self._json("DELETE", path, None, params, timeout)
 
     def bytes(
