@@ -187,7 +187,7 @@ def _last_line(connection: Connection, run: str) -> str:
 def _measure() -> float:
     """Test accuracy of the newest registered version, by the run's own interpreter and the cached data alone."""
     workspace = Workspace.from_config(FOLDER)
-    model = Model.named(workspace, MODEL)
+    model = Model(workspace, MODEL)
     data = workspace.connection.post("/v1/datasets/mnist/fetch", timeout=600)["path"]
     launch = json.loads((Layout(FOLDER).run(str(model.run_id)) / "shim" / "r0.launch.json").read_text("utf-8"))
     command = [launch["argv"][0], "-c", _MEASURE, str(model.path), data]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jupyter_mltrain.api.environment import Environment
     from jupyter_mltrain.api.experiment import Experiment
     from jupyter_mltrain.api.model import Model
+    from jupyter_mltrain.api.resources import ResourceConfiguration
     from jupyter_mltrain.api.workspace import Workspace
     from jupyter_mltrain.core.wire import Failure, LogFile, RunState, SeriesWindow
     from jupyter_mltrain.figures import Figure
@@ -279,26 +280,37 @@ class Run(RunLogging, RunTree):
         model_name: str,
         model_path: str | None = None,
         tags: Mapping[str, str] | None = None,
+        properties: Mapping[str, str] | None = None,
         model_framework: str | None = None,
         model_framework_version: str | None = None,
         description: str | None = None,
+        datasets: Sequence[tuple[str, Any]] | None = None,
+        sample_input_dataset: Any = None,
+        sample_output_dataset: Any = None,
+        resource_configuration: ResourceConfiguration | None = None,
     ) -> Model:
         """Register a file or folder of the run's outputs as the next version of `model_name`.
 
         `model_path` defaults to the model that the outputs hold. The same content as an earlier version gives that
-        version. Raises `PathNotFound` listing what is there, `InvalidName`.
+        version. `datasets`: (role, dataset) each, kept as tags beside the run's own data. Raises `PathNotFound` listing
+        what is there, `InvalidName`.
         """
         from jupyter_mltrain.api.model import Model  # noqa: PLC0415 - each knows the other
+        from jupyter_mltrain.api.model_registry import about  # noqa: PLC0415 - only here
 
-        body = {
-            "name": model_name,
-            "path": model_path or "outputs",
-            "tags": dict(tags or {}),
-            "description": description or "",
-            "framework": model_framework,
-            "framework_version": model_framework_version,
-        }
-        return Model(self.workspace, self.workspace.connection.post(f"/v1/runs/{self.id}/models", body, timeout=600))
+        said = about(
+            tags,
+            properties,
+            description,
+            model_framework,
+            model_framework_version,
+            datasets,
+            resource_configuration,
+            sample_input_dataset,
+            sample_output_dataset,
+        )
+        body = {"name": model_name, "path": model_path or "outputs", **said}
+        return Model.of(self.workspace, self.workspace.connection.post(f"/v1/runs/{self.id}/models", body, timeout=600))
 
     def get_log(self, name: str = "user_logs/std_log.txt", tail: int | None = None) -> str:
         """The text of a log, or its last `tail` bytes (at most 8 MB either way)."""

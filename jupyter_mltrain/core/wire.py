@@ -388,6 +388,14 @@ class Inspection(TypedDict):
     """Why a part could not be read; may be empty."""
 
 
+class ServingResources(TypedDict):
+    """Memory in GB (10⁹ bytes)."""
+
+    cpu: NotRequired[float]
+    memory_gb: NotRequired[float]
+    gpu: NotRequired[int]
+
+
 class ModelVersion(TypedDict):
     """One version of a registered model (`core.model.ModelVersion`)."""
 
@@ -410,6 +418,15 @@ class ModelVersion(TypedDict):
     format: str
     bytes: int
     files: int
+    properties: dict[str, str]
+    resources: ServingResources | None
+    """What serving it asks for."""
+    environment: str | None
+    """`NAME:VERSION` of its run."""
+    data: list[str]
+    """`NAME:VERSION` each, of its run."""
+    sample_input: str | None
+    """A dataset to try it with."""
 
 
 class ModelList(TypedDict):

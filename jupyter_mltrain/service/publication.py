@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.client.workspaces import WorkspaceConfig
 from jupyter_mltrain.core.layout import Layout
-from jupyter_mltrain.core.wire import ModelVersion, TrackingState
+from jupyter_mltrain.core.model import Registration
+from jupyter_mltrain.core.wire import TrackingState
 from jupyter_mltrain.service.record import Record
 from jupyter_mltrain.service.state import run_state
+from jupyter_mltrain.service.wire import ModelRequest
 from jupyter_mltrain.tracking.publisher import Tracking
 
 if TYPE_CHECKING:
@@ -100,25 +103,36 @@ class Publication:
         task.add_done_callback(self._tasks.discard)
 
 
-async def register_model(service: Service, record: Record, request: dict[str, Any]) -> ModelVersion:
+async def register_model(service: Service, record: Record, request: ModelRequest) -> dict[str, Any]:
     """Register a path of a run's outputs; the run's record then names the version."""
     series, _, _ = await record.ingest.summary()
-    metrics = {s["name"]: s["last"] for s in series if s["rank"] == 0 and s["last"] is not None}
-    path = request["path"]
-    version = await service.publication.tracking.register(
-        record.id,
-        record.folder,
-        name=request["name"],
-        path=path,
-        tags=request["tags"],
-        description=request["description"],
-        framework=request["framework"],
-        framework_version=request["framework_version"],
-        metrics=metrics,
-        force=request["force"],
+    environment = record.doc["environment"]
+    given = replace(
+        registration(request),
+        metrics={s["name"]: s["last"] for s in series if s["rank"] == 0 and s["last"] is not None},
+        environment=":".join(str(part) for part in (environment["name"], environment["version"]) if part is not None),
+        data=tuple(f"{each['name']}:{each['version']}" for each in record.doc["data"]),
     )
+    version = await service.publication.tracking.register(record.id, record.folder, given)
     entry = {"name": version["name"], "version": version["version"]}
     if entry not in record.doc["models"]:
         record.doc["models"].append(entry)
         await record.save()
     return version
+
+
+def registration(request: ModelRequest) -> Registration:
+    """What a client asked to register."""
+    resources = request.resources.model_dump(exclude_none=True) if request.resources else None
+    return Registration(
+        name=request.name,
+        path=request.path,
+        tags=request.tags,
+        description=request.description,
+        framework=request.framework,
+        framework_version=request.framework_version,
+        properties=request.properties,
+        resources=resources,
+        sample_input=request.sample_input,
+        force=request.force,
+    )

@@ -200,6 +200,15 @@ class Store:
         )
         return [(str(r[0]), int(r[1]), float(r[2])) for r in rows]
 
+    def having_model(self, name: str, version: int) -> Sequence[str]:
+        """Ids of the runs that a model's version was registered from."""
+        rows = self._sql(
+            "SELECT id FROM runs, json_each(doc, '$.models') AS m WHERE m.value ->> 'name' = ? AND m.value ->> 'version' = ?",
+            name,
+            version,
+        )
+        return [r[0] for r in rows]
+
     def ids(self) -> set[str]:
         """Ids of all runs."""
         return {row[0] for row in self._sql("SELECT id FROM runs")}

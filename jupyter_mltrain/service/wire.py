@@ -92,14 +92,36 @@ class RunChanges(Wire):
     properties: dict[str, str] | None = None
 
 
+class ServingResources(Wire):
+    """What serving a model asks for; memory in GB (10⁹ bytes)."""
+
+    cpu: Annotated[float, Field(gt=0)] | None = None
+    memory_gb: Annotated[float, Field(gt=0)] | None = None
+    gpu: Annotated[int, Field(ge=0)] | None = None
+
+
 class ModelRequest(Wire):
+    """`path`: of a run's record; for files that no run made, of this machine."""
+
     name: str
     path: str
     tags: dict[str, str] = {}
     description: str = ""
     framework: str | None = None
     framework_version: str | None = None
+    properties: dict[str, str] = {}
+    resources: ServingResources | None = None
+    sample_input: str | None = None
     force: bool = False
+
+
+class ModelChanges(Wire):
+    """`tags` take the place of those that were; `properties` are added and never change."""
+
+    tags: dict[str, str] | None = None
+    description: str | None = None
+    properties: dict[str, str] | None = None
+    sample_input: str | None = None
 
 
 class Nothing(Wire):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jupyter_mltrain.core.model import Registration
 from jupyter_mltrain.tracking import content, inspection, publication, registry
 from jupyter_mltrain.tracking.store import Store, open_store
 
@@ -16,8 +17,20 @@ def publish(store: Store, *, run_id: str, folder: str, state: dict[str, Any], bu
     return publication.publish(store, run_id, Path(folder), state, budget)
 
 
-def register(store: Store, *, folder: str, **given: Any) -> dict[str, Any]:
-    return registry.register(store, folder=Path(folder), **given).to_json()
+def register(store: Store, *, run_id: str, folder: str, given: dict[str, Any]) -> dict[str, Any]:
+    return registry.register(store, Registration(**given), run_id=run_id, folder=Path(folder)).to_json()
+
+
+def register_files(store: Store, *, source: str, given: dict[str, Any]) -> dict[str, Any]:
+    return registry.register_files(store, Registration(**given), Path(source)).to_json()
+
+
+def change(store: Store, *, name: str, version: int, **given: Any) -> dict[str, Any]:
+    return registry.change(store, name, version, **given).to_json()
+
+
+def delete(store: Store, *, name: str, version: int) -> None:
+    registry.delete(store, name, version)
 
 
 def inspect(_: Store, *, folder: str, path: str) -> dict[str, Any]:
@@ -46,6 +59,9 @@ def path(store: Store, *, name: str, version: int | None) -> str:
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "publish": publish,
     "register": register,
+    "register_files": register_files,
+    "change": change,
+    "delete": delete,
     "inspect": inspect,
     "models": models,
     "model": model,

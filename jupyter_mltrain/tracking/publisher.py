@@ -7,12 +7,13 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from jupyter_mltrain.core import records
 from jupyter_mltrain.core.ids import check_name
+from jupyter_mltrain.core.model import Registration
 from jupyter_mltrain.core.status import TERMINAL
 from jupyter_mltrain.core.wire import Inspection, ModelVersion, TrackingName, TrackingState
 from jupyter_mltrain.errors import MLTrainError
@@ -117,44 +118,52 @@ class Tracking:
         """Publish all that is new of a run, now. Returns its state; never raises for what MLflow or the disk says."""
         return await self._publish(run_id, folder, state, math.inf)
 
-    async def register(
-        self,
-        run_id: str,
-        run_folder: Path,
-        name: str,
-        path: str,
-        *,
-        tags: Mapping[str, str] | None = None,
-        description: str = "",
-        framework: str | None = None,
-        framework_version: str | None = None,
-        metrics: Mapping[str, float] | None = None,
-        force: bool = False,
-    ) -> ModelVersion:
-        """Register the file or folder at `path` of a run's record (`outputs/model`; `outputs/` may be left out) as a
-        version of the model `name`. Returns the ModelVersion.
+    async def register(self, run_id: str, run_folder: Path, given: Registration) -> dict[str, Any]:
+        """Register the file or folder at `given.path` of a run's record (`outputs/model`; `outputs/` may be left out) as
+        a version of the model `given.name`. Returns the ModelVersion.
 
         Framework, its version and the signature are read from the files where they are not given. Content that is
         registered under this name already gives that version, with `same_as` its number, and gets the tags,
-        description and metrics given now; with `force` a new version is made, `same_as` the earlier one. While the run
-        goes on its outputs are taken as they are at the moment. Of `metrics` the first 90,000 characters are kept.
-        Raises `InvalidName`, `PathNotFound` (names what is there), `UsageError`, `DiskFull`, `TrackingError`.
+        description, properties, resources and metrics given now; with `force` a new version is made, `same_as` the
+        earlier one. While the run goes on its outputs are taken as they are at the moment. Of `metrics` the first 90,000
+        characters are kept. Raises `InvalidName`, `PathNotFound` (names what is there), `UsageError`, `DiskFull`,
+        `TrackingError`.
         """
-        check_name(name, "Model")
+        check_name(given.name, "Model")
+        about = asdict(given)
+        return await self._ask("register", _COPY_TIMEOUT, run_id=run_id, folder=str(run_folder), given=about)
+
+    async def register_files(self, given: Registration, source: Path) -> dict[str, Any]:
+        """The same for a file or folder of this machine that no run made."""
+        check_name(given.name, "Model")
+        return await self._ask("register_files", _COPY_TIMEOUT, source=str(source), given=asdict(given))
+
+    async def change(
+        self,
+        name: str,
+        version: int,
+        *,
+        tags: Mapping[str, str] | None = None,
+        description: str | None = None,
+        properties: Mapping[str, str] | None = None,
+        sample_input: str | None = None,
+    ) -> dict[str, Any]:
+        """Set what is given: `tags` take the place of those that were, `properties` are added and never change. Raises
+        `ModelNotFound`, `ConflictError`."""
         return await self._ask(
-            "register",
-            _COPY_TIMEOUT,
-            run_id=run_id,
-            folder=str(run_folder),
-            name=name,
-            path=path,
-            tags={str(key): str(value) for key, value in (tags or {}).items()},
+            "change",
+            _ASK_TIMEOUT,
+            name=check_name(name, "Model"),
+            version=version,
+            tags=dict(tags) if tags is not None else None,
             description=description,
-            framework=framework,
-            framework_version=framework_version,
-            metrics=dict(metrics or {}),
-            force=force,
+            properties=dict(properties) if properties is not None else None,
+            sample_input=sample_input,
         )
+
+    async def delete(self, name: str, version: int) -> None:
+        """Take a version away, and its files where no other version has them. Raises `ModelNotFound`."""
+        await self._ask("delete", _ASK_TIMEOUT, name=check_name(name, "Model"), version=version)
 
     async def inspect(self, run_folder: Path, path: str) -> Inspection:
         """What the file or folder at `path` of a run's record says it is: `core.model.Inspection` and its `path` there.

@@ -16,17 +16,19 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion as Entity
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from jupyter_mltrain.core.ids import check_name
 from jupyter_mltrain.core.mlflow_names import tag_key, tag_name
-from jupyter_mltrain.core.model import ModelVersion
-from jupyter_mltrain.errors import ModelNotFound, TrackingError, UsageError
+from jupyter_mltrain.core.model import ModelVersion, Registration
+from jupyter_mltrain.errors import ConflictError, ModelNotFound, PathNotFound, TrackingError, UsageError
 from jupyter_mltrain.tracking import content
 from jupyter_mltrain.tracking.content import Content
 from jupyter_mltrain.tracking.header import RUN_ID
@@ -42,68 +44,78 @@ _PAGE = 1000
 _TAG_LIMIT = 5000
 _METRICS_LIMIT = 90_000
 _DIGITS = 16
+_HOME, _MODEL = "models", "mltrain.model_files"
+"""Experiment of the MLflow runs that hold files which no run of ours made, and the tag with the model's name."""
 
 
-def register(
-    store: Store,
-    *,
-    run_id: str,
-    folder: Path,
-    name: str,
-    path: str,
-    tags: Mapping[str, str],
-    description: str,
-    framework: str | None,
-    framework_version: str | None,
-    metrics: Mapping[str, float],
-    force: bool,
-) -> ModelVersion:
-    """Register what lies at `path` in the record of a run. See the module for content that is there already.
+def register(store: Store, given: Registration, *, run_id: str, folder: Path) -> ModelVersion:
+    """Register what lies at `given.path` in the record of a run. See the module for content that is there already.
 
     Raises `InvalidName`, `PathNotFound`, `UsageError` (no plain files), `DiskFull`.
     """
-    check_name(name, "Model")
-    for key, value in tags.items():
+    _check(given)
+    kept, source = content.find(folder, given.path)
+    run = Publication(store, run_id, folder, {}).ensure_run()
+    return _register(store, replace(given, path=kept), source, run, run_id)
+
+
+def register_files(store: Store, given: Registration, source: Path) -> ModelVersion:
+    """The same for files of this machine that no run made: the file or folder `source`."""
+    _check(given)
+    if not source.exists():
+        raise PathNotFound(f"There is no file or folder {source}.", path=given.path)
+    return _register(store, given, source, _home(store, given.name), None)
+
+
+def _check(given: Registration) -> None:
+    check_name(given.name, "Model")
+    for key, value in given.tags.items():
         if len(value) > _TAG_LIMIT or len(tag_key(key)) > 250 or tag_name(tag_key(key)) != key:
             raise UsageError(
                 f"The tag {key[:60]!r} is too long.", mend="Use names up to 200 and values up to 5000 characters."
             )
-    kept, source = content.find(folder, path)
-    run = Publication(store, run_id, folder, {}).ensure_run()
+
+
+def _register(store: Store, given: Registration, source: Path, run: Run, run_id: str | None) -> ModelVersion:
     artifacts = str(run.info.artifact_uri).rstrip("/")
     scratch = Path(tempfile.mkdtemp(prefix=".registering-", dir=store.folder))
     try:
         copy = scratch / "files"
         found = content.copy(source, copy)
-        earlier = [each for each in versions(store, name) if each.content_hash == found.hash]
-        if earlier and not force:
-            return _again(store, earlier[0], tags, description, metrics)
+        earlier = [each for each in versions(store, given.name) if each.content_hash == found.hash]
+        if earlier and not given.force:
+            return _again(store, earlier[0], given)
         about = inspect(copy)
         place = f"models/{found.hash.removeprefix('sha256:')[:_DIGITS]}"
         _bring(store, artifacts, place, copy, found)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     details = {
-        "path": kept,
+        "path": given.path,
         "file": source.name if source.is_file() else "",
-        "framework": framework or about.framework,
-        "framework_version": framework_version or (about.framework_version if not framework else None),
+        "framework": given.framework or about.framework,
+        "framework_version": given.framework_version or (about.framework_version if not given.framework else None),
         "same_as": earlier[0].version if earlier else None,
         "format": about.format,
         "bytes": found.bytes,
         "files": found.files,
+        "properties": dict(given.properties),
+        "resources": given.resources,
+        "environment": given.environment,
+        "data": list(given.data),
+        "sample_input": given.sample_input,
     }
-    _ensure_name(store, name)
+    _ensure_name(store, given.name)
     made = store.client.create_model_version(
-        name,
+        given.name,
         f"{artifacts}/{place}",
         run.info.run_id,
         tags={
-            **{tag_key(key): value for key, value in tags.items()},
-            RUN_ID: run_id,
+            **{tag_key(key): value for key, value in given.tags.items()},
+            **({RUN_ID: run_id} if run_id else {}),
             _HASH: found.hash,
             _ABOUT: json.dumps(details),
-            _METRICS: _bounded(metrics),
+            _METRICS: _bounded(given.metrics),
             **({_SIGNATURE: json.dumps(about.signature)} if about.signature else {}),
             **{
                 f"mltrain.{key}": str(details[key])
@@ -111,9 +123,67 @@ def register(
                 if details[key]
             },
         },
-        description=description or None,
+        description=given.description or None,
     )
     return _version(made)
+
+
+def change(
+    store: Store,
+    name: str,
+    version: int,
+    *,
+    tags: Mapping[str, str] | None,
+    description: str | None,
+    properties: Mapping[str, str] | None,
+    sample_input: str | None,
+) -> ModelVersion:
+    """Set what is given: `tags` take the place of those that were, `properties` are added. Raises `ModelNotFound`,
+    `ConflictError` for a property that is there with another value."""
+    entity = _entity(store, name, version)
+    present, number = _version(entity), str(entity.version)
+    about = _json(entity, _ABOUT)
+    changed = [key for key, value in (properties or {}).items() if present.properties.get(key, value) != value]
+    if changed:
+        raise ConflictError(f"The property {changed[0]!r} of {present.id} is set already; properties never change.")
+    if tags is not None:
+        _check(Registration(name, "", tags))
+        for key in present.tags.keys() - tags.keys():
+            store.client.delete_model_version_tag(name, number, tag_key(key))
+        for key, value in tags.items():
+            store.client.set_model_version_tag(name, number, tag_key(key), value)
+    if description is not None:
+        store.client.update_model_version(name, number, description)
+    if properties or sample_input is not None:
+        about["properties"] = {**present.properties, **(properties or {})}
+        about["sample_input"] = present.sample_input if sample_input is None else sample_input
+        store.client.set_model_version_tag(name, number, _ABOUT, json.dumps(about))
+    return _version(_entity(store, name, version))
+
+
+def delete(store: Store, name: str, version: int) -> None:
+    """Take a version away, and its files where no other version has them. Raises `ModelNotFound`."""
+    entity = _entity(store, name, version)
+    source = str(entity.source)
+    store.client.delete_model_version(name, str(entity.version))
+    if any(str(each.source) == source for each in store.client.search_model_versions(max_results=_PAGE)):
+        return
+    repository = store.artifacts(source)
+    if isinstance(repository, LocalArtifactRepository):
+        shutil.rmtree(repository.artifact_dir, ignore_errors=True)
+    if not versions(store, name):
+        store.client.delete_registered_model(name)
+
+
+def _home(store: Store, name: str) -> Run:
+    """The MLflow run whose artifacts hold the files of a model that no run of ours made: one for each name."""
+    experiment = store.experiment_id(_HOME)
+    found = store.client.search_runs([experiment], f"tags.`{_MODEL}` = '{name}'", max_results=1)
+    if found:
+        return found[0]
+    made = store.client.create_run(experiment, tags={_MODEL: name}, run_name=name)
+    store.client.set_terminated(made.info.run_id)
+    return made
 
 
 def everything(store: Store) -> list[ModelVersion]:
@@ -187,19 +257,22 @@ def _bring(store: Store, artifact_uri: str, place: str, copy: Path, found: Conte
         repository.log_artifacts(str(copy), place)
 
 
-def _again(
-    store: Store, earlier: ModelVersion, tags: Mapping[str, str], description: str, metrics: Mapping[str, float]
-) -> ModelVersion:
+def _again(store: Store, earlier: ModelVersion, given: Registration) -> ModelVersion:
     client, name, version = store.client, earlier.name, str(earlier.version)
-    for key, value in tags.items():
+    for key, value in given.tags.items():
         client.set_model_version_tag(name, version, tag_key(key), value)
-    if description:
-        client.update_model_version(name, version, description)
+    if given.description:
+        client.update_model_version(name, version, given.description)
     entity = client.get_model_version(name, version)
-    if metrics:
-        client.set_model_version_tag(name, version, _METRICS, _bounded({**_json(entity, _METRICS), **metrics}))
-        entity = client.get_model_version(name, version)
-    return _version(entity, same_as=earlier.version)
+    said = {
+        "properties": {**given.properties, **earlier.properties},
+        **({"resources": given.resources} if given.resources else {}),
+        **({"sample_input": given.sample_input} if given.sample_input else {}),
+    }
+    client.set_model_version_tag(name, version, _ABOUT, json.dumps({**_json(entity, _ABOUT), **said}))
+    if given.metrics:
+        client.set_model_version_tag(name, version, _METRICS, _bounded({**_json(entity, _METRICS), **given.metrics}))
+    return _version(client.get_model_version(name, version), same_as=earlier.version)
 
 
 def _ensure_name(store: Store, name: str) -> None:
@@ -275,4 +348,9 @@ def _version(entity: Entity, same_as: int | None = None) -> ModelVersion:
         format=about.get("format", "files"),
         bytes=about.get("bytes", 0),
         files=about.get("files", 0),
+        properties=about.get("properties", {}),
+        resources=about.get("resources"),
+        environment=about.get("environment"),
+        data=tuple(about.get("data", ())),
+        sample_input=about.get("sample_input"),
     )

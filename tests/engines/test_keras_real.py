@@ -34,13 +34,20 @@ layer = keras.layers.Dense(3, activation="softmax", input_shape=(4,)) if sys.arg
 model = keras.Sequential([layer])
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 x, y = np.random.rand(64, 4).astype("float32"), np.random.randint(0, 3, 64)
-callbacks = [] if "autolog" in sys.argv else [MLTrainCallback(every_batches=2)]
+board = keras.callbacks.TensorBoard(log_dir="logs")
+callbacks = [] if "autolog" in sys.argv else [MLTrainCallback(every_batches=2), board]
 model.fit(x, y, epochs=2, batch_size=16, validation_split=0.25, verbose=0, callbacks=callbacks)
 run = Run.get_context()
 run.log("tensor", tf.constant(1.5))
 run.log("large", tf.constant(2**60))
 run.log("variable", tf.Variable(2.0))
 run.log_list("list", tf.constant([1, 2, 3]))
+with tf.summary.create_file_writer("logs/own").as_default():
+    tf.summary.scalar("temperature", 36.5, step=7)
+import matplotlib.pyplot as plt
+plt.figure("the loss")
+plt.plot([1, 2, 3])
+plt.show()
 model.save("outputs/model.keras")
 """
 
@@ -52,7 +59,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     made = str(folder / "bin" / "python")
     subprocess.run([uv, "venv", "-q", "--clear", "--python", sys.executable, folder], check=True)
     install = [uv, "pip", "install", "-q", "--python", made]
-    subprocess.run([*install, "tensorflow-cpu==2.21.0", "tensorboard", "mlflow-skinny>=3.1", "pandas"], check=True)
+    subprocess.run(
+        [*install, "tensorflow-cpu==2.21.0", "tensorboard", "mlflow-skinny>=3.1", "pandas", "matplotlib"], check=True
+    )
     subprocess.run([*install, "--no-deps", "tf_keras==2.21.0"], check=True)
     return made
 
@@ -85,6 +94,13 @@ async def test_keras(version: str, bench: Bench, python: str) -> None:
     values = {r[0]: r[3] for r in records if isinstance(r, list)}
     assert (values["tensor"], values["large"], values["variable"]) == (1.5, 2**60, 2.0)
     assert [r["values"] for r in records if isinstance(r, dict) and r["k"] == "list"] == [[1, 2, 3]]
+    # TensorBoard's files, and a figure, with no change to the script.
+    assert [r[1] for r in records if isinstance(r, list) and r[0] == "train/epoch_loss"] == [0, 1]
+    assert [r[1] for r in records if isinstance(r, list) and r[0] == "validation/epoch_accuracy"] == [0, 1]
+    assert [(r[1], r[3]) for r in records if isinstance(r, list) and r[0] == "own/temperature"] == [(7, 36.5)]
+    (figure,) = [r for r in records if isinstance(r, dict) and r["k"] == "image"]
+    assert figure["name"] == "the loss"
+    assert figure["path"].startswith("outputs/the_loss_")
 
 
 async def test_mlflow_autologging(bench: Bench, python: str) -> None:
