@@ -40,7 +40,7 @@ def _environment(
     spec: RunSpec, inputs: LaunchInputs, root: str, python: str, mounts: Mapping[str, str]
 ) -> dict[str, str]:
     chosen = {**inputs.environment.variables, **spec.environment_variables}
-    env = {"PYTHONUNBUFFERED": "1", "MLFLOW_DISABLE_TELEMETRY": "1"}
+    env = {"PYTHONUNBUFFERED": "1", "MLFLOW_DISABLE_TELEMETRY": "1", "MPLBACKEND": "module://jupyter_mltrain._figures"}
     if "MLFLOW_TRACKING_URI" not in chosen:
         # A script that names a server of its own talks to that one, and knows no run of ours there.
         env |= {"MLFLOW_TRACKING_URI": "mltrain://run", "MLFLOW_RUN_ID": spec.run_id}

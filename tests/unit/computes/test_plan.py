@@ -66,6 +66,7 @@ def test_snapshot() -> None:
                     "MLTRAIN_RANK": "0",
                     "MLTRAIN_RUN_ID": "e_1_aa",
                     "MLTRAIN_STREAMS": "/w/.mltrain/runs/e_1_aa/streams",
+                    "MPLBACKEND": "module://jupyter_mltrain._figures",
                     "PYTHONPATH": "/w/.mltrain/runs/e_1_aa/inject",
                     "PYTHONUNBUFFERED": "1",
                 },

@@ -18,6 +18,7 @@ import time
 from typing import Any, Callable
 
 from . import memory, processes, records
+from .events import EventFiles
 from .spawn import Child
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -27,6 +28,8 @@ WATCH = 0.2
 """Seconds between looks at the memory of a tree that has a limit and no cgroup."""
 STOPPING = 0.05
 """Seconds between looks at a tree that is being ended."""
+EVENTS_PATIENCE = 10.0
+"""Seconds that reading the rest of TensorBoard's files may take at the end; about 1 GB."""
 LEFTOVER_GRACE = 5.0
 """Seconds that processes have to end which are still there after the main one."""
 UNKILLABLE = 60.0
@@ -62,6 +65,10 @@ class _Shim:
         self.limit: int | None = launch.get("memory_bytes")
         self.exit = records.Reserved(paths.exit)
         self.beat_fd = os.open(paths.beat, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.events = EventFiles(
+            os.path.join(str(launch["cwd"]), "logs"),
+            os.path.join(str(launch["streams"]), f"r{paths.rank}-{os.getpid()}.metrics"),
+        )
         self.beats = 0
         self.next_beat = self.next_watch = 0.0
         self.peak = 0
@@ -160,6 +167,7 @@ class _Shim:
         tree = [self.child.pid, *processes.below([os.getpid()], processes.table())]
         if beat:
             self._beat(tree)
+            self._read_events()
             self.next_beat = now + BEAT
         if watch:
             self._watch(tree)
@@ -226,8 +234,17 @@ class _Shim:
         with contextlib.suppress(OSError):  # a beat that cannot be written makes the run look late, no more
             os.pwrite(self.beat_fd, b"%010d %020d\n" % (self.beats, used), 0)
 
+    def _read_events(self, seconds: float = 0) -> None:
+        """Bring over what TensorBoard's files have that is new: a piece, or for so long as there is more."""
+        until = time.monotonic() + seconds
+        with contextlib.suppress(OSError):  # a full disk: they stay in `logs/`
+            while self.events.read() and time.monotonic() < until:
+                pass
+
     def _record(self, error: str = "", stopped: str = "") -> None:
         import resource
+
+        self._read_events(EVENTS_PATIENCE)
 
         code = signal_number = None
         if self.status is not None:
