@@ -107,7 +107,7 @@ def python_version(dependency: str) -> str | None:
     if found is None or found["name"] != "python":
         raise ValueError(dependency)
     asked = re.sub(r"\s*,\s*", ",", found["rest"].strip())
-    if not asked or asked == "*":
+    if asked.lstrip("= ") in ("", "*"):
         return None
     if exact := re.fullmatch(r"={0,2}\s*(\d+(?:\.\d+)*)(?:\.\*)?(?:[=\s].*)?", asked):  # what follows names a build
         return exact[1]
@@ -146,9 +146,9 @@ class _Reader:
             ) from None
         if root is None:
             raise self._wrong(1, "the file is empty")
-        for key, node in self._items(root, "the file"):
+        for key, node, line in self._items(root, "the file"):
             if key not in _KEYS:
-                raise self._wrong(node, f"{key!r} is not known; a conda file has {', '.join(_KEYS)}")
+                raise self._wrong(line, f"{key!r} is not known; a conda file has {', '.join(_KEYS)}")
             getattr(self, f"_{key}")(node)
         if "dependencies" not in self.found:
             raise self._wrong(1, "there is no list `dependencies`")
@@ -181,7 +181,7 @@ class _Reader:
 
     def _variables(self, node: Any) -> None:
         self.found["variables"] = {
-            key: self._text(value, f"the variable {key}") for key, value in self._items(node, "variables")
+            key: self._text(value, f"the variable {key}") for key, value, _ in self._items(node, "variables")
         }
 
     def _dependencies(self, node: Any) -> None:
@@ -206,17 +206,18 @@ class _Reader:
             self.found["conda"].append(text)
 
     def _pip(self, node: Any) -> None:
-        for key, lines in self._items(node, "dependencies"):
+        for key, lines, at in self._items(node, "dependencies"):
             if key != "pip":
-                raise self._wrong(lines, f"{key!r} is no list of packages; there is `pip:`")
+                raise self._wrong(at, f"{key!r} is no list of packages; there is `pip:`")
             for item in self._list(lines, "pip"):
                 self.lines.take(self._text(item, "a line for pip"), item.start_mark.line + 1)
 
-    def _items(self, node: Any, what: str) -> Iterator[tuple[str, Any]]:
+    def _items(self, node: Any, what: str) -> Iterator[tuple[str, Any, int]]:
+        """Key, value's node, line of the key."""
         if node.id != "mapping":
             raise self._wrong(node, f"{what} must have the form `key: value`, as in {EXAMPLE.splitlines()[0]!r}")
         for key, value in node.value:
-            yield self._text(key, "a key"), value
+            yield self._text(key, "a key"), value, key.start_mark.line + 1
 
     def _list(self, node: Any, what: str) -> Iterable[Any]:
         if node.id == "scalar" and node.tag == "tag:yaml.org,2002:null":

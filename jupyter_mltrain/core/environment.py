@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import platform
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -160,16 +161,29 @@ class EnvironmentLock:
     gpu: bool = False
     resolved: str = ""
     """When, as an ISO date; a label that does not count for the key."""
+    conda: str = ""
+    """The conda packages, as a lock file of rattler; empty without any. They bring their own Python."""
 
     @property
     def key(self) -> str:
         """SHA-256 of lock, Python and platform: what a built environment is cached under."""
-        content = "\n".join(["1", self.python, self.platform, *self._lines()])
+        conda = [self.conda.strip()] if self.conda else []
+        content = "\n".join(["1", self.python, self.platform, *conda, *self._lines()])
         return hashlib.sha256(content.encode()).hexdigest()
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """`name==version` of each package (or its direct address), in the lock's order."""
+        """`name==version` of each package (or its direct address), conda's first."""
+        return (*self.conda_packages, *self.requirement_lines)
+
+    @property
+    def conda_packages(self) -> tuple[str, ...]:
+        files = re.findall(r"^- conda: .*/([^/]+)-([^-/]+)-[^-/]+\.(?:conda|tar\.bz2)$", self.conda, re.MULTILINE)
+        return tuple(sorted(f"{name}=={version}" for name, version in files))
+
+    @property
+    def requirement_lines(self) -> tuple[str, ...]:
+        """`name==version` of each package that is installed from an index of pip's (or its direct address)."""
         lines = (line.removesuffix("\\").strip() for line in self._lines())
         return tuple(line for line in lines if not line.startswith("-"))
 
@@ -184,7 +198,9 @@ class EnvironmentLock:
     def dumps(self) -> str:
         head = [f"# format: {FORMAT}", f"# python: {self.python}", f"# platform: {self.platform}"]
         head += [f"# gpu: {'yes' if self.gpu else 'no'}", f"# resolved: {self.resolved}"]
-        return "\n".join([*head, self.requirements.strip(), ""])
+        # Comments for pip and uv, so that they read the rest.
+        conda = [f"{_CONDA}{line}" for line in self.conda.splitlines()]
+        return "\n".join([*head, *conda, self.requirements.strip(), ""])
 
     @classmethod
     def loads(cls, text: str) -> EnvironmentLock:
@@ -194,13 +210,19 @@ class EnvironmentLock:
         while lines and lines[0].startswith("# "):
             name, _, value = lines.pop(0)[2:].partition(": ")
             head[name] = value
+        conda = [line.removeprefix(_CONDA) for line in lines if line.startswith(_CONDA)]
+        lines = [line for line in lines if not line.startswith(_CONDA)]
         return cls(
             requirements="\n".join(lines),
             python=head["python"],
             platform=head["platform"],
             gpu=head.get("gpu") == "yes",
             resolved=head.get("resolved", ""),
+            conda="\n".join([*conda, ""]) if conda else "",
         )
+
+
+_CONDA = "#conda| "
 
 
 def variant(python: str, on_platform: str, gpu: bool) -> str:

@@ -28,8 +28,9 @@ from uv import find_uv_bin
 
 from jupyter_mltrain.cache import POLL_SECONDS, Stopped, cache_root, disk_errors, exclusive, remove_tree, write_whole
 from jupyter_mltrain.core.environment import EnvironmentDefinition, EnvironmentLock
+from jupyter_mltrain.environments import conda
 from jupyter_mltrain.environments.indexes import index_settings
-from jupyter_mltrain.environments.interpreters import Interpreter, find_interpreter
+from jupyter_mltrain.environments.interpreters import find_interpreter
 from jupyter_mltrain.environments.progress import BuildProgress, ProgressReader
 from jupyter_mltrain.environments.uv import Log, Uv, failure, is_unreachable, uv_environment
 from jupyter_mltrain.errors import BuildFailed, MLTrainError, from_wire
@@ -123,10 +124,9 @@ class _Build:
         remove_tree(self.folder / "venv")
         with _logged(self.folder / "build.log", log) as both:
             try:
-                interpreter = find_interpreter(self.lock.python)
                 (self.folder / "lock.txt").write_text(self.lock.dumps(), encoding="utf-8")
-                self._install(interpreter, both, progress)
-                _check(self.definition, self.lock, self.folder, both, self.cancelled)
+                self._make(both, progress)
+                version = _check(self.definition, self.lock, self.folder, both, self.cancelled)
             except Stopped:
                 both("Build stopped on request")
                 remove_tree(self.folder / "venv")
@@ -140,7 +140,7 @@ class _Build:
             built = Built(
                 key=self.lock.key,
                 python=str(self.folder / "venv" / "bin" / "python"),
-                python_version=interpreter.version,
+                python_version=version,
                 packages=self.lock.packages,
                 bytes=disk_usage(self.folder),
                 seconds=round(time.monotonic() - started, 2),
@@ -150,28 +150,43 @@ class _Build:
         write_whole(self.folder / "ready.json", json.dumps(record, indent=1).encode())
         return built
 
-    def _install(self, interpreter: Interpreter, log: Log, progress: BuildProgress | None) -> None:
-        name = self.definition.name
-        log(f"Building {name}: {len(self.lock.packages)} packages for Python {interpreter.version}")
+    def _make(self, log: Log, progress: BuildProgress | None) -> None:
+        """The empty environment, then what is in it."""
+        name, venv = self.definition.name, self.folder / "venv"
         uv = Uv(index_settings(), self.folder, self.cancelled)
-        # With the lock's descriptor uv holds the lock as well: should this process be killed, nobody else starts to
-        # build here before uv is gone.
-        held = (self.descriptor,)
-        venv = str(self.folder / "venv")
-        code, output = uv.run(
-            ["venv", "--quiet", "--no-project", "--python", interpreter.path, venv], log, pass_fds=held
-        )
-        reader = ProgressReader(len(self.lock.packages), log, progress)
+        if self.lock.conda:
+            log(f"Building {name}: {len(self.lock.packages)} packages, with Python {self.lock.python} of conda")
+            conda.install(name, self.lock.conda, venv, log, self.cancelled)
+            if self.lock.requirement_lines:
+                # Beside what conda brought; its versions are in the lock.
+                self._install(uv, ["pip", "install", "--no-deps", "--requirement", "lock.txt"], log, progress)
+            return
+        interpreter = find_interpreter(self.lock.python)
+        log(f"Building {name}: {len(self.lock.packages)} packages for Python {interpreter.version}")
+        made = ["venv", "--quiet", "--no-project", "--python", interpreter.path, str(venv)]
+        code, output = uv.run(made, log, pass_fds=self._held)
+        if code != 0:
+            raise failure(output, name=name, resolving=False, folder=self.folder)
+        self._install(uv, ["pip", "sync", "lock.txt", "--allow-empty-requirements"], log, progress)
+
+    @property
+    def _held(self) -> tuple[int, ...]:
+        """With the lock's descriptor uv holds the lock as well: should this process be killed, nobody else starts to build
+        here before uv is gone."""
+        return (self.descriptor,)
+
+    def _install(self, uv: Uv, command: list[str], log: Log, progress: BuildProgress | None) -> None:
+        name = self.definition.name
+        reader = ProgressReader(len(self.lock.requirement_lines), log, progress)
         sync = [
-            *("pip", "sync", "lock.txt", "--python", f"{venv}/bin/python", "--compile-bytecode"),
-            *("--allow-empty-requirements", "--link-mode", _link_mode(self.folder), *uv.settings.flags),
+            *(*command, "--python", str(self.folder / "venv" / "bin" / "python"), "--compile-bytecode"),
+            *("--link-mode", _link_mode(self.folder), *uv.settings.flags),
         ]
-        if code == 0:
-            code, output = uv.run(sync, reader.line, pass_fds=held, while_running=reader.look)
+        code, output = uv.run(sync, reader.line, pass_fds=self._held, while_running=reader.look)
         if code != 0 and is_unreachable(output):
             # The lock says exactly what is needed, with hashes: if uv has it all in its cache, no index is.
             log("No answer from the package index; trying with what uv has in its cache")
-            if uv.run([*sync, "--offline"], lambda _: None, pass_fds=held)[0] == 0:
+            if uv.run([*sync, "--offline"], lambda _: None, pass_fds=self._held)[0] == 0:
                 log("Everything was in uv's cache")
                 return
         if code != 0:
@@ -198,13 +213,14 @@ def _link_mode(folder: Path) -> str:
 
 def _check(
     definition: EnvironmentDefinition, lock: EnvironmentLock, folder: Path, log: Log, cancelled: threading.Event | None
-) -> None:
-    """The environment starts, has every package of the lock, and imports what it is for; else `BuildFailed`."""
+) -> str:
+    """The environment starts, has every package of the lock, and imports what it is for; else `BuildFailed`. Its version
+    of Python."""
     question = (
         "import importlib, importlib.metadata, json, re, sys\n"
         "names = [re.sub('[-_.]+', '-', d.metadata['Name']).lower() for d in importlib.metadata.distributions()]\n"
         "[importlib.import_module(name) for name in sys.argv[1:]]\n"
-        "print(json.dumps(names))\n"
+        "print(json.dumps(['%d.%d.%d' % sys.version_info[:3], names]))\n"
     )
     if definition.imports:
         log(f"Checking that {', '.join(definition.imports)} can be imported")
@@ -227,13 +243,14 @@ def _check(
             mend="Change its packages or its Python version.",
             output=complaint[-20_000:],
         )
-    there = set(json.loads(said.splitlines()[-1]))
-    wanted = {_normal(package.partition("==")[0]) for package in lock.packages if "==" in package}
-    if missing := sorted(wanted - there):
+    version, names = json.loads(said.splitlines()[-1])
+    wanted = {_normal(package.partition("==")[0]) for package in lock.requirement_lines if "==" in package}
+    if missing := sorted(wanted - set(names)):
         raise BuildFailed(
             f"Environment {definition.name!r} was installed, but lacks {', '.join(missing[:5])}.",
             mend="Build it again; if it happens again, this is a bug.",
         )
+    return version
 
 
 def _communicate(process: subprocess.Popen[bytes], cancelled: threading.Event | None) -> tuple[str, str]:

@@ -1,56 +1,60 @@
-"""An environment as a Dockerfile: what a container with the same packages would be made of."""
+"""An environment as a Dockerfile: what an image with the same packages is made of."""
 
 from __future__ import annotations
 
 import json
-import re
+import shlex
+from importlib.metadata import version
 
 from jupyter_mltrain.core.environment import EnvironmentDefinition, EnvironmentLock
+from jupyter_mltrain.environments.conda import DEFAULT_CHANNELS
 from jupyter_mltrain.environments.substitutions import Table, image_of
 
-_VENV = "/opt/environment"
+LOCK = "lock.txt"
+_PREFIX = "/opt/environment"
 
 
 def dockerfile(definition: EnvironmentDefinition, lock: EnvironmentLock | None, table: Table) -> str:
-    """The text of a Dockerfile for `definition`, with the exact packages of `lock` where there is one.
-
-    `docker build -t NAME -f FILE .` makes an image of it, anywhere; nothing here does.
-    """
+    """The text of a Dockerfile for `definition`, with the exact packages of `lock` where there is one: that text has to
+    lie beside it as `lock.txt`. `docker build` makes an image of the two; nothing here does."""
     base = definition.docker.base_dockerfile
     lines = [f"# Environment {definition.name}{f':{definition.version}' if definition.version else ''}"]
     lines += [f"# {one.asked} -> {one.given}: {one.reason}" for one in definition.substitutions]
     lines += base.strip().splitlines() if base else [f"FROM {image_of(definition, table)}"]
-    # A variable's JSON text is what Docker takes in double quotes, but for `$`, which it would fill in.
-    lines += [
-        f"ENV {name}={json.dumps(value, ensure_ascii=False).replace('$', chr(92) + '$')}"
-        for name, value in definition.environment_variables.items()
-    ]
+    lines += [f"ENV {name}={_quoted(value)}" for name, value in definition.environment_variables.items()]
     if definition.user_managed:
         return "\n".join([*lines, "# Its interpreter is looked after by its user: nothing is installed.", ""])
-    lines += _conda(definition, lock) if definition.packages.conda else _pip(definition, lock)
-    return "\n".join([*lines, ""])
+    lines += _python(definition, lock)
+    requirements = lock.requirement_lines if lock else definition.packages.requirements(gpu=False)
+    if requirements:
+        lines += _packages(definition, lock)
+    return "\n".join([*lines, f"ENV PATH={_PREFIX}/bin:$PATH", ""])
 
 
-def _pip(definition: EnvironmentDefinition, lock: EnvironmentLock | None) -> list[str]:
-    requirements = lock.requirements.strip() if lock else "\n".join(definition.packages.requirements(gpu=False))
-    python = f"python{lock.python}" if lock else "python3"
+def _python(definition: EnvironmentDefinition, lock: EnvironmentLock | None) -> list[str]:
+    packages = definition.packages
+    uv = f"COPY --from=ghcr.io/astral-sh/uv:{version('uv')} /uv /usr/local/bin/uv"
+    if not packages.conda:
+        python = lock.python if lock else packages.python or "3"
+        # uv fetches a Python where the image has none of that version.
+        return [uv, f"RUN uv venv --python {shlex.quote(python)} {_PREFIX}"]
+    exact = [line.replace("==", "=") for line in lock.conda_packages] if lock else [f"python={packages.python or '*'}"]
+    specs = exact if lock else [*exact, *packages.conda]
+    channels = " ".join(f"--channel {shlex.quote(one)}" for one in packages.channels or DEFAULT_CHANNELS)
     return [
-        # The image's own Python may be another: uv brings the one that was resolved for.
-        "RUN python3 -m pip install --no-cache-dir uv || (apt-get update && apt-get install -y python3-pip && python3 -m pip install uv)",
-        f"RUN uv venv --python {python.removeprefix('python')} {_VENV}",
-        *_file("/tmp/requirements.txt", requirements),  # noqa: S108 - in the image
-        f"RUN uv pip install --no-cache --python {_VENV}/bin/python -r /tmp/requirements.txt",
-        f"ENV PATH={_VENV}/bin:$PATH",
+        uv,
+        "COPY --from=mambaorg/micromamba:2 /bin/micromamba /usr/local/bin/micromamba",
+        f"RUN micromamba create --yes --prefix {_PREFIX} {channels} {shlex.join(specs)}",
     ]
 
 
-def _conda(definition: EnvironmentDefinition, lock: EnvironmentLock | None) -> list[str]:
-    raise NotImplementedError
+def _packages(definition: EnvironmentDefinition, lock: EnvironmentLock | None) -> list[str]:
+    install = f"RUN uv pip install --no-cache --python {_PREFIX}/bin/python"
+    if lock is None:
+        return [f"{install} {shlex.join(definition.packages.requirements(gpu=False))}"]
+    return [f"COPY {LOCK} {_PREFIX}/{LOCK}", f"{install} --no-deps --requirement {_PREFIX}/{LOCK}"]
 
 
-def _file(path: str, content: str) -> list[str]:
-    """A file of the image, written out: the Dockerfile needs no other file beside it."""
-    end = "EOF"
-    while re.search(rf"^{end}$", content, re.MULTILINE):
-        end += "F"
-    return [f"COPY <<'{end}' {path}", *content.splitlines(), end]
+def _quoted(value: str) -> str:
+    """`value` in Docker's double quotes, which fill in `$`."""
+    return json.dumps(value, ensure_ascii=False).replace("$", "\\$")

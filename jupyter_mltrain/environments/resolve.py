@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jupyter_mltrain.cache import cache_root, disk_errors
 from jupyter_mltrain.core.environment import EnvironmentDefinition, EnvironmentLock, this_platform
+from jupyter_mltrain.environments.conda import solve
 from jupyter_mltrain.environments.indexes import index_settings
 from jupyter_mltrain.environments.interpreters import find_interpreter
 from jupyter_mltrain.environments.uv import Log, Uv, failure
@@ -31,20 +32,26 @@ def resolve(
     """
     packages = definition.packages
     requirements = packages.requirements(gpu)
-    interpreter = find_interpreter(packages.python)
-    log(f"Resolving {definition.name} ({_short(requirements)}) for Python {interpreter.minor}")
+    conda = solve(definition, log, cancelled) if packages.conda else None
+    interpreter = None if conda else find_interpreter(packages.python)
+    python = conda.python if conda else interpreter.version if interpreter else ""
+    minor = ".".join(python.split(".")[:2])
+    if requirements or conda is None:
+        log(f"Resolving {definition.name} ({_short(requirements)}) for Python {minor}")
     root = cache_root()
     with disk_errors(root, f"resolving the environment {definition.name!r}"):
         root.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="resolve-", dir=root))
     try:
+        constraints = (*packages.constraints, *(conda.provides if conda else ()))
         (folder / "requirements.txt").write_text("\n".join([*requirements, ""]), encoding="utf-8")
-        (folder / "constraints.txt").write_text("\n".join([*packages.constraints, ""]), encoding="utf-8")
+        (folder / "constraints.txt").write_text("\n".join([*constraints, ""]), encoding="utf-8")
         uv = Uv(index_settings(), folder, cancelled)
         code, output = uv.run(
             [
                 *("pip", "compile", "requirements.txt", "--constraint", "constraints.txt", "--output-file", "lock.txt"),
-                *("--python", interpreter.path, "--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
+                *(("--python", interpreter.path) if interpreter else ("--python-version", python)),
+                *("--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
                 *(part for name in wheels for part in ("--only-binary", name)),
                 *uv.settings.flags,
             ],
@@ -57,7 +64,8 @@ def resolve(
         text = "\n".join([*options, (folder / "lock.txt").read_text(encoding="utf-8").strip()])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    lock = EnvironmentLock(text, interpreter.minor, this_platform(), gpu, dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"))
+    today = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d")
+    lock = EnvironmentLock(text, minor, this_platform(), gpu, today, conda.lock if conda else "")
     log(f"Resolved {len(lock.packages)} packages")
     return lock
 
