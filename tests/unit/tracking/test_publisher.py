@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from jupyter_mltrain.core.model import Registration
 from jupyter_mltrain.errors import InvalidName, TrackingError
 from jupyter_mltrain.tracking import publisher
 from jupyter_mltrain.tracking.cursor import Cursor
@@ -167,7 +168,7 @@ async def test_an_idle_process_is_ended(tracking, tmp_path):
 
 async def test_a_bad_name_never_reaches_mlflow(tracking, tmp_path):
     with pytest.raises(InvalidName):
-        await tracking.register("r", tmp_path, "<script>", "outputs/model")
+        await tracking.register("r", tmp_path, Registration("<script>", "outputs/model"))
     assert tracking.child.asked == []
 
 
