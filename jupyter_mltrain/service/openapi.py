@@ -13,6 +13,8 @@ import inspect
 import json
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from pkgutil import iter_modules
 from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args, get_origin
 
@@ -22,7 +24,8 @@ from fastapi.responses import Response
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import is_typeddict
 
-from jupyter_mltrain.core import wire, wire_catalog, wire_data, wire_page
+from jupyter_mltrain import core
+from jupyter_mltrain.core import wire
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
@@ -78,10 +81,11 @@ def _content(name: str) -> dict[str, Any]:
 
 
 def _documents() -> dict[str, Any]:
-    """The schemas of all documents, those that only the door sends among them. A key that is not there is not allowed."""
+    """The schemas of all documents of `core.wire*`, those that only the door sends among them. No other key is allowed."""
+    names = sorted(module.name for module in iter_modules(core.__path__) if module.name.startswith("wire"))
     documents = [
         found
-        for module in (wire, wire_catalog, wire_data, wire_page)
+        for module in (import_module(f"{core.__name__}.{name}") for name in names)
         for found in vars(module).values()
         if is_typeddict(found) and found.__module__ == module.__name__
     ]

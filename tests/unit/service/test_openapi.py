@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,11 @@ def test_every_route_says_what_it_answers(openapi: dict[str, Any]) -> None:
                 silent.add(f"{method} {path}")
             assert "422" not in operation["responses"], "the service says that as any other error"
     assert silent == {"get /v1/runs/{key}/values"}, "names and values of a user have no fixed keys"
+
+
+def test_every_document_that_is_named_is_there(openapi: dict[str, Any]) -> None:
+    named = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(openapi)))
+    assert named - set(openapi["components"]["schemas"]) == set()
 
 
 def test_the_names_of_statuses_are_those_of_the_table() -> None:
