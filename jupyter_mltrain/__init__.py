@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from jupyter_mltrain.api.workspace import Workspace as Workspace
 
 _NAMES = {
+    "ActivityFailedException": "errors",
+    "AmlCompute": "api.compute",
+    "AttachConfiguration": "api.compute",
+    "ComputeTarget": "api.compute",
+    "ComputeTargetException": "errors",
     "CondaDependencies": "api.conda",
     "DEFAULT_CPU_IMAGE": "core.environment",
     "DEFAULT_GPU_IMAGE": "core.environment",
@@ -24,17 +29,29 @@ _NAMES = {
     "Experiment": "api.experiment",
     "FileDataset": "api.dataset",
     "Model": "api.model",
+    "ModelNotFoundException": "errors",
+    "ModelPathNotFoundException": "errors",
+    "MpiConfiguration": "api.distributed",
+    "ResourceConfiguration": "api.resources",
     "Run": "api.run",
+    "RunConfiguration": "api.config",
     "RunDetails": "widgets.run_details",
     "RunWidget": "widgets.run_widget",
     "ScriptRunConfig": "api.config",
+    "SnapshotException": "errors",
+    "TensorflowConfiguration": "api.distributed",
+    "UserErrorException": "errors",
+    "WebserviceException": "errors",
     "Workspace": "api.workspace",
     "compare": "api.comparison",
     "latest": "api.lookup",
     "run": "api.lookup",
 }
 
-__all__ = ["__version__", *_NAMES]  # pyright: ignore[reportUnsupportedDunderAll]
+VERSION = __version__
+"""As in the SDK."""
+
+__all__ = ["VERSION", "__version__", *_NAMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
