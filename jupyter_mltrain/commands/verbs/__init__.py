@@ -121,20 +121,25 @@ VERBS: dict[str, Verb] = {
         _verb(
             "env",
             "environments:env",
-            "List environments, show one, add one, or build one now.",
+            "List environments, show one, add one, build or remove one, or tidy up what was built.",
             (
                 Argument(
                     "action",
-                    "list (default), show, add, build",
+                    "list (default), show, add, build, rm, prune",
                     optional=True,
-                    choices=("list", "show", "add", "build"),
+                    choices=("list", "show", "add", "build", "rm", "prune"),
                 ),
                 Argument("name", "NAME[:VERSION]", optional=True, completes="environments"),
             ),
             (
                 Option(("-r", "--requirements"), "add: a requirements file", "FILE", completes="paths"),
+                Option(
+                    ("-f", "--file"), "add: a conda file, such as conda_dependencies.yml", "FILE", completes="paths"
+                ),
                 Option(("--python",), "add: a version for the requirements, such as 3.11", "VERSION"),
                 Option(("--interpreter",), "add: an existing interpreter or venv instead", "PATH", completes="paths"),
+                Option(("--dockerfile",), "show: as a Dockerfile"),
+                Option(("--unused-days",), "prune: what was not used for so long (default: 30)", "N", values.count),
             ),
         ),
         _verb(

@@ -21,6 +21,9 @@ from jupyter_mltrain.errors import (
 WORKSPACE = "7b0f4a52-0000-4000-8000-000000000000"
 
 
+INSTEAD = {"kind": "package", "asked": "azureml-defaults", "given": "left out", "reason": "runs bring <b>"}
+
+
 class FakeConnection:
     """`get`, `post`, `patch`, `bytes` as `client.connection.Connection` has them; `requests` is what was asked."""
 
@@ -39,6 +42,7 @@ class FakeConnection:
             "seconds": 5.2,
             "python": "/envs/x y/bin/python",
         }
+        self.pruned: list[dict[str, Any]] = []
         self.build_log = b"Resolving\nInstalled 40 packages\n"
         self.source = "npm"
         self.facts: dict[str, Any] = {
@@ -114,6 +118,8 @@ class FakeConnection:
                 return self._environment(unquote(name))
             case ["environments", _, "build"]:
                 return self.built
+            case ["environments", _, "dockerfile"]:
+                return {"dockerfile": "FROM python\n"}
             case ["datasets"]:
                 return {"datasets": [self._dataset("mnist"), {**self._dataset("fashion-mnist"), "cached": True}]}
             case ["datasets", name]:
@@ -132,7 +138,7 @@ class FakeConnection:
             case _:
                 raise AssertionError(f"GET {path}")
 
-    def post(self, path: str, body: Any = None, *, timeout: float = 60, **params: Any) -> dict[str, Any]:
+    def post(self, path: str, body: Any = None, *, timeout: float = 60, **params: Any) -> dict[str, Any]:  # noqa: C901 - a table of routes
         self.requests.append(("POST", path, body))
         if self.fail is not None:
             raise self.fail
@@ -158,6 +164,10 @@ class FakeConnection:
             case ["environments", name, "build"]:
                 self._environment(unquote(name))
                 return {"state": "building"}
+            case ["environments", "prune"]:
+                return {"removed": self.pruned, "bytes": sum(one["bytes"] for one in self.pruned)}
+            case ["environments"]:
+                return {"version": 1, **body, "substitutions": [INSTEAD] if "azureml-defaults" in body["pip"] else []}
             case ["datasets", name, "fetch"]:
                 if not name.startswith("mnist"):
                     raise DatasetNotFound.of(name, ["mnist"])
@@ -184,6 +194,11 @@ class FakeConnection:
                 return version
             case _:
                 raise AssertionError(f"POST {path}")
+
+    def delete(self, path: str, *, timeout: float = 60, **params: Any) -> dict[str, Any]:
+        self.requests.append(("DELETE", path, params))
+        name = unquote(path.rpartition("/")[2])
+        return {"removed": [f"{self._environment(name)['name']}:{v}" for v in (1, 2)]}
 
     def patch(self, path: str, body: Any, *, timeout: float = 30) -> dict[str, Any]:
         raise AssertionError(f"PATCH {path}")

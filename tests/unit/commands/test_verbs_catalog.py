@@ -56,6 +56,47 @@ def test_a_build_that_fails_is_its_error(context: Context, service: FakeConnecti
         verbs.call(context, "env", ["build", "tensorflow"])
 
 
+def test_a_conda_file_becomes_an_environment(context: Context, service: FakeConnection) -> None:
+    text = "dependencies:\n- python=3.6.2\n- pip:\n  - azureml-defaults\n"
+    (context.folder / "conda.yml").write_text(text)
+    said = str(verbs.call(context, "env", ["add", "mine", "--file", "conda.yml"]))
+    assert said.splitlines() == [
+        "Added mine:1. Use it with `-e mine`.",
+        "  azureml-defaults → left out: runs bring <b>",
+    ]
+    body = service.requests[-1][2]
+    assert (body["name"], body["python"], body["pip"]) == ("mine", "3.6.2", ("azureml-defaults",))
+    with pytest.raises(PathNotFound, match="There is no conda file"):
+        verbs.call(context, "env", ["add", "mine", "--file", "nothing.yml"])
+    for wrong in (["add", "mine"], ["add", "mine", "--file", "conda.yml", "-r", "conda.yml"]):
+        with pytest.raises(UsageError, match="make it from"):
+            verbs.call(context, "env", wrong)
+    with pytest.raises(UsageError, match="goes with -r"):
+        verbs.call(context, "env", ["add", "mine", "--file", "conda.yml", "--python", "3.11"])
+
+
+def test_an_environment_as_a_dockerfile(context: Context) -> None:
+    assert str(verbs.call(context, "env", ["show", "tensorflow", "--dockerfile"])) == "FROM python"
+
+
+def test_an_environment_is_removed(context: Context, service: FakeConnection) -> None:
+    said = str(verbs.call(context, "env", ["rm", "tensorflow"]))
+    assert said.startswith("Removed tensorflow:1, tensorflow:2.")
+    assert service.requests[-1][:2] == ("DELETE", "/v1/environments/tensorflow")
+    with pytest.raises(EnvironmentNotFound):
+        verbs.call(context, "env", ["rm", "tensorflw"])
+
+
+def test_what_is_not_used_is_pruned(context: Context, service: FakeConnection) -> None:
+    assert "Nothing to remove" in str(verbs.call(context, "env", ["prune"]))
+    assert service.requests[-1][2] == {}
+    service.pruned = [{"name": "old", "key": "k", "bytes": 2_000_000}, {"name": "", "key": "", "bytes": 1}]
+    said = str(verbs.call(context, "env", ["prune", "--unused-days", "0"]))
+    assert service.requests[-1][2] == {"unused_days": 0}
+    assert said.startswith("Removed 2, ")
+    assert "a failed build" in said
+
+
 def test_environments_that_are_not_there(context: Context) -> None:
     for action in ("show", "build"):
         with pytest.raises(EnvironmentNotFound) as caught:
