@@ -98,7 +98,9 @@ def save(page: Page) -> None:
 
 def output_of(path: Path) -> dict[str, Any]:
     """The data of the last output of a notebook file's first cell; empty where there is none."""
-    outputs = nbformat.read(path, 4).cells[0].outputs
+    while not (text := path.read_text(encoding="utf-8")):
+        time.sleep(0.01)  # the server is writing it
+    outputs = nbformat.reads(text, 4).cells[0].outputs
     return outputs[-1].get("data", {}) if outputs else {}
 
 

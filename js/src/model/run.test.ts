@@ -129,6 +129,37 @@ describe("RunStore", () => {
     one.record(parsePayload({ ...running, state: said(20, "Running"), recorded: 4e9 }));
     expect(one.state.status).toBe("Completed");
   });
+
+  it("stays live when the kernel's record is ahead of the service's news", async () => {
+    const one = store();
+    await one.attach();
+    heard.state(said(900), 900);
+    one.record(parsePayload({ ...running, state: said(901, "Finalizing"), recorded: 3e9 }));
+    expect([one.standing, one.state.revision, one.raw]).toEqual(["live", 900, said(900)]);
+    one.detach();
+    one.record(parsePayload({ ...running, state: said(902, "Completed"), recorded: 3e9 }));
+    expect([one.state.status, one.raw]).toEqual(["Completed", null]);
+  });
+
+  it("takes its reruns from what was saved and from a command, each once, and follows them with itself", async () => {
+    const one = store();
+    const again = { ...running, run: "r2", state: { ...said(5), id: "r2" } };
+    one.record(parsePayload({ ...running, reruns: [again, { format: 1 }] }));
+    expect(one.reruns.map((each) => [each.recorded.run, each.root === one])).toEqual([["r2", true]]);
+    await one.attach();
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    expect(watch).toHaveBeenCalledTimes(2);
+    one.rerun({ ...said(1, "Queued"), id: "r3" });
+    one.record(parsePayload({ ...running, reruns: [{ ...again, state: { ...said(9), id: "r2" } }] }));
+    expect(one.reruns.map(({ recorded, state }) => [recorded.run, state.status])).toEqual([
+      ["r2", "Running"],
+      ["r3", "Queued"],
+    ]);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    expect(watch).toHaveBeenCalledTimes(3);
+    one.detach();
+    expect(stopped).toBe(3);
+  });
 });
 
 describe("Registered", () => {

@@ -60,7 +60,10 @@ export class RunStore {
   /** A newer record of the same run, which the kernel or another view has put into the notebook. */
   record(payload: RunPayload): void {
     this.recorded = payload;
-    if (payload.state.revision > this.state.revision || (this.raw === null && payload.recorded > this.seen)) {
+    // What is followed is told the same by the service, at once: the card stays, with what is open in it.
+    const followed = this.stop !== null && this.standing === "live";
+    const newer = payload.state.revision > this.state.revision;
+    if (!followed && (newer || (this.raw === null && payload.recorded > this.seen))) {
       this.state = payload.state;
       this.seen = payload.recorded;
       this.raw = null;
