@@ -12,6 +12,7 @@ export type StatusName =
   | "Completed"
   | "Failed"
   | "Canceled";
+export type EndpointPhase = "deploying" | "running" | "restarting" | "failed" | "stopped" | "unknown";
 export type LoggedNumber = number | ("NaN" | "Infinity" | "-Infinity");
 export type OutcomeName = "Completed" | "Failed" | "Canceled";
 
@@ -19,16 +20,38 @@ export type OutcomeName = "Completed" | "Failed" | "Canceled";
  * All of them, by name.
  */
 export interface Documents {
+  AttachRequest: AttachRequest;
   BuildRequest: BuildRequest;
   CancelRequest: CancelRequest;
+  ContainerRequest: ContainerRequest;
   DataRequest: DataRequest;
+  DatasetRequest: DatasetRequest;
+  DatastoreRequest: DatastoreRequest;
+  DeploymentRequest: DeploymentRequest;
+  EndpointChanges: EndpointChanges;
+  EndpointRequest: EndpointRequest;
   EnvironmentRequest: EnvironmentRequest;
+  InferenceRequest: InferenceRequest;
+  KeyRequest: KeyRequest;
+  ModelChanges: ModelChanges;
+  ModelReference: ModelReference;
   ModelRequest: ModelRequest;
   NotebookRunRequest: NotebookRunRequest;
+  PoolRequest: PoolRequest;
+  PruneRequest: PruneRequest;
+  RemoveDatasetRequest: RemoveDatasetRequest;
   RerunRequest: RerunRequest;
   ResourcesRequest: ResourcesRequest;
   RunChanges: RunChanges;
   RunRequest: RunRequest;
+  SelectedStep: SelectedStep;
+  ServingResources: ServingResources;
+  SmokeRequest: SmokeRequest;
+  SubstitutionRequest: SubstitutionRequest;
+  TargetChanges: TargetChanges;
+  TestRequest: TestRequest;
+  UploadRequest: UploadRequest;
+  ValuesRequest: ValuesRequest;
   AliveMessage: AliveMessage;
   Build: Build;
   Capabilities: Capabilities;
@@ -37,18 +60,39 @@ export interface Documents {
   ContainerSettings: ContainerSettings;
   DataInput: DataInput;
   Dataset: Dataset;
+  DatasetDetails: DatasetDetails;
   DatasetList: DatasetList;
+  DatasetPaths: DatasetPaths;
+  Datastore: Datastore;
+  DatastoreList: DatastoreList;
+  Dockerfile: Dockerfile;
   Doctor: Doctor;
+  Endpoint: Endpoint;
+  EndpointAnswer: EndpointAnswer;
+  EndpointFailure: EndpointFailure;
+  EndpointImage: EndpointImage;
+  EndpointKeys: EndpointKeys;
+  EndpointLatency: EndpointLatency;
+  EndpointList: EndpointList;
+  EndpointModel: EndpointModel;
+  EndpointPhase: EndpointPhase;
+  EndpointPlan: EndpointPlan;
+  EndpointSignature: EndpointSignature;
+  EndpointSnippets: EndpointSnippets;
+  EndpointTensor: EndpointTensor;
   Environment: Environment;
   EnvironmentDefinition: EnvironmentDefinition;
   EnvironmentList: EnvironmentList;
+  EnvironmentPreview: EnvironmentPreview;
   ErrorAnswer: ErrorAnswer;
   ErrorMessage: ErrorMessage;
   ExperimentList: ExperimentList;
   ExperimentSummary: ExperimentSummary;
   Failure: Failure;
+  FetchProgress: FetchProgress;
   FetchedDataset: FetchedDataset;
   FileList: FileList;
+  Freed: Freed;
   Health: Health;
   Hello: Hello;
   Inspection: Inspection;
@@ -66,6 +110,7 @@ export interface Documents {
   ModelVersion: ModelVersion;
   Mount: Mount;
   NewestModel: NewestModel;
+  NodeSize: NodeSize;
   OfflineMessage: OfflineMessage;
   OutcomeName: OutcomeName;
   OutputsSummary: OutputsSummary;
@@ -75,7 +120,11 @@ export interface Documents {
   PlannedSnapshot: PlannedSnapshot;
   Problem: Problem;
   Progress: Progress;
+  PrunedEnvironment: PrunedEnvironment;
+  PrunedEnvironments: PrunedEnvironments;
   RankPlan: RankPlan;
+  RemovedEnvironments: RemovedEnvironments;
+  RemovedTarget: RemovedTarget;
   Resources: Resources;
   RunData: RunData;
   RunEnvironment: RunEnvironment;
@@ -89,6 +138,8 @@ export interface Documents {
   SeriesWindow: SeriesWindow;
   ServedWorkspace: ServedWorkspace;
   Signature: Signature;
+  SizeList: SizeList;
+  SmokePrediction: SmokePrediction;
   SnapshotFile: SnapshotFile;
   SnapshotSummary: SnapshotSummary;
   Stage: Stage;
@@ -96,13 +147,30 @@ export interface Documents {
   StatusName: StatusName;
   Substitution: Substitution;
   Target: Target;
+  TargetDefinition: TargetDefinition;
   TargetList: TargetList;
+  TargetNode: TargetNode;
   TensorSpec: TensorSpec;
   TrackingState: TrackingState;
+  Uploaded: Uploaded;
   Usage: Usage;
   WireError: WireError;
   WorkspaceList: WorkspaceList;
   WorkspaceName: WorkspaceName;
+}
+/**
+ * What is there already, as a target: `engine` and its settings.
+ */
+export interface AttachRequest {
+  name: string;
+  engine: string;
+  settings?: {
+    [k: string]: unknown;
+  };
+  description?: string;
+  tags?: {
+    [k: string]: string;
+  };
 }
 export interface BuildRequest {
   gpus?: boolean | null;
@@ -115,25 +183,174 @@ export interface CancelRequest {
   keep?: boolean;
   grace?: number | null;
 }
+export interface ContainerRequest {
+  enabled?: boolean;
+  base_image?: string | null;
+  base_dockerfile?: string | null;
+  shm_size?: string | null;
+  arguments?: string[];
+}
+/**
+ * `core.spec.DataInput`; `dataset` is `NAME`, `NAME:VERSION` or `id:ID` where that is not `name`.
+ */
 export interface DataRequest {
   name: string;
   version?: number | null;
   argument?: string;
+  dataset?: string;
+  mode?: "mount" | "download" | "direct";
+  path_on_compute?: string;
 }
 /**
- * An environment to register; the fields of `core.environment.EnvironmentDefinition` that a user gives.
+ * A dataset to keep: without a name under its id alone. `sources` are absolute paths, URLs, `datastore://NAME/PATH`.
+ */
+export interface DatasetRequest {
+  sources: string[];
+  selection?: SelectedStep[];
+  name?: string;
+  description?: string;
+  tags?: {
+    [k: string]: string;
+  };
+  create_new_version?: boolean;
+  partition_format?: string;
+  validate_sources?: boolean;
+}
+/**
+ * `core.dataset.Selected`.
+ */
+export interface SelectedStep {
+  kind: "take" | "skip" | "split" | "sample";
+  count?: number;
+  share?: number;
+  seed?: number;
+  part?: 0 | 1;
+}
+/**
+ * `values`: those of environment variables that url and options name; kept in memory alone.
+ */
+export interface DatastoreRequest {
+  name: string;
+  url: string;
+  options?: {
+    [k: string]: unknown;
+  };
+  values?: {
+    [k: string]: string;
+  };
+}
+/**
+ * How it is served; what is None is left to the model's registration, and then to this machine.
+ */
+export interface DeploymentRequest {
+  kind?: "Local" | "ACI";
+  cpu?: number | null;
+  memory_gb?: number | null;
+  port?: number | null;
+  auth_enabled?: boolean | null;
+  tags?: {
+    [k: string]: string;
+  };
+  properties?: {
+    [k: string]: string;
+  };
+  description?: string;
+}
+/**
+ * What is None stays as it is.
+ */
+export interface EndpointChanges {
+  models?: ModelReference[] | null;
+  inference?: InferenceRequest | null;
+  cpu?: number | null;
+  memory_gb?: number | null;
+  port?: number | null;
+  auth_enabled?: boolean | null;
+  tags?: {
+    [k: string]: string;
+  } | null;
+  properties?: {
+    [k: string]: string;
+  } | null;
+  description?: string | null;
+  kernel_python?: string | null;
+}
+export interface ModelReference {
+  name: string;
+  version?: number | null;
+}
+/**
+ * An entry script. `source_directory` is absolute; `entry_script` is relative to it, or, without one, absolute.
+ */
+export interface InferenceRequest {
+  entry_script: string;
+  source_directory?: string | null;
+  environment?: string | null;
+  environment_variables?: {
+    [k: string]: string;
+  };
+}
+/**
+ * An endpoint to make. `kernel_python`: the interpreter that the environment "current" means.
+ */
+export interface EndpointRequest {
+  name: string;
+  models?: ModelReference[];
+  inference?: InferenceRequest | null;
+  deployment?: DeploymentRequest;
+  overwrite?: boolean;
+  kernel_python?: string | null;
+}
+/**
+ * An environment to register or to look at; the fields of `core.environment.EnvironmentDefinition` that a user gives.
+ *
+ * `specification`: a conda file's text, in place of python, pip, conda and channels.
  */
 export interface EnvironmentRequest {
   name: string;
   python?: string | null;
   pip?: string[];
+  pip_gpu?: string[];
   constraints?: string[];
+  conda?: string[];
+  channels?: string[];
+  imports?: string[];
   environment_variables?: {
     [k: string]: string;
   };
   interpreter?: string | null;
+  docker?: ContainerRequest;
+  inferencing_stack_version?: string | null;
   description?: string;
+  substitutions?: SubstitutionRequest[];
+  specification?: string | null;
 }
+export interface SubstitutionRequest {
+  kind: string;
+  asked: string;
+  given: string;
+  reason: string;
+}
+export interface KeyRequest {
+  key: "primary" | "secondary";
+  value?: string | null;
+}
+/**
+ * `tags` take the place of those that were; `properties` are added and never change.
+ */
+export interface ModelChanges {
+  tags?: {
+    [k: string]: string;
+  } | null;
+  description?: string | null;
+  properties?: {
+    [k: string]: string;
+  } | null;
+  sample_input?: string | null;
+}
+/**
+ * `path`: of a run's record; for files that no run made, of this machine.
+ */
 export interface ModelRequest {
   name: string;
   path: string;
@@ -143,7 +360,20 @@ export interface ModelRequest {
   description?: string;
   framework?: string | null;
   framework_version?: string | null;
+  properties?: {
+    [k: string]: string;
+  };
+  resources?: ServingResources | null;
+  sample_input?: string | null;
   force?: boolean;
+}
+/**
+ * Memory in GB (10⁹ bytes).
+ */
+export interface ServingResources {
+  cpu?: number;
+  memory_gb?: number;
+  gpu?: number;
 }
 /**
  * A run that the kernel logs itself. `source_directory`: what to keep a snapshot of.
@@ -155,6 +385,33 @@ export interface NotebookRunRequest {
   parent?: string | null;
   source_directory?: string | null;
   kernel_python: string;
+}
+/**
+ * A pool of nodes on this machine.
+ */
+export interface PoolRequest {
+  name: string;
+  size: string;
+  priority?: string;
+  min_nodes?: number;
+  max_nodes?: number;
+  idle_seconds?: number;
+  description?: string;
+  tags?: {
+    [k: string]: string;
+  };
+}
+/**
+ * Take away what is built and was not used for so many days.
+ */
+export interface PruneRequest {
+  unused_days?: number;
+}
+/**
+ * `cache`: what was fetched of it; `definition`: that it is registered. Files elsewhere are never touched.
+ */
+export interface RemoveDatasetRequest {
+  what: "cache" | "definition";
 }
 /**
  * `resources` replace those of the run where they are given.
@@ -214,6 +471,45 @@ export interface RunRequest {
   rerun_of?: string | null;
   parent?: string | null;
 }
+/**
+ * `sample`: what `inputs` of a request takes; without one, zeros.
+ */
+export interface SmokeRequest {
+  sample?: unknown;
+  environment?: string | null;
+}
+/**
+ * What is left out stays.
+ */
+export interface TargetChanges {
+  min_nodes?: number | null;
+  max_nodes?: number | null;
+  idle_seconds?: number | null;
+  tags?: {
+    [k: string]: string;
+  } | null;
+  description?: string | null;
+}
+/**
+ * A request to pass on to the endpoint: to `/score`, or to another of its paths.
+ */
+export interface TestRequest {
+  path?: string;
+  body?: unknown;
+  text?: string | null;
+}
+/**
+ * `files`: (absolute path on this machine, path in the datastore) each.
+ */
+export interface UploadRequest {
+  files: [unknown, unknown][];
+  overwrite?: boolean;
+}
+export interface ValuesRequest {
+  values: {
+    [k: string]: string;
+  };
+}
 export interface AliveMessage {
   type: "alive";
 }
@@ -253,7 +549,7 @@ export interface Capabilities {
   containers: boolean;
 }
 /**
- * What a target has in all: at most `slots` runs at once; GPU names by index.
+ * What a target, or the machine it is on, has in all: at most `slots` runs at once; GPU names by index.
  */
 export interface Capacity {
   slots: number;
@@ -289,24 +585,111 @@ export interface DataInput {
   name: string;
   version: number | null;
   argument: string;
+  dataset: string;
+  mode: string;
+  path_on_compute: string;
 }
+/**
+ * A version of a dataset, without where its files lie.
+ */
 export interface Dataset {
+  /**
+   * Empty for one that is not registered.
+   */
   name: string;
   version: number;
-  description: string;
   /**
-   * Hash of names and contents.
+   * Empty for a ready-made one.
+   */
+  id: string;
+  kind: "ready-made" | "registered" | "unregistered";
+  description: string;
+  tags: {
+    [k: string]: string;
+  };
+  /**
+   * Hash of the content: `sha256:…`, or `stat:…` where it is of sizes and times alone; empty before the first fetch.
    */
   key: string;
-  files: string[];
-  cached: boolean;
   /**
-   * Its folder on this machine, if it is there.
+   * None before the first fetch.
+   */
+  files: number | null;
+  bytes: number | null;
+  /**
+   * Whether nothing needs to be fetched for it.
+   */
+  cached: boolean;
+}
+export interface DatasetDetails {
+  /**
+   * Empty for one that is not registered.
+   */
+  name: string;
+  version: number;
+  /**
+   * Empty for a ready-made one.
+   */
+  id: string;
+  kind: "ready-made" | "registered" | "unregistered";
+  description: string;
+  tags: {
+    [k: string]: string;
+  };
+  /**
+   * Hash of the content: `sha256:…`, or `stat:…` where it is of sizes and times alone; empty before the first fetch.
+   */
+  key: string;
+  /**
+   * None before the first fetch.
+   */
+  files: number | null;
+  bytes: number | null;
+  /**
+   * Whether nothing needs to be fetched for it.
+   */
+  cached: boolean;
+  sources: string[];
+  selection: {
+    [k: string]: unknown;
+  }[];
+  created: number;
+  versions: number[];
+  /**
+   * Its folder (or file) on this machine, if it is there.
    */
   path: string | null;
+  /**
+   * What it takes of the cache.
+   */
+  cached_bytes: number;
 }
 export interface DatasetList {
   datasets: Dataset[];
+}
+export interface DatasetPaths {
+  paths: string[];
+}
+export interface Datastore {
+  name: string;
+  url: string;
+  options: {
+    [k: string]: unknown;
+  };
+  /**
+   * Environment variables whose values it needs.
+   */
+  variables: string[];
+  /**
+   * Those of them that the service has no value for.
+   */
+  missing: string[];
+}
+export interface DatastoreList {
+  datastores: Datastore[];
+}
+export interface Dockerfile {
+  dockerfile: string;
 }
 export interface Doctor {
   /**
@@ -322,18 +705,216 @@ export interface Problem {
   mend: string;
 }
 /**
+ * An endpoint as it stands. `state`: in the SDK's words of its kind; `phase`: in ours.
+ */
+export interface Endpoint {
+  name: string;
+  kind: "Local" | "ACI";
+  state: string;
+  phase: EndpointPhase;
+  /**
+   * What is going on, while it is being deployed.
+   */
+  step: string;
+  /**
+   * The newest that was asked for.
+   */
+  revision: number;
+  /**
+   * The revision that answers.
+   */
+  serving: number | null;
+  models: EndpointModel[];
+  entry_script: string | null;
+  environment: string;
+  /**
+   * What loaded the model, with its version; empty for an entry script, and before it was loaded.
+   */
+  framework: string;
+  url: string | null;
+  scoring_uri: string | null;
+  swagger_uri: string | null;
+  port: number | null;
+  auth_enabled: boolean;
+  cpu: number | null;
+  memory_gb: number | null;
+  /**
+   * What its process holds.
+   */
+  memory_bytes: number;
+  created: number;
+  updated: number;
+  /**
+   * When the process that answers began to.
+   */
+  since: number | null;
+  restarts: number;
+  failure: EndpointFailure | null;
+  substitutions: Substitution[];
+  notices: string[];
+  description: string;
+  tags: {
+    [k: string]: string;
+  };
+  properties: {
+    [k: string]: string;
+  };
+  signatures: {
+    [k: string]: EndpointSignature;
+  } | null;
+  default_signature: string | null;
+  image: EndpointImage | null;
+  snippets: EndpointSnippets;
+  /**
+   * Grows with each change; a reader gives it as `after`.
+   */
+  news: number;
+  workspace: WorkspaceName;
+  recorded: number;
+}
+export interface EndpointModel {
+  /**
+   * `name:version`.
+   */
+  id: string;
+  name: string;
+  version: number;
+  format: string;
+}
+/**
+ * Why a revision does not serve. The one before it may do so all the same (`serving`).
+ */
+export interface EndpointFailure {
+  title: string;
+  evidence: string[];
+  traceback: string | null;
+  mend: string;
+  revision?: number | null;
+}
+/**
+ * Something that was asked for by a legacy name and is given as something else.
+ */
+export interface Substitution {
+  kind: string;
+  asked: string;
+  given: string;
+  reason: string;
+}
+export interface EndpointSignature {
+  inputs: {
+    [k: string]: EndpointTensor;
+  };
+  outputs: {
+    [k: string]: EndpointTensor;
+  };
+}
+export interface EndpointTensor {
+  dtype: string | null;
+  /**
+   * None for a free dimension; None for a free rank.
+   */
+  shape: (number | null)[] | null;
+}
+/**
+ * The input is a grey image that can be drawn. `shape`: how the model takes one sample.
+ */
+export interface EndpointImage {
+  input: string;
+  height: number;
+  width: number;
+  shape: number[];
+  dtype: string;
+}
+/**
+ * What asks the endpoint, and what serves the model without us; the key is left for the reader to fill in.
+ */
+export interface EndpointSnippets {
+  curl: string;
+  python: string;
+  /**
+   * Empty for an entry script.
+   */
+  serve: string;
+  /**
+   * The cell that makes the endpoint.
+   */
+  deploy: string;
+}
+export interface WorkspaceName {
+  id: string;
+  name: string;
+}
+/**
+ * What the endpoint answered to a request that was passed on. `body`: JSON where it is some (what is not finite by
+ * its name), else text.
+ */
+export interface EndpointAnswer {
+  status: number;
+  milliseconds: number;
+  body: unknown;
+}
+export interface EndpointKeys {
+  primary: string;
+  secondary: string;
+}
+/**
+ * Of the last `of` requests, in ms; None without any. `requests`: by status, since `since`.
+ */
+export interface EndpointLatency {
+  since: number | null;
+  requests: {
+    [k: string]: number;
+  };
+  of: number;
+  p50_ms: number | null;
+  p95_ms: number | null;
+  p99_ms: number | null;
+}
+export interface EndpointList {
+  endpoints: Endpoint[];
+}
+/**
+ * What a deployment would do.
+ */
+export interface EndpointPlan {
+  name: string;
+  exists: boolean;
+  models: EndpointModel[];
+  environment: string;
+  environment_state: string;
+  memory_gb: number | null;
+  memory_floor_gb: number;
+  cpu: number | null;
+  substitutions: Substitution[];
+  signatures: {
+    [k: string]: EndpointSignature;
+  } | null;
+  /**
+   * Whether it needs no entry script.
+   */
+  servable: boolean;
+  /**
+   * One line; empty where nothing stands in the way.
+   */
+  problem: string;
+  /**
+   * The cell that does the same.
+   */
+  deploy: string;
+}
+/**
  * An environment, and how much of it is there.
  */
 export interface Environment {
-  format: number;
-  name: string;
-  version: number | null;
   python: string | null;
   pip: string[];
   pip_gpu: string[];
   constraints: string[];
   conda: string[];
   channels: string[];
+  format: number;
+  name: string;
+  version: number | null;
   imports: string[];
   environment_variables: {
     [k: string]: string;
@@ -347,7 +928,14 @@ export interface Environment {
    * What is installed in place of what was asked for; None where that is the same.
    */
   given: Packages | null;
+  /**
+   * Why, one by one.
+   */
   substitutions: Substitution[];
+  /**
+   * All that are stored under its name.
+   */
+  versions: number[];
   state: "" | "ready" | "to build" | "to resolve";
   key: string;
   /**
@@ -367,27 +955,18 @@ export interface Packages {
   channels: string[];
 }
 /**
- * Something that was asked for by a legacy name and is given as something else.
- */
-export interface Substitution {
-  kind: string;
-  asked: string;
-  given: string;
-  reason: string;
-}
-/**
- * An environment as it was asked for, and what is given in its place (`core.environment.EnvironmentDefinition`).
+ * An environment as it was asked for (`core.environment.EnvironmentDefinition`).
  */
 export interface EnvironmentDefinition {
-  format: number;
-  name: string;
-  version: number | null;
   python: string | null;
   pip: string[];
   pip_gpu: string[];
   constraints: string[];
   conda: string[];
   channels: string[];
+  format: number;
+  name: string;
+  version: number | null;
   imports: string[];
   environment_variables: {
     [k: string]: string;
@@ -401,10 +980,54 @@ export interface EnvironmentDefinition {
    * What is installed in place of what was asked for; None where that is the same.
    */
   given: Packages | null;
+  /**
+   * Why, one by one.
+   */
   substitutions: Substitution[];
 }
 export interface EnvironmentList {
   environments: Environment[];
+}
+/**
+ * What a definition would come to.
+ */
+export interface EnvironmentPreview {
+  python: string | null;
+  pip: string[];
+  pip_gpu: string[];
+  constraints: string[];
+  conda: string[];
+  channels: string[];
+  format: number;
+  name: string;
+  version: number | null;
+  imports: string[];
+  environment_variables: {
+    [k: string]: string;
+  };
+  interpreter: string | null;
+  docker: ContainerSettings;
+  inferencing_stack_version: string | null;
+  curated: boolean;
+  description: string;
+  /**
+   * What is installed in place of what was asked for; None where that is the same.
+   */
+  given: Packages | null;
+  /**
+   * Why, one by one.
+   */
+  substitutions: Substitution[];
+  packages: string[];
+  /**
+   * The exact packages with their hashes, as pip reads them.
+   */
+  lock: string;
+  dockerfile: string;
+  /**
+   * What was said while it was resolved.
+   */
+  log: string[];
 }
 /**
  * The body of every answer with a status from 400 on.
@@ -444,26 +1067,53 @@ export interface Failure {
   rank: number | null;
   mend: string;
 }
+/**
+ * How far a fetch is, or the last one was; bytes.
+ */
+export interface FetchProgress {
+  state: "idle" | "fetching" | "done" | "failed";
+  source: string;
+  done: number;
+  total: number;
+}
 export interface FetchedDataset {
+  /**
+   * Empty for one that is not registered.
+   */
   name: string;
   version: number;
-  description: string;
   /**
-   * Hash of names and contents.
+   * Empty for a ready-made one.
+   */
+  id: string;
+  kind: "ready-made" | "registered" | "unregistered";
+  description: string;
+  tags: {
+    [k: string]: string;
+  };
+  /**
+   * Hash of the content: `sha256:…`, or `stat:…` where it is of sizes and times alone; empty before the first fetch.
    */
   key: string;
-  files: string[];
-  cached: boolean;
   /**
-   * Its folder on this machine, if it is there.
+   * None before the first fetch.
    */
-  path: string | null;
+  files: number | null;
+  bytes: number | null;
   /**
-   * Who gave it; `cache` where it was there.
+   * Whether nothing needs to be fetched for it.
+   */
+  cached: boolean;
+  path: string;
+  /**
+   * Who gave it; `cache` where it was there, `this machine` for local files.
    */
   source: string;
   seconds: number;
-  bytes: number;
+  /**
+   * Files (at most 20) whose content is another than when this version was first fetched.
+   */
+  changed: string[];
 }
 export interface FileList {
   files: RunFile[];
@@ -472,6 +1122,12 @@ export interface RunFile {
   path: string;
   size: number;
   modified: number;
+}
+/**
+ * Bytes that a removal gave back.
+ */
+export interface Freed {
+  bytes: number;
 }
 export interface Health {
   ok: boolean;
@@ -567,6 +1223,7 @@ export interface Mount {
   path: string;
   variable: string;
   key: string;
+  place: string;
 }
 export interface LogFile {
   name: string;
@@ -652,6 +1309,25 @@ export interface ModelVersion {
   format: string;
   bytes: number;
   files: number;
+  properties: {
+    [k: string]: string;
+  };
+  /**
+   * What serving it asks for.
+   */
+  resources: ServingResources | null;
+  /**
+   * `NAME:VERSION` of its run.
+   */
+  environment: string | null;
+  /**
+   * `NAME:VERSION` each, of its run.
+   */
+  data: string[];
+  /**
+   * A dataset to try it with.
+   */
+  sample_input: string | null;
 }
 export interface ModelName {
   name: string;
@@ -696,10 +1372,39 @@ export interface NewestModel {
   format: string;
   bytes: number;
   files: number;
+  properties: {
+    [k: string]: string;
+  };
+  /**
+   * What serving it asks for.
+   */
+  resources: ServingResources | null;
+  /**
+   * `NAME:VERSION` of its run.
+   */
+  environment: string | null;
+  /**
+   * `NAME:VERSION` each, of its run.
+   */
+  data: string[];
+  /**
+   * A dataset to try it with.
+   */
+  sample_input: string | null;
   /**
    * All of them, oldest first.
    */
   versions: ModelVersion[];
+}
+/**
+ * What a node has (`core.target.Size`).
+ */
+export interface NodeSize {
+  name: string;
+  cpus: number;
+  memory_gb: number;
+  gpus: number;
+  gpu: string;
 }
 /**
  * No service runs; said once, and a state follows when one does.
@@ -763,6 +1468,27 @@ export interface Progress {
    */
   eta: number | null;
 }
+export interface PrunedEnvironment {
+  /**
+   * Empty for the leavings of a build that failed.
+   */
+  name: string;
+  key: string;
+  bytes: number;
+}
+export interface PrunedEnvironments {
+  removed: PrunedEnvironment[];
+  bytes: number;
+}
+export interface RemovedEnvironments {
+  /**
+   * `name:version` each.
+   */
+  removed: string[];
+}
+export interface RemovedTarget {
+  removed: string;
+}
 /**
  * What one node of a run asks for; None leaves the choice to the target.
  */
@@ -772,13 +1498,42 @@ export interface Resources {
   memory_gb: number | null;
   max_run_seconds: number | null;
 }
+/**
+ * A dataset that a run reads.
+ */
 export interface RunData {
+  /**
+   * Of the dataset; of the input, where the dataset is not registered.
+   */
   name: string;
   version: number | null;
   /**
-   * Hash of the content, once it is fetched.
+   * Hash of the content, once it is fetched: `sha256:…`, or `stat:…` where it is of sizes and times alone.
    */
   key?: string;
+  /**
+   * What the run calls it.
+   */
+  input?: string;
+  /**
+   * Of this version of the dataset; ready-made ones have none.
+   */
+  id?: string;
+  mode?: "mount" | "download" | "direct";
+  /**
+   * The steps that chose among its files, as a person reads them.
+   */
+  selection?: string[];
+  files?: number;
+  bytes?: number;
+  /**
+   * Who gave it; `cache` where it was there.
+   */
+  source?: string;
+  /**
+   * Files (at most 20) whose content is another than when this version was first fetched.
+   */
+  changed?: string[];
 }
 /**
  * The environment of a run. What it came to is known from Queued on.
@@ -999,10 +1754,6 @@ export interface Stage {
   ended: number | null;
   note: string;
 }
-export interface WorkspaceName {
-  id: string;
-  name: string;
-}
 /**
  * The value of `application/vnd.mltrain.run+json`: a run as a notebook holds it.
  */
@@ -1051,6 +1802,35 @@ export interface SeriesWindow {
   times: number[];
   values: LoggedNumber[];
 }
+export interface SizeList {
+  sizes: NodeSize[];
+}
+/**
+ * A model's answer to zeros, or to a sample, in a process of its own without network.
+ */
+export interface SmokePrediction {
+  ok: boolean;
+  /**
+   * By name: nested lists, at most a few hundred numbers each.
+   */
+  outputs: {
+    [k: string]: unknown;
+  };
+  shapes: {
+    [k: string]: EndpointTensor;
+  };
+  framework: string;
+  /**
+   * Of loading and predicting.
+   */
+  seconds: number;
+  predict_ms: number | null;
+  /**
+   * Whether the process could reach the network, because this machine lets nobody take it away.
+   */
+  network: boolean;
+  failure: EndpointFailure | null;
+}
 /**
  * A newer state of the run that `id` watches.
  */
@@ -1059,18 +1839,97 @@ export interface StateMessage {
   type: "state";
   state: RunState;
 }
+/**
+ * A target, and how it stands.
+ */
 export interface Target {
   name: string;
-  /**
-   * The engine.
-   */
   kind: string;
+  engine: string;
+  /**
+   * None for `local`.
+   */
+  definition: TargetDefinition | null;
+  /**
+   * What each of its nodes has here; None where a run has what it asks for.
+   */
+  node: NodeSize | null;
+  substitutions: Substitution[];
+  nodes: TargetNode[];
+  /**
+   * How many are wanted now.
+   */
+  target_nodes: number;
+  max_nodes: number;
+  queued: number;
+  /**
+   * Whether no node is coming or going.
+   */
+  steady: boolean;
+  /**
+   * When a node last came or went.
+   */
+  changed: number;
   capabilities: Capabilities;
   capacity: Capacity;
   health: Health;
 }
+/**
+ * A target as it was asked for (`core.target.TargetDefinition`).
+ */
+export interface TargetDefinition {
+  format: number;
+  name: string;
+  /**
+   * `AmlCompute`, `local`, or the engine that is attached.
+   */
+  kind: string;
+  size: string;
+  priority: string;
+  min_nodes: number;
+  max_nodes: number;
+  idle_seconds: number;
+  description: string;
+  tags: {
+    [k: string]: string;
+  };
+  settings: {
+    [k: string]: unknown;
+  };
+  capacity: Capacity | null;
+  created: number;
+  modified: number;
+}
+export interface TargetNode {
+  number: number;
+  state: "preparing" | "idle" | "running" | "leaving" | "unusable";
+  /**
+   * When it came into that state.
+   */
+  since: number;
+  /**
+   * The id of the run that it has.
+   */
+  run: string | null;
+  problem: string;
+}
 export interface TargetList {
   targets: Target[];
+  /**
+   * Definitions that cannot be read.
+   */
+  problems: string[];
+}
+export interface Uploaded {
+  /**
+   * Paths in the datastore.
+   */
+  files: string[];
+  bytes: number;
+  /**
+   * Files that were there already.
+   */
+  skipped: number;
 }
 /**
  * Bytes on disk: of all runs' folders, and of the snapshots' contents that they share.
