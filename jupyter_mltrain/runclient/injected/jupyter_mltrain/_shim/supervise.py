@@ -65,10 +65,12 @@ class _Shim:
         self.limit: int | None = launch.get("memory_bytes")
         self.exit = records.Reserved(paths.exit)
         self.beat_fd = os.open(paths.beat, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self.events = EventFiles(
-            os.path.join(str(launch["cwd"]), "logs"),
-            os.path.join(str(launch["streams"]), f"r{paths.rank}-{os.getpid()}.metrics"),
-        )
+        self.events: EventFiles | None = None  # a process that is no run's (an endpoint's) has no metrics
+        if "streams" in launch:
+            self.events = EventFiles(
+                os.path.join(str(launch["cwd"]), "logs"),
+                os.path.join(str(launch["streams"]), f"r{paths.rank}-{os.getpid()}.metrics"),
+            )
         self.beats = 0
         self.next_beat = self.next_watch = 0.0
         self.peak = 0
@@ -236,6 +238,8 @@ class _Shim:
 
     def _read_events(self, seconds: float = 0) -> None:
         """Bring over what TensorBoard's files have that is new: a piece, or for so long as there is more."""
+        if self.events is None:
+            return
         until = time.monotonic() + seconds
         with contextlib.suppress(OSError):  # a full disk: they stay in `logs/`
             while self.events.read() and time.monotonic() < until:
