@@ -91,6 +91,10 @@ class RunWidget(anywidget.AnyWidget):
             self._door.close()
         super().close()
 
+    def __del__(self) -> None:
+        # Collected, so nothing follows it; and collecting may begin anywhere, also within the watcher's lock.
+        super().close()
+
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """What a page sends. It lays the widget out; it does not say what became of the run."""
         super().set_state({name: value for name, value in sync_data.items() if name not in _OWN})

@@ -155,7 +155,7 @@ def test_a_host_that_has_nothing_of_ours(bare_lab: Lab, bare_page: Page, bare_fo
     page = bare_page
     ours: list[str] = []
     page.on(
-        "response", lambda response: ours.append(response.url) if response.ok and "mltrain/" in response.url else None
+        "response", lambda response: ours.append(response.url) if response.ok and "/mltrain/" in response.url else None
     )
     cell = "w = RunWidget(submit('comm'))\nw"
     opened(bare_lab, page, bare_folder, SUBMIT, cell)

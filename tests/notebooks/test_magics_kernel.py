@@ -100,10 +100,18 @@ def test_every_display_of_a_run_ends_true_in_the_saved_notebook(project: Path) -
         "mine",
         "%mltrain show latest",
         "from jupyter_mltrain import RunDetails\nRunDetails(mine).show()",
+        "import sys\n'ipywidgets' in sys.modules",
+        "__vsc_ipynb_file__ = 'x.ipynb'\nRunDetails(mine).show()",
         "import jupyter_mltrain as mltrain\ndel mine\nmltrain.latest()",
         "done = mltrain.latest().wait_for_completion(wait_post_processing=True)",
     )
-    for cell, back in ((1, "mine = "), (2, "mine = "), (3, "mine = "), (4, "mine = "), (5, "")):
+    assert text(notebook.cells[5]) == "False"
+    widget = "application/vnd.jupyter.widget-view+json"
+    assert [widget in card(notebook.cells[cell]) for cell in (4, 6, 7)] == [False, True, False]
+    state = notebook.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    [saved] = [one["state"] for one in state.values() if one["state"].get("_anywidget_id")]
+    assert (saved["status"], saved["_recorded"]["state"]["status"]) == ("Completed", "Completed")
+    for cell, back in ((1, "mine = "), (2, "mine = "), (3, "mine = "), (4, "mine = "), (6, "mine = "), (7, "")):
         shown = card(notebook.cells[cell])
         assert shown[MIME]["state"]["status"] == "Completed", cell
         assert "Status: Completed" in shown["text/plain"]

@@ -123,6 +123,9 @@ def test_the_wheel_holds_the_front_end_the_tutorials_and_the_run_client(wheel):
     for path in (
         "export/static/plotly-basic.min.js",
         "export/static/plots.js",
+        "widgets/static/card.js",
+        "widgets/static/loader.js",
+        "widgets/static/plotly.js",
         "export/template/index.html.j2",
         "widgets/card.css",
     ):

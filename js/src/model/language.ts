@@ -27,6 +27,8 @@ const JAPANESE: { readonly [english: string]: string } = {
   "recorded on {date}": "{date} に記録",
   live: "ライブ",
   "connection lost, trying again": "接続が切れました。再接続しています",
+  "The kernel says nothing of this run any more: it was restarted, or has ended. Show the run again.":
+    "カーネルからこの実行の情報が届いていません。再起動または終了した可能性があります。実行をもう一度表示してください。",
   "The kernel is busy.": "カーネルは使用中です。",
   "The kernel is busy; this is done as soon as its cell has ended.":
     "カーネルは使用中です。セルの終了後すぐに実行されます。",

@@ -11,7 +11,7 @@ import { Problem } from "../ui/controls";
 import { useChanges } from "../ui/hooks";
 import { RunView } from "../ui/LiveCard";
 import { type Surroundings, storeOf } from "../ui/surroundings";
-import { CommDoor } from "./comm";
+import { CommDoor, GONE } from "./comm";
 import type { Card, Load, Model, View } from "./model";
 import { pageDoor } from "./page";
 import { plotlyFrom } from "./plotly";
@@ -95,9 +95,11 @@ function Comm({ door, host }: { door: CommDoor; host: HTMLElement }) {
   return (
     <>
       <Problem text={problem} />
-      {door.busy && (
+      {(door.gone || door.busy) && (
         <p class="mlt-busy" role="status">
-          {t("The kernel is busy; what you ask for is done as soon as its cell has ended.")}
+          {t(
+            door.gone ? GONE : "The kernel is busy; what you ask for is done as soon as its cell has ended.",
+          )}
         </p>
       )}
     </>

@@ -141,7 +141,12 @@ describe("CommDoor", () => {
     expect(listener.state).toHaveBeenLastCalledWith({ revision: 5 }, 5);
     await vi.advanceTimersByTimeAsync(SILENCE_MS);
     expect(listener.lost).toHaveBeenCalledTimes(1);
+    expect(door.gone).toBe(true);
+    const refused = door.rest.cancel("w", "r", false).catch((error: Error) => error.message);
+    await vi.advanceTimersByTimeAsync(BUSY_MS);
+    await expect(refused).resolves.toMatch(/it was restarted/);
     model.tell({ type: "state", run: "r", state: { revision: 6, status: "Completed" } });
+    expect(door.gone).toBe(false);
     await vi.advanceTimersByTimeAsync(2 * SILENCE_MS);
     expect(listener.lost).toHaveBeenCalledTimes(1);
     stop();

@@ -19,6 +19,8 @@ export const SILENCE_MS = 25_000;
 /** So much waits in a busy kernel at most. */
 const MOST_WAITING = 30;
 const PIECE = 1 << 20;
+export const GONE =
+  "The kernel says nothing of this run any more: it was restarted, or has ended. Show the run again.";
 export const MOST_BYTES = 64 << 20;
 
 type Hear = (told: Told, bytes: Uint8Array<ArrayBuffer>) => void;
@@ -35,6 +37,8 @@ export class CommDoor implements Door {
   readonly changes: Emitter;
   /** Whether something waits for the kernel. */
   busy = false;
+  /** A run goes on and the kernel says nothing of it: it was restarted. One that is only busy does. */
+  gone = false;
   private readonly page = Math.random().toString(36).slice(2);
   private readonly asked = new Map<string, Hear>();
   private readonly unheard = new Map<string, Timer>();
@@ -77,6 +81,7 @@ export class CommDoor implements Door {
   }
 
   private readonly hear = (told: Told, buffers: DataView[]): void => {
+    this.stand(this.busy, false);
     if (told.type === "state") {
       this.state(String(told.run), told.state);
       return;
@@ -96,11 +101,11 @@ export class CommDoor implements Door {
   private ask(content: object, hear: Hear, late: () => void): string {
     const key = `${this.page}.${this.count++}`;
     this.asked.set(key, hear);
-    const lost = () => {
-      this.stand(true);
+    const unheard = () => {
+      this.stand(true, this.gone);
       late();
     };
-    this.unheard.set(key, setTimeout(lost, BUSY_MS));
+    this.unheard.set(key, setTimeout(unheard, BUSY_MS));
     this.model.send({ ...content, key });
     return key;
   }
@@ -110,13 +115,14 @@ export class CommDoor implements Door {
     if (timer !== undefined) {
       clearTimeout(timer);
       this.unheard.delete(key);
-      this.stand(false);
+      this.stand(false, false);
     }
   }
 
-  private stand(busy: boolean): void {
-    if (this.busy !== busy) {
+  private stand(busy: boolean, gone: boolean): void {
+    if (this.busy !== busy || this.gone !== gone) {
       this.busy = busy;
+      this.gone = gone;
       this.changes.changed();
     }
   }
@@ -153,7 +159,7 @@ export class CommDoor implements Door {
       return Promise.resolve(known);
     }
     if (this.unheard.size >= MOST_WAITING) {
-      return Promise.resolve(refusal(method));
+      return Promise.resolve(this.refusal(method));
     }
     return new Promise((resolve, reject) => {
       init.signal?.throwIfAborted();
@@ -171,13 +177,20 @@ export class CommDoor implements Door {
           const body = new Blob([bytes]);
           resolve(new Response(body, { status: Number(status), headers: headers as Record<string, string> }));
         },
-        () => resolve(known ?? refusal(method)),
+        () => resolve(known ?? this.refusal(method)),
       );
       init.signal?.addEventListener("abort", () => {
         this.asked.delete(key);
         reject(init.signal?.reason);
       });
     });
+  }
+
+  /** A command waits in the kernel and is done; a question is asked again. */
+  private refusal(method: string): Response {
+    const waits = t("The kernel is busy; this is done as soon as its cell has ended.");
+    const message = this.gone ? t(GONE) : method === "GET" ? t("The kernel is busy.") : waits;
+    return Response.json({ error: { code: "kernel.busy", message, mend: "" } }, { status: 504 });
   }
 
   /** The points that the widget has recorded: in place of an answer from a kernel that is busy. */
@@ -230,6 +243,7 @@ export class CommDoor implements Door {
   }
 
   private lost(run: string): void {
+    this.stand(this.busy, true);
     for (const listener of this.listeners.get(run) ?? []) {
       listener.lost();
     }
@@ -255,15 +269,6 @@ export class CommDoor implements Door {
 }
 
 type Timer = ReturnType<typeof setTimeout>;
-
-/** A command waits in the kernel and is done; a question is asked again. */
-function refusal(method: string): Response {
-  const message =
-    method === "GET"
-      ? t("The kernel is busy.")
-      : t("The kernel is busy; this is done as soon as its cell has ended.");
-  return Response.json({ error: { code: "kernel.busy", message, mend: "" } }, { status: 504 });
-}
 
 /** How large the whole file is. */
 function sizeOf(response: Response): number {

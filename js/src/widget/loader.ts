@@ -54,11 +54,16 @@ function fromKernel(model: Model, name: string): Promise<unknown> {
   });
 }
 
+/** The phrases of the card are in the card. */
+const SILENT = document.documentElement.lang.startsWith("ja")
+  ? "カーネルが応答していません。応答後にカードが表示されます。"
+  : "The kernel does not answer; the card appears as soon as it does.";
+
 /** Words until the card is there: a kernel that runs a cell may hear us only at its end. */
 function waiting({ model, el }: View): () => void {
   const line = document.createElement("div");
   const say = () => {
-    line.textContent = `${model.get("run_id")}: ${model.get("status")}. The kernel is busy; the card appears as soon as it answers.`;
+    line.textContent = `${model.get("run_id")}: ${model.get("status")}. ${SILENT}`;
   };
   const timer = setTimeout(() => {
     say();
