@@ -140,7 +140,8 @@ class Gathering:
         address = one.place.address(one.entry.path)
         if one.known is not None and (one.known.gone or one.entry.stamp == f"sha256:{one.known.sha256}"):
             return self._from_ready_made(one, one.known, log, meter, cancelled)
-        transfer = Transfer(cache_root(), log, lambda done: meter.moved(address, done), cancelled)
+        name = one.place.name(one.entry.path)
+        transfer = Transfer(cache_root(), log, lambda done: meter.moved(address, done, name), cancelled)
         try:
             kept = content.fetch_file(one.place, one.entry, transfer)
         except NotReached as error:
@@ -155,9 +156,7 @@ class Gathering:
             if one.known.sha256 != unpacked:
                 log(f"{address} does not have the content it is known for")
                 return self._from_ready_made(one, one.known, log, meter, cancelled)
-        if kept.fetched:
-            meter.source = meter.source or one.place.name(one.entry.path)
-        meter.moved(address, kept.size)
+        meter.moved(address, kept.size, name if kept.fetched else "")
         unpacked = one.known.sha256 if one.known is not None else ""
         return ContentFile(one.path, kept.size, kept.sha256, one.entry.stamp, address, local=False, unpacked=unpacked)
 
@@ -165,11 +164,11 @@ class Gathering:
         self, one: Found, known: KnownFile, log: Log, meter: _Meter, cancelled: threading.Event
     ) -> ContentFile:
         def report(progress: FetchProgress) -> None:
-            meter.moved(known.dataset, progress.done)
+            meter.moved(known.dataset, progress.done, progress.source)
 
         dataset = self.ready.resolve(known.dataset)
         fetched = self.ready.fetch(dataset, log=log, progress=report, cancelled=cancelled)
-        meter.source = meter.source or fetched.source
+        meter.came_from(fetched.source)
         size = (fetched.path / known.file).stat().st_size
         return ContentFile(
             one.path, size, "", "", known.address, local=False, unpacked=known.sha256, ready=known.dataset
@@ -282,10 +281,15 @@ class _Meter:
     def expect(self, found: Iterable[Found]) -> None:
         self._total = sum(one.entry.size or 0 for one in found)
 
-    def moved(self, what: str, done: int) -> None:
-        if self._progress is None:
-            return
+    def moved(self, what: str, done: int, source: str) -> None:
+        """So many bytes of a file have come; `source` is empty where they were here already."""
         with self._lock:
+            self.source = self.source or source
             self._done[what] = done
             came = sum(self._done.values())
-            self._progress(FetchProgress(self.source or what.partition("?")[0], came, max(self._total, came)))
+            if self._progress is not None and self.source:
+                self._progress(FetchProgress(self.source, came, max(self._total, came)))
+
+    def came_from(self, source: str) -> None:
+        with self._lock:
+            self.source = self.source or source

@@ -21,6 +21,8 @@ from jupyter_mltrain.errors import MLTrainError, UserErrorException
 
 ANSWER_SECONDS = 15.0
 """How long a server may take to say what an address has."""
+PAUSE_SECONDS = 0.5
+"""Before a cut download is continued; doubled each time."""
 _BLOCK = 1 << 20
 
 
@@ -118,7 +120,6 @@ class WebPlace:
     """A web server: single files, for it has no listing. `fill` puts the values of `${NAME}` into an address."""
 
     fill: Callable[[str], str] = str
-    pause: float = 0.5
     local: bool = field(default=False, init=False)
 
     def look(self, path: str) -> Entry | Literal["folder"] | None:
@@ -146,7 +147,7 @@ class WebPlace:
         # Weak ETags promise no equal bytes, and may not be asked for so.
         same = "" if entry.stamp.startswith("W/") else entry.stamp
         source = self.name(entry.path)
-        download(open_address(self.fill(entry.path)), part, what, source, transfer, pause=self.pause, same=same)
+        download(open_address(self.fill(entry.path)), part, what, source, transfer, pause=PAUSE_SECONDS, same=same)
 
 
 class DriverPlace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 import shutil
@@ -144,7 +145,7 @@ def _prepare_one(
         path = _copy(fetched.path, record.folder / _PRIVATE / data.name, stop)
     entry: dict[str, Any] = {
         "version": data.version,
-        "key": fetched.key,
+        "key": fetched.key if ":" in fetched.key or not fetched.key else f"sha256:{fetched.key}",
         "files": len(fetched.files) or len(getattr(definition, "files", ())),
         "bytes": fetched.bytes,
         "source": fetched.source,
@@ -160,7 +161,13 @@ def _prepare_one(
         "files": [[f.path, f.size, f.sha256 or f.unpacked] for f in fetched.files],
         "seen": observe(path) if data.mode != "download" else None,
     }
-    return Mount(data.name, path, data.variable, fetched.key, data.path_on_compute), entry, found
+    return Mount(data.name, path, data.variable, _mount_key(fetched.key, path), data.path_on_compute), entry, found
+
+
+def _mount_key(key: str, path: Path) -> str:
+    """What a remote engine calls the data: by content, by place where that is not known; a file is no folder."""
+    plain = key.rpartition(":")[2] or hashlib.sha256(str(path).encode(errors="surrogateescape")).hexdigest()
+    return f"{plain}-file" if path.is_file() else plain
 
 
 def _tell_changes(service: Service, fetched: FetchedDataset, data: DataInput) -> list[str]:

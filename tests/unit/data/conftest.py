@@ -1,25 +1,15 @@
 """A dataset of a few kilobytes, mirrors on loopback that misbehave on request, an npm that is a script."""
 
-import contextlib
-import gzip
 import hashlib
-import http.server
 import io
 import stat
 import tarfile
-import threading
 from pathlib import Path
 
 import pytest
 
 from jupyter_mltrain.core.dataset import DatasetDefinition, DatasetFile
-from jupyter_mltrain.data.mirror import Mirror
-
-CONTENT = {
-    "digits.gz": bytes(range(256)) * 400,
-    "labels.gz": b"0123456789" * 300,
-    "about.txt": b"not compressed\n",
-}
+from tests.unit.data.local_mirror import CONTENT, LocalMirror
 
 
 @pytest.fixture
@@ -34,75 +24,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path / "cache"
-
-
-class LocalMirror:
-    """Serves `files`. `asked`: (method, path, Range) of each request. To misbehave: `status` by name; `cut` after so
-    many bytes of a body, `cuts` times; `ignores_range`; `hold` cleared: bodies wait."""
-
-    def __init__(self) -> None:
-        self.files = {name: gzip.compress(data, 9) if name.endswith(".gz") else data for name, data in CONTENT.items()}
-        self.asked: list[tuple[str, str, str | None]] = []
-        self.status: dict[str, int] = {}
-        self.cut = 0
-        self.cuts = 0
-        self.ignores_range = False
-        self.hold = threading.Event()
-        self.hold.set()
-        self.in_body = threading.Event()
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    @property
-    def source(self) -> Mirror:
-        return Mirror(f"http://127.0.0.1:{self._server.server_address[1]}/tiny", pause=0.01)
-
-    def bodies(self) -> list[tuple[str, str | None]]:
-        return [(path, span) for method, path, span in self.asked if method == "GET"]
-
-    def close(self) -> None:
-        self.hold.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-    def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
-        mirror = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_HEAD(self) -> None:
-                self._answer(body=False)
-
-            def do_GET(self) -> None:
-                self._answer(body=True)
-
-            def _answer(self, body: bool) -> None:
-                name = self.path.rpartition("/")[2]
-                span = self.headers.get("Range")
-                mirror.asked.append((self.command, name, span))
-                status = mirror.status.get(name, 200 if name in mirror.files else 404)
-                data = mirror.files.get(name, b"") if status == 200 else b""
-                if status == 200 and span and not mirror.ignores_range:
-                    start = int(span.removeprefix("bytes=").rstrip("-"))
-                    status, data = (206, data[start:]) if start < len(data) else (416, b"")
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                if not body:
-                    return
-                mirror.in_body.set()
-                mirror.hold.wait(30)
-                if mirror.cuts and mirror.cut < len(data):
-                    mirror.cuts -= 1
-                    data = data[: mirror.cut]
-                    self.close_connection = True
-                # The client may have stopped, which is what some tests are about.
-                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    self.wfile.write(data)
-
-            def log_message(self, *_args: object) -> None:
-                pass
-
-        return Handler
 
 
 @pytest.fixture
