@@ -203,7 +203,7 @@ class Store:
     def having_model(self, name: str, version: int) -> Sequence[str]:
         """Ids of the runs that a model's version was registered from."""
         rows = self._sql(
-            "SELECT id FROM runs, json_each(doc, '$.models') AS m WHERE m.value ->> 'name' = ? AND m.value ->> 'version' = ?",
+            "SELECT runs.id FROM runs, json_each(doc, '$.models') AS m WHERE m.value ->> 'name' = ? AND m.value ->> 'version' = ?",
             name,
             version,
         )

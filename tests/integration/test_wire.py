@@ -42,6 +42,18 @@ with open(glob.glob(os.environ["MLTRAIN_STREAMS"] + "/*.metrics")[0], "a") as st
 """
 
 
+BYTES = {
+    "GET /v1/runs/{key}/log",
+    "GET /v1/runs/{key}/file",
+    "GET /v1/runs/{key}/snapshot",
+    "GET /v1/environments/{name}/log",
+}
+ELSEWHERE = {
+    "GET /v1/environments/{name}/dockerfile",  # of what a package index resolved
+    "POST /v1/attached-targets",  # needs an engine beside this machine's own
+}
+
+
 @pytest.fixture
 def documents(world: World) -> Documents:
     return Documents(world.connection.get("/openapi.json"))
@@ -57,11 +69,11 @@ def test_every_route_answers_what_the_document_says(world: World, documents: Doc
     _models(world, documents, run)
     _environments(world, documents)
     _datasets(world, documents)
-    documents.holds("GET /v1/targets", ask.get("/v1/targets"))
+    _datastores(world, documents)
+    _targets(world, documents)
     documents.holds("GET /v1/doctor", ask.get("/v1/doctor", timeout=60))
     documents.holds("POST /v1/handover", ask.post("/v1/handover"))
-    bytes_ = {"GET /v1/runs/{key}/log", "GET /v1/runs/{key}/file", "GET /v1/environments/{name}/log"}
-    assert documents.operations - documents.seen == bytes_
+    assert documents.operations - documents.seen == BYTES | ELSEWHERE
 
 
 def _runs(world: World, documents: Documents) -> Submitted:
@@ -83,6 +95,10 @@ def _runs(world: World, documents: Documents) -> Submitted:
     documents.holds("GET /v1/runs/{key}/spec", ask.get(f"/v1/runs/{run.id}/spec"))
     documents.holds("GET /v1/runs", ask.get("/v1/runs"))
     documents.holds("GET /v1/usage", ask.get("/v1/usage"))
+    documents.holds("GET /v1/experiments", ask.get("/v1/experiments"))
+    own = {"run_id": "mine_1", "experiment": "mine", "kernel_python": sys.executable}
+    documents.holds("POST /v1/notebook-runs", ask.post("/v1/notebook-runs", own))
+    ask.post("/v1/runs/mine_1/cancel", {})
     stopped = world.submit(steady(10_000))
     world.wait_running(stopped)
     documents.holds("GET /v1/runs/{key}", world.state(stopped))
@@ -115,6 +131,13 @@ def _models(world: World, documents: Documents, run: Submitted) -> None:
     documents.holds("GET /v1/models/{name}/{version}", ask.get("/v1/models/weights/1"))
     documents.holds("GET /v1/models/{name}/{version}/path", ask.get("/v1/models/weights/1/path"))
     documents.holds("GET /v1/runs/{key}", world.state(run))
+    changes = {"tags": {"a": "b"}, "properties": {"p": "q"}, "description": "d"}
+    documents.holds("PATCH /v1/models/{name}/{version}", ask.patch("/v1/models/weights/1", changes))
+    found = world.base / "found.txt"
+    found.write_text("of no run")
+    files = {"name": "found", "path": str(found), "resources": {"cpu": 1, "memory_gb": 0.5}}
+    documents.holds("POST /v1/models", ask.post("/v1/models", files))
+    documents.holds("DELETE /v1/models/{name}/{version}", ask.delete("/v1/models/found/1"))
 
 
 def _environments(world: World, documents: Documents) -> None:
@@ -134,6 +157,9 @@ def _environments(world: World, documents: Documents) -> None:
         )
         assert built["state"] == end, built
         documents.holds("GET /v1/environments/{name}/build", built)
+    documents.holds("POST /v1/environments/preview", ask.post("/v1/environments/preview", {**mine, "name": "next"}))
+    documents.holds("POST /v1/environments/prune", ask.post("/v1/environments/prune", {}))
+    documents.holds("DELETE /v1/environments/{name}", ask.delete("/v1/environments/gone"))
 
 
 def _datasets(world: World, documents: Documents) -> None:
@@ -146,7 +172,42 @@ def _datasets(world: World, documents: Documents) -> None:
     for file in definition.files:
         (folder / file.name).touch()
     documents.holds("POST /v1/datasets/{name}/fetch", ask.post(f"/v1/datasets/{name}/fetch"))
+    (world.base / "rows.csv").write_text("a,b\n1,2\n")
+    rows = {"name": "rows", "sources": [str(world.base / "rows.csv")], "tags": {"of": "test"}}
+    documents.holds("POST /v1/datasets", ask.post("/v1/datasets", rows))
+    for one in (name, "rows"):
+        documents.holds("GET /v1/datasets/{name}", ask.get(f"/v1/datasets/{one}"))
+        documents.holds("GET /v1/datasets/{name}/fetch", ask.get(f"/v1/datasets/{one}/fetch"))
+    documents.holds("GET /v1/datasets/{name}/paths", ask.get("/v1/datasets/rows/paths"))
+    documents.holds("POST /v1/datasets/{name}/fetch", ask.post("/v1/datasets/rows/fetch"))
     documents.holds("GET /v1/datasets", ask.get("/v1/datasets"))
+    documents.holds("POST /v1/datasets/{name}/remove", ask.post("/v1/datasets/rows/remove", {"what": "definition"}))
+
+
+def _datastores(world: World, documents: Documents) -> None:
+    ask = world.connection
+    (world.base / "store").mkdir()
+    made = ask.post("/v1/datastores", {"name": "shelf", "url": (world.base / "store").as_uri()})
+    documents.holds("POST /v1/datastores", made)
+    documents.holds("GET /v1/datastores", ask.get("/v1/datastores"))
+    documents.holds("GET /v1/datastores/{name}", ask.get("/v1/datastores/shelf"))
+    lent = ask.post("/v1/datastores/shelf/values", {"values": {"NAME": "value"}})
+    documents.holds("POST /v1/datastores/{name}/values", lent)
+    files = [[str(world.base / "rows.csv"), "in/rows.csv"]]
+    documents.holds("POST /v1/datastores/{name}/upload", ask.post("/v1/datastores/shelf/upload", {"files": files}))
+    documents.holds("POST /v1/datastores/{name}/remove", ask.post("/v1/datastores/shelf/remove"))
+
+
+def _targets(world: World, documents: Documents) -> None:
+    ask = world.connection
+    sizes = ask.get("/v1/sizes")
+    documents.holds("GET /v1/sizes", sizes)
+    pool = {"name": "pool", "size": sizes["sizes"][0]["name"], "max_nodes": 1}
+    documents.holds("POST /v1/targets", ask.post("/v1/targets", pool))
+    documents.holds("GET /v1/targets", ask.get("/v1/targets"))
+    documents.holds("GET /v1/targets/{name}", ask.get("/v1/targets/pool"))
+    documents.holds("PATCH /v1/targets/{name}", ask.patch("/v1/targets/pool", {"description": "d"}))
+    documents.holds("DELETE /v1/targets/{name}", ask.delete("/v1/targets/pool"))
 
 
 @pytest.mark.parametrize("value", ["5", "float('nan')", "'text'"])
