@@ -25,7 +25,8 @@
     │   ├── DiskFull  NotWritable
     │   └── NoFileLocks             the workspace lies on a file system without locks
     ├── ConflictError               not possible in the present state (a terminal run, an id used twice)
-    │   └── AlreadyThere            a folder or file that would be written over
+    │   ├── AlreadyThere            a folder or file that would be written over
+    │   └── TargetInUse             a compute target with live runs, which keep it
     ├── ServiceError                the workspace's service
     │   ├── ServiceUnavailable      does not start or does not answer
     │   └── ProtocolMismatch        is newer than this client
@@ -238,6 +239,10 @@ class ConflictError(MLTrainError):
 
 class AlreadyThere(ConflictError, FileExistsError):
     code = "conflict.there"
+
+
+class TargetInUse(ConflictError, ComputeTargetException):
+    code = "conflict.target"
 
 
 class ServiceError(MLTrainError):

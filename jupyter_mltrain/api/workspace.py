@@ -204,7 +204,7 @@ class Workspace:
         """Name → compute target; `local` is always there."""
         from jupyter_mltrain.api.compute import ComputeTarget  # noqa: PLC0415 - each knows the other
 
-        return ComputeTarget.list(self)
+        return {target.name: target for target in ComputeTarget.list(self)}
 
     @property
     def webservices(self) -> dict[str, Webservice]:

@@ -61,15 +61,17 @@ class Capacity:
 
 @dataclass(frozen=True)
 class Grant:
-    """What the scheduler gives a run on a node: GPU indexes, and numbers of CPUs and GB that it may use."""
+    """What the scheduler gives a run on a node: GPU indexes, and numbers of CPUs and GB that it may use. `node`: which of
+    the target's, from 1 on."""
 
     gpus: tuple[int, ...] = ()
     cpus: int | None = None
     memory_gb: float | None = None
+    node: int = 0
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Grant:
-        return cls(tuple(raw["gpus"]), raw["cpus"], raw["memory_gb"])
+        return cls(tuple(raw["gpus"]), raw["cpus"], raw["memory_gb"], raw.get("node", 0))
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,11 @@ class Layout:
         return self.folder / "datastore"
 
     @property
+    def computes(self) -> Path:
+        """Definitions of compute targets, one readable file each."""
+        return self.folder / "computes"
+
+    @property
     def database(self) -> Path:
         return self.folder / "service.db"
 

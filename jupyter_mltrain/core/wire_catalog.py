@@ -116,42 +116,7 @@ class Build(TypedDict):
     cached: NotRequired[bool]
 
 
-# -- targets, plans --------------------------------------------------------------------------------------------------
-
-
-class Capabilities(TypedDict):
-    gpu: bool
-    multi_node: bool
-    shared_files: bool
-    containers: bool
-
-
-class Capacity(TypedDict):
-    """What a target has in all: at most `slots` runs at once; GPU names by index."""
-
-    slots: int
-    cpus: int
-    memory_gb: float
-    gpus: list[str]
-
-
-class Health(TypedDict):
-    ok: bool
-    problem: str
-    mend: str
-
-
-class Target(TypedDict):
-    name: str
-    kind: str
-    """The engine."""
-    capabilities: Capabilities
-    capacity: Capacity
-    health: Health
-
-
-class TargetList(TypedDict):
-    targets: list[Target]
+# -- plans ----------------------------------------------------------------------------------------------------------
 
 
 class RankPlan(TypedDict):

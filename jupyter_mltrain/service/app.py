@@ -24,6 +24,7 @@ from jupyter_mltrain.service import (
     routes_records,
     routes_runs,
 )
+    routes_targets,
 from jupyter_mltrain.service.openapi import Router, describe
 from jupyter_mltrain.service.wire import Nothing
 
@@ -44,6 +45,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(routes_models.router(service))
     app.include_router(_about(service))
 
+    app.include_router(routes_targets.router(service))
     @app.middleware("http")
     async def note_activity(request: Request, call_next: Any) -> Response:
         if not service.accepting:

@@ -34,18 +34,21 @@ async def examine(service: Service) -> Doctor:
         problems.append(
             {"problem": f"Only {disk.free / 1e9:.1f} GB are free.", "mend": "A TensorFlow environment takes 2 GB."}
         )
-    for name, compute in service.targets.items():
-        health = await compute.check()
-        capacity = await compute.capacity()
-        facts["targets"][name] = {
+    for target in service.targets:
+        health = await target.compute.check()
+        have, share = target.pool.machine.capacity, target.pool.share
+        facts["targets"][target.name] = {
             "ok": health.ok,
-            "slots": capacity.slots,
-            "cpus": capacity.cpus,
-            "memory_gb": round(capacity.memory_gb, 1),
-            "gpus": list(capacity.gpus),
+            "slots": target.pool.scale.max_nodes,
+            "cpus": share.cpus if share else have.cpus,
+            "memory_gb": round(share.memory_gb if share else have.memory_gb, 1),
+            "gpus": list(have.gpus[: share.gpus] if share else have.gpus),
+            "each": share is not None,
         }
         if not health.ok:
-            problems.append({"problem": f"{name}: {health.problem}", "mend": health.mend})
+            problems.append({"problem": f"{target.name}: {health.problem}", "mend": health.mend})
+    unread: list[Problem] = [{"problem": s, "mend": "Correct it, or delete it."} for s in service.targets.problems]
+    problems += unread
     facts["package index"], unanswered = await asyncio.to_thread(package_index)
     if unanswered:
         problems.append(unanswered)

@@ -78,7 +78,9 @@ async def _until_granted(service: Service, record: Record) -> None:
     if record.status is Status.NOT_STARTED:
         await record.progress(Status.PREPARING)
     if record.status is Status.PREPARING:
-        environment, mounts = await asyncio.gather(prepare_environment(service, record), prepare_inputs(service, record))
+        environment, mounts = await asyncio.gather(
+            prepare_environment(service, record), prepare_inputs(service, record)
+        )
         record.doc["prepared"] = dataclasses.asdict(environment)
         record.doc["environment"]["key"] = environment.key
         record.doc["mounts"] = [m.to_json() for m in mounts]
@@ -86,8 +88,10 @@ async def _until_granted(service: Service, record: Record) -> None:
             return
     if record.status is not Status.QUEUED:
         return
-    grant = await service.pool(record.spec.target).acquire(record.id, record.spec.resources)
+    pool = service.pool(record.spec.target)
+    grant = await pool.acquire(record.id, record.spec.resources)
     record.doc["grant"] = dataclasses.asdict(grant)
+    record.doc["node"] = grant.node if pool.share else None
     await record.progress(Status.STARTING)
 
 

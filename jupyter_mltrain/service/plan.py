@@ -25,21 +25,19 @@ async def describe_plan(service: Service, request: RunRequest) -> Plan:
     reference = (
         spec.environment if spec.environment_version is None else f"{spec.environment}:{spec.environment_version}"
     )
+    given = service.pool(spec.target).gives(spec.resources)
     state = await asyncio.to_thread(
-        service.environments.state, reference, gpu=bool(spec.resources.gpus), kernel_python=request.kernel_python
+        service.environments.state, reference, gpu=bool(given.gpus), kernel_python=request.kernel_python
     )
     mounts = tuple(
-        Mount(d.name, Path(_UNFETCHED.format(name=d.name)), d.variable, "", d.path_on_compute)
-        for d in spec.data
+        Mount(d.name, Path(_UNFETCHED.format(name=d.name)), d.variable, "", d.path_on_compute) for d in spec.data
     )
     inputs = LaunchInputs(
         folder=service.layout.run(spec.run_id),
         blobs=service.layout.blobs,
         environment=PreparedEnvironment(state.name, state.version, state.key, _UNBUILT.format(name=state.name)),
         mounts=mounts,
-        grant=Grant(
-            gpus=tuple(range(spec.resources.gpus or 0)), cpus=spec.resources.cpus, memory_gb=spec.resources.memory_gb
-        ),
+        grant=Grant(tuple(range(given.gpus or 0)), given.cpus, given.memory_gb),
     )
     plan = service.compute(spec.target).plan(spec, inputs)
     return {

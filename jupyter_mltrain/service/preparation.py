@@ -48,7 +48,7 @@ async def prepare_environment(service: Service, record: Record) -> PreparedEnvir
     reference = (
         spec.environment if spec.environment_version is None else f"{spec.environment}:{spec.environment_version}"
     )
-    gpu = bool(spec.resources.gpus)
+    gpu = bool(service.pool(spec.target).gives(spec.resources).gpus)
 
     def prepare(stop: threading.Event) -> ReadyEnvironment:
         with (record.folder / BUILD).open("a", encoding="utf-8", errors="replace") as file:

@@ -1,38 +1,112 @@
-"""Who runs next on a target: first come, first served, within its slots, GPUs, CPUs and memory."""
+"""Who runs next on a target, and on which of its nodes: first come, first served.
+
+A target is a pool of nodes. A node starts when a run waits for one, while there are fewer than `max_nodes`; it goes when
+it has been idle for long enough, unless it is one of the `min_nodes` that stay. On this machine a node is a slot: an
+idle one holds nothing of it, so that which nodes are gone is worked out whenever somebody looks.
+
+A run takes a node for itself, and with it the node's share of the machine (`service.machine`).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
-from jupyter_mltrain.core.compute import Capacity, Grant
+from jupyter_mltrain.core.compute import Grant, Health
 from jupyter_mltrain.core.spec import Resources
-from jupyter_mltrain.errors import ResourceUnavailable
+from jupyter_mltrain.core.target import Size
+from jupyter_mltrain.errors import EngineError, ResourceUnavailable, TargetNotFound
+from jupyter_mltrain.service.machine import Machine, Want
+
+_RETRY_SECONDS = 10.0
+"""Between two looks at a node that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How many nodes there are, and for how long (seconds) an idle one stays that need not be there."""
+
+    min_nodes: int
+    max_nodes: int
+    idle_seconds: float = math.inf
+
+
+class NodeState(StrEnum):
+    """`LEAVING`: has a run, and goes when that has ended."""
+
+    PREPARING = "preparing"
+    IDLE = "idle"
+    RUNNING = "running"
+    LEAVING = "leaving"
+    UNUSABLE = "unusable"
 
 
 @dataclass
+class Node:
+    """`number` counts from 1; `since`: when it came into its state."""
+
+    number: int
+    state: NodeState
+    since: float
+    run_id: str = ""
+    problem: str = ""
+
+
+@dataclass(eq=False)
 class _Waiting:
     run_id: str
-    resources: Resources
+    want: Want
     granted: asyncio.Future[Grant]
 
 
 class Pool:
-    """The nodes of one target. A run that waits is not overtaken, so that a large one is not starved by small ones."""
+    """The nodes of one target. A run that waits is not overtaken, so that a large one is not starved by small ones.
 
-    def __init__(self, target: str, capacity: Capacity, moved: Callable[[str], None] = lambda _: None) -> None:
+    `share`: what a run on a node has; None where it has what it asks for and the nodes are slots alone (`local`).
+    `prepare` says whether a node can be used. `moved` is told the id of each waiting run whose place changed.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        machine: Machine,
+        scale: Scale,
+        share: Size | None = None,
+        *,
+        prepare: Callable[[], Awaitable[Health]] | None = None,
+        moved: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.target = target
-        self.capacity = capacity
+        self.machine = machine
+        self.scale = scale
+        self.share = share
+        self.turn = 0
+        self.changed = clock()
+        """When the number of nodes last changed."""
+        self._prepare = prepare
         self._moved = moved
-        self._granted: dict[str, Grant] = {}
+        self._clock = clock
+        self._nodes: list[Node] = []
         self._queue: list[_Waiting] = []
+        self._told: dict[str, str] = {}
+        self._starting: set[asyncio.Task[None]] = set()
+        self._retired = False
+        machine.join(self)
+
+    # -- what a run asks of it -------------------------------------------------------------------------------------
 
     def check(self, resources: Resources) -> None:
         """Raise `ResourceUnavailable` for what this target can never give."""
-        have = self.capacity
+        whole, share = self.machine.capacity, self.share
+        have = share or Size("", whole.cpus, whole.memory_gb, len(whole.gpus))
+        who = f"target {self.target!r}" if share is None else f"a node of target {self.target!r}"
         for asked, given, what in (
-            (resources.gpus, len(have.gpus), "GPUs"),
+            (resources.gpus, have.gpus, "GPUs"),
             (resources.cpus, have.cpus, "CPUs"),
             (resources.memory_gb, have.memory_gb, "GB of memory"),
         ):
@@ -44,31 +118,53 @@ class Pool:
                     else "Leave the option out, or choose another target with `-t`."
                 )
                 raise ResourceUnavailable(
-                    f"{asked:g} {what} asked for; target {self.target!r} has {amount if given else 'none'}.", mend=mend
+                    f"{asked:g} {what} asked for; {who} has {amount if given else 'none'}.", mend=mend
                 )
 
+    def gives(self, resources: Resources) -> Resources:
+        """What a run gets that asks for `resources`: what it leaves open, the node decides."""
+        if self.share is None:
+            return resources
+        return replace(
+            resources,
+            gpus=self.share.gpus if resources.gpus is None else resources.gpus,
+            cpus=resources.cpus or self.share.cpus,
+            memory_gb=resources.memory_gb or self.share.memory_gb,
+        )
+
     async def acquire(self, run_id: str, resources: Resources) -> Grant:
-        """Wait for a place. Cancelling the wait leaves the queue."""
-        if run_id in self._granted:
-            return self._granted[run_id]
-        waiting = _Waiting(run_id, resources, asyncio.get_running_loop().create_future())
+        """Wait for a place. Cancelling the wait leaves the queue. Raises `TargetNotFound` when the target goes."""
+        node = self._node_of(run_id)
+        if node is not None:
+            return self.machine.held[run_id]
+        if self._retired:
+            raise TargetNotFound.of(self.target)
+        asked = self.gives(resources)
+        want = Want(asked.gpus or 0, asked.cpus, asked.memory_gb)
+        waiting = _Waiting(run_id, want, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._serve()
         try:
             return await waiting.granted
         except asyncio.CancelledError:
-            if waiting in self._queue:
-                self._queue.remove(waiting)
+            self._forget(waiting)
             self.release(run_id)
             raise
 
     def restore(self, run_id: str, grant: Grant) -> None:
         """A run that was live before the service restarted keeps what it has."""
-        self._granted[run_id] = grant
+        self._nodes.append(Node(self._number(grant.node), NodeState.RUNNING, self._clock(), run_id))
+        self.machine.hold(run_id, grant)
 
     def release(self, run_id: str) -> None:
         """Give back what a run has. Harmless when it has nothing."""
-        self._granted.pop(run_id, None)
+        node = self._node_of(run_id)
+        if node is not None:
+            if node.state is NodeState.LEAVING or self._retired:
+                self._drop(node)
+            else:
+                self._turn(node, NodeState.IDLE)
+            self.machine.release(run_id)
         self._serve()
 
     def position(self, run_id: str) -> int | None:
@@ -78,28 +174,194 @@ class Pool:
                 return index + 1
         return None
 
-    def _serve(self) -> None:
-        served = False
-        while self._queue and (grant := self._fit(self._queue[0].resources)) is not None:
-            waiting = self._queue.pop(0)
-            if waiting.granted.cancelled():
-                continue
-            self._granted[waiting.run_id] = grant
-            waiting.granted.set_result(grant)
-            served = True
-        if served:
-            for waiting in self._queue:
-                self._moved(waiting.run_id)
+    def note(self, run_id: str) -> str:
+        """What a waiting run waits for; the node that a placed one has; empty for others."""
+        index = (self.position(run_id) or 0) - 1
+        if index < 0:
+            node = self._node_of(run_id)
+            return f"node {node.number}" if node and self.share else ""
+        ahead = [node for node in self._nodes if node.state is NodeState.IDLE]
+        ahead += [node for node in self._nodes if node.state in {NodeState.PREPARING, NodeState.UNUSABLE}]
+        if index >= len(ahead):
+            most = self.scale.max_nodes
+            return f"all {most} {'nodes' if self.share else 'slots'} are busy" if most > 1 else "busy with another run"
+        node = ahead[index]
+        if node.state is NodeState.UNUSABLE:
+            return f"node {node.number} cannot be used: {node.problem}"
+        if node.state is NodeState.PREPARING:
+            return f"starting node {node.number} of {self.scale.max_nodes}"
+        return self._short_of(self._queue[index].want)
 
-    def _fit(self, resources: Resources) -> Grant | None:
-        used = self._granted.values()
-        if len(used) >= self.capacity.slots:
-            return None
-        taken = {index for grant in used for index in grant.gpus}
-        free = [i for i in range(len(self.capacity.gpus)) if i not in taken]
-        gpus = resources.gpus or 0
-        cpus = sum(grant.cpus or 0 for grant in used) + (resources.cpus or 0)
-        memory = sum(grant.memory_gb or 0 for grant in used) + (resources.memory_gb or 0)
-        if gpus > len(free) or cpus > self.capacity.cpus or memory > self.capacity.memory_gb:
-            return None
-        return Grant(gpus=tuple(free[:gpus]), cpus=resources.cpus, memory_gb=resources.memory_gb)
+    # -- what is seen of it ----------------------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """Those that are there now, by number."""
+        self._settle()
+        return sorted(self._nodes, key=lambda node: node.number)
+
+    @property
+    def runs(self) -> list[str]:
+        """The ids of runs that have a node or wait for one."""
+        return [node.run_id for node in self._nodes if node.run_id] + [waiting.run_id for waiting in self._queue]
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    def rescale(self, scale: Scale, share: Size | None) -> None:
+        """Other numbers of nodes. Runs keep theirs to their end, also where there are more of them than now may be."""
+        self.scale, self.share = scale, share
+        if share is not None:
+            for waiting in self._queue:
+                # A share that shrank: what was asked for explicitly is not known here, and at most this is to be had.
+                waiting.want = _within(waiting.want, share)
+        self._serve()
+
+    def retire(self) -> None:
+        """The target goes: idle nodes at once, others when their runs end. Who waits is told `TargetNotFound`."""
+        self._retired = True
+        self.scale = replace(self.scale, min_nodes=0)
+        for task in self._starting:
+            task.cancel()
+        for node in [node for node in self._nodes if not node.run_id]:
+            self._drop(node)
+        for waiting in self._queue:
+            if not waiting.granted.done():
+                waiting.granted.set_exception(TargetNotFound.of(self.target))
+        self._queue.clear()
+        self.machine.leave(self)
+
+    # -- what the machine asks of it -------------------------------------------------------------------------------
+
+    def wants(self) -> Want | None:
+        """What the next run needs, if there is a node for it."""
+        while self._queue and self._queue[0].granted.done():
+            self._queue.pop(0)  # cancelled this very moment
+        ready = any(node.state is NodeState.IDLE for node in self._nodes)
+        return self._queue[0].want if self._queue and ready else None
+
+    def has_cpus(self, want: Want) -> bool:
+        """Where nodes are slots alone, CPUs that were asked for belong to one run."""
+        if self.share is not None or want.cpus is None:
+            return True
+        mine = [self.machine.held[node.run_id] for node in self._nodes if node.run_id]
+        return want.cpus + sum(grant.cpus or 0 for grant in mine) <= self.machine.capacity.cpus
+
+    def place(self, grant: Grant) -> None:
+        """Give the next run its node and what it has of the machine."""
+        waiting = self._queue.pop(0)
+        node = min((node for node in self._nodes if node.state is NodeState.IDLE), key=lambda node: node.number)
+        self._turn(node, NodeState.RUNNING, waiting.run_id)
+        grant = replace(grant, node=node.number)
+        self.machine.hold(waiting.run_id, grant)
+        waiting.granted.set_result(grant)
+
+    # -- its nodes -------------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        self._settle()
+        self.machine.serve()
+        self.machine.tell()
+
+    def _settle(self) -> None:
+        """Let go what has been idle for too long or is too many, and start what is wanted."""
+        now, scale = self._clock(), self.scale
+        busy = sorted((node for node in self._nodes if node.run_id), key=lambda node: node.number)
+        for index, node in enumerate(busy):
+            state = NodeState.RUNNING if index < scale.max_nodes else NodeState.LEAVING
+            if node.state is not state:
+                self._turn(node, state, node.run_id)
+        spare = [node for node in self._nodes if not node.run_id]
+        # Those that cannot be used yet go first, then the newest.
+        spare.sort(key=lambda node: (node.state is NodeState.IDLE, -node.number))
+        for node in spare:
+            beyond = len(self._nodes) > scale.max_nodes
+            over = len(self._nodes) > max(scale.min_nodes, min(scale.max_nodes, len(busy) + len(self._queue)))
+            if beyond or (over and now - node.since >= scale.idle_seconds):
+                self._drop(node, node.since + scale.idle_seconds if not beyond else now)
+        wanted = max(scale.min_nodes, min(scale.max_nodes, len(busy) + len(self._queue)))
+        while len(self._nodes) < wanted and not self._retired:
+            self._start()
+
+    def _start(self) -> None:
+        node = Node(self._number(), NodeState.IDLE if self._prepare is None else NodeState.PREPARING, self._clock())
+        self._nodes.append(node)
+        self.changed = node.since
+        if self._prepare is not None:
+            task = asyncio.create_task(self._bring_up(node, self._prepare))
+            self._starting.add(task)
+            task.add_done_callback(self._starting.discard)
+
+    async def _bring_up(self, node: Node, prepare: Callable[[], Awaitable[Health]]) -> None:
+        while node in self._nodes:
+            try:
+                health = await prepare()
+            except EngineError as error:
+                health = Health(ok=False, problem=error.message)
+            if node not in self._nodes:
+                return
+            if health.ok:
+                self._turn(node, NodeState.IDLE)
+                self._serve()
+                return
+            self._turn(node, NodeState.UNUSABLE, problem=health.problem)
+            self.machine.tell()
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    def _turn(self, node: Node, state: NodeState, run_id: str = "", problem: str = "") -> None:
+        node.state, node.since, node.run_id, node.problem = state, self._clock(), run_id, problem
+
+    def _drop(self, node: Node, when: float | None = None) -> None:
+        self._nodes.remove(node)
+        self.changed = self._clock() if when is None else when
+
+    def _number(self, wished: int = 0) -> int:
+        taken = {node.number for node in self._nodes}
+        if wished > 0 and wished not in taken:
+            return wished
+        return next(number for number in range(1, len(taken) + 2) if number not in taken)
+
+    def _node_of(self, run_id: str) -> Node | None:
+        return next((node for node in self._nodes if node.run_id == run_id), None)
+
+    # -- who waits -------------------------------------------------------------------------------------------------
+
+    def tell(self) -> None:
+        """Tell of each run that waits whose place, or what it waits for, is another than when it was last told."""
+        now = {waiting.run_id: f"{index} {self.note(waiting.run_id)}" for index, waiting in enumerate(self._queue)}
+        before, self._told = self._told, now
+        for run_id, said in now.items():
+            if before.get(run_id) != said:
+                self._moved(run_id)
+
+    def _forget(self, waiting: _Waiting) -> None:
+        if waiting in self._queue:
+            self._queue.remove(waiting)
+
+    def _short_of(self, want: Want) -> str:
+        room = self.machine.room
+        if want.gpus > len(room.gpus):
+            return (
+                "this machine's GPUs are in use"
+                if len(self.machine.capacity.gpus) > 1
+                else "this machine's GPU is in use"
+            )
+        if (want.memory_gb or 0) > room.memory_gb:
+            return f"needs {want.memory_gb:g} GB; {room.memory_gb:.1f} GB of this machine's memory are free"
+        if not self.has_cpus(want):
+            return "this machine's CPUs are in use"
+        return "another target's run is next"
+
+
+def _within(want: Want, share: Size) -> Want:
+    return Want(
+        min(want.gpus, share.gpus),
+        min(want.cpus, share.cpus) if want.cpus is not None else None,
+        min(want.memory_gb, share.memory_gb) if want.memory_gb is not None else None,
+    )
+
+
+def counts(nodes: Sequence[Node]) -> Mapping[str, int]:
+    """How many nodes are in each state."""
+    return {state.value: sum(node.state is state for node in nodes) for state in NodeState}

@@ -10,22 +10,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jupyter_mltrain import computes
 from jupyter_mltrain.client.workspaces import WorkspaceConfig
-from jupyter_mltrain.computes.notebook import NotebookCompute
 from jupyter_mltrain.core.compute import Compute, Grant
 from jupyter_mltrain.core.layout import Layout
-from jupyter_mltrain.core.spec import NOTEBOOK, RunSpec
+from jupyter_mltrain.core.spec import RunSpec
 from jupyter_mltrain.core.status import Change, Status
 from jupyter_mltrain.data import Catalog, Datasets
 from jupyter_mltrain.environments import Environments, npm_command
-from jupyter_mltrain.errors import RunNotFound, TargetNotFound
+from jupyter_mltrain.errors import RunNotFound
 from jupyter_mltrain.service.lifecycle import drive
 from jupyter_mltrain.service.publication import Publication
 from jupyter_mltrain.service.record import Record, read_folder
 from jupyter_mltrain.service.scheduler import Pool
 from jupyter_mltrain.service.store import Row, Store
 
+from jupyter_mltrain.service.targets import Targets
 _KEEP_TERMINAL = 200
 """Records of ended runs that stay in memory; others are read again when asked for."""
 
@@ -41,12 +40,10 @@ class Service:
         self.environments = Environments(layout.environments, strict=bool(config.raw.get("strict", False)))
         self.datasets = Catalog(layout.folder, Datasets(npm=npm_command))
         self.publication = Publication(self, layout, config)
+        self.targets = Targets(layout, config.raw, self._moved)
         self.on_end: Callable[[], None] = lambda: None
         self.accepting = True
         self.submitting = asyncio.Lock()
-        self._computes: dict[str, Compute] = {}
-        self._pools: dict[str, Pool] = {}
-        self._notebook = NotebookCompute()
         self._records: dict[str, Record] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._secrets: dict[str, dict[str, str]] = {}
@@ -58,16 +55,14 @@ class Service:
         self.layout.runs.mkdir(mode=0o700, exist_ok=True)
         await self.store.call(self.store.open)
         await self.store.call(self._rebuild_index)
-        local = computes.load("local", **self.config.raw.get("targets", {}).get("local", {}))
-        self._computes["local"] = local
-        self._pools["local"] = Pool("local", await local.capacity(), self._moved)
-        self._notebook_pool = Pool(NOTEBOOK, await self._notebook.capacity(), self._moved)
+        await self.targets.open()
         live = [await self.record(run_id) for run_id in await self.store.call(self.store.live)]
         # Who waited stands where it stood; who was being prepared gets in line when it is ready.
         waiting = [record for record in live if record.status is Status.QUEUED]
         for record in sorted(waiting, key=lambda r: r.history[-1].time) + [r for r in live if r not in waiting]:
             if record.placed:
                 self.pool(record.spec.target).restore(record.id, Grant.from_json(record.doc["grant"]))
+            self.targets.keep(record.spec.target)
             if record.status is Status.CANCEL_REQUESTED:
                 record.cancel.set()
             self.drive(record)
@@ -112,22 +107,15 @@ class Service:
         return task
 
     def compute(self, target: str) -> Compute:
-        if target == NOTEBOOK:
-            return self._notebook
-        if target not in self._computes:
-            raise TargetNotFound.of(target, self._computes)
-        return self._computes[target]
+        return self.targets.of_run(target).compute
 
     def pool(self, target: str) -> Pool:
-        if target == NOTEBOOK:
-            return self._notebook_pool
-        if target not in self._pools:
-            raise TargetNotFound.of(target, self._pools)
-        return self._pools[target]
+        return self.targets.of_run(target).pool
 
-    @property
-    def targets(self) -> Mapping[str, Compute]:
-        return self._computes
+    def live_on(self, target: str) -> list[str]:
+        """The display names of the runs that are not over yet, on a target."""
+        live = [self._records[run_id] for run_id in self._tasks]
+        return [record.row["display_name"] for record in live if record.spec.target == target]
 
     def secrets(self, run_id: str) -> Mapping[str, str]:
         """Values of a run's secrets; in memory only."""

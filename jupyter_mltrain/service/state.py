@@ -28,7 +28,7 @@ async def run_state(service: Service, record: Record) -> RunState:
     return {
         **summary,
         "history": [c.to_json() for c in record.history],
-        "stages": stages(record),
+        "stages": stages(record, _place(service, record)),
         "progress": _progress(extra, record),
         "metrics": plain(series[:_MOST_SERIES]),
         "metric_series": len(series),
@@ -84,8 +84,9 @@ def run_summary(service: Service, row: dict[str, Any]) -> RunSummary:
     }
 
 
-def stages(record: Record) -> list[Stage]:
-    """The stages as a ruler of time: each with its state, start, end (seconds since the epoch) and a short note."""
+def stages(record: Record, place: str = "") -> list[Stage]:
+    """The stages as a ruler of time: each with its state, start, end (seconds since the epoch) and a short note. `place`:
+    what a run in the queue waits for, or the node that it has."""
     entered: dict[Status, float] = {}
     left: dict[Status, float] = {}
     current: Status | None = None
@@ -99,10 +100,10 @@ def stages(record: Record) -> list[Stage]:
             current = change.status
         elif change.status.terminal:
             current = None
-    return [_stage(record, stage, entered.get(stage), left.get(stage)) for stage in STAGES]
+    return [_stage(record, stage, entered.get(stage), left.get(stage), place) for stage in STAGES]
 
 
-def _stage(record: Record, stage: Status, started: float | None, ended: float | None) -> Stage:
+def _stage(record: Record, stage: Status, started: float | None, ended: float | None, place: str) -> Stage:
     over = record.status.terminal
     if started is None:
         state = "skipped" if over else "pending"
@@ -112,7 +113,14 @@ def _stage(record: Record, stage: Status, started: float | None, ended: float | 
         state = "failed"
     else:
         state = "done"
-    return {"name": stage.value, "state": state, "started": started, "ended": ended, "note": _note(record, stage)}
+    return {"name": stage.value, "state": state, "started": started, "ended": ended, "note": _note(record, stage, place)}
+
+
+def _place(service: Service, record: Record) -> str:
+    if record.status is Status.QUEUED:
+        return service.pool(record.spec.target).note(record.id)
+    node = record.doc.get("node")
+    return f"node {node}" if node else ""
 
 
 def _broken(record: Record) -> Status | None:
@@ -123,9 +131,11 @@ def _broken(record: Record) -> Status | None:
     return seen[-1] if seen else None
 
 
-def _note(record: Record, stage: Status) -> str:
+def _note(record: Record, stage: Status, place: str) -> str:
     if stage is Status.PREPARING:
         return str(record.doc.get("preparing", ""))
+    if stage is Status.QUEUED:
+        return place
     if stage is Status.FINALIZING and record.status.terminal:
         return {"synced": "MLflow synced", "pending": "MLflow pending", "error": "MLflow error"}.get(
             record.doc["tracking"]["state"], ""

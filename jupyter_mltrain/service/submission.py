@@ -20,6 +20,7 @@ from jupyter_mltrain.core.environment import EnvironmentDefinition
 from jupyter_mltrain.core.ids import check_experiment, check_run_id, new_display_name, new_run_id
 from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, NOTEBOOK, Resources, RunSpec, Substitution
 from jupyter_mltrain.core.status import Change, Status
+from jupyter_mltrain.core.target import NODE_SUBSTITUTIONS
 from jupyter_mltrain.environments.interpreters import find_interpreter
 from jupyter_mltrain.errors import ConflictError, DiskFull, PathNotFound, PreflightError, UsageError
 from jupyter_mltrain.service import git
@@ -49,9 +50,9 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
         raise UsageError(
             f"The target {NOTEBOOK!r} is for runs that a notebook logs itself: experiment.start_logging()."
         )
-    pool = service.pool(target)
+    other_nodes = service.targets.substitutions(target)
     resources = Resources(**request.resources.model_dump())
-    pool.check(resources)
+    service.pool(target).check(resources)
     reference = request.environment or str(defaults.get("environment", DEFAULT_ENVIRONMENT))
     name, _, version = reference.partition(":")
     if version and not version.isdigit():
@@ -84,7 +85,7 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
         secrets=tuple(request.secrets),
         resources=resources,
         tags=request.tags,
-        substitutions=(*instead, *other_data),
+        substitutions=(*other_nodes, *instead, *other_data),
         rerun_of=request.rerun_of,
         parent=(await service.record(request.parent)).id if request.parent else None,
     )
@@ -164,6 +165,7 @@ async def rerun(service: Service, record: Record, changes: RerunRequest) -> Reco
             mend="Submit its cell again from a kernel that has them.",
         )
     resources = replace(spec.resources, **changes.resources.model_dump(exclude_none=True))
+    other_nodes = service.targets.substitutions(spec.target)
     service.pool(spec.target).check(resources)
     manifest = json.loads(
         await asyncio.to_thread((record.folder / "snapshot.json").read_text, "utf-8", "surrogateescape")
@@ -174,6 +176,7 @@ async def rerun(service: Service, record: Record, changes: RerunRequest) -> Reco
         display_name="",
         environment_version=record.doc["environment"]["version"],
         resources=resources,
+        substitutions=(*other_nodes, *(s for s in spec.substitutions if s.kind not in NODE_SUBSTITUTIONS)),
         rerun_of=spec.run_id,
     )
     return await make(service, again, Snapshot(manifest["files"]), record.doc.get("kernel_python"), {})
@@ -187,6 +190,8 @@ async def make(
         known = await _known(service, spec.run_id)
         if known is not None:
             return known
+        if spec.target != NOTEBOOK:
+            service.targets.get(spec.target)  # it may have been deleted since it was checked
         number = await service.store.call(service.store.next_number)
         spec = replace(spec, display_name=spec.display_name or new_display_name(number), snapshot=taken.digest)
         change = Change(Status.NOT_STARTED, time.time(), "submitted")

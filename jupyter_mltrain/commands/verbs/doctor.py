@@ -155,9 +155,8 @@ def _service(found: Findings, root: Path, connection: Connection) -> None:
     targets: Mapping[str, Mapping[str, Any]] = facts.pop("targets", {})
     for name, target in targets.items():
         gpus = ", ".join(target["gpus"]) or "no GPU"
-        found.fact(
-            f"target {name}", f"{target['slots']} runs at once, {target['cpus']} CPUs, {target['memory_gb']} GB, {gpus}"
-        )
+        many = f"{target['slots']} nodes, each" if target.get("each") else f"{target['slots']} runs at once,"
+        found.fact(f"target {name}", f"{many} {target['cpus']} CPUs, {target['memory_gb']} GB, {gpus}")
     for about, value in facts.items():
         found.fact(about, ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value)  # pyright: ignore[reportUnknownVariableType]
     for problem in answer["problems"]:
