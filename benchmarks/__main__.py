@@ -22,16 +22,24 @@ from benchmarks.table import Row, render
 BUSY = 15
 """Percent of the machine's processors in use by others above which times are not to be believed."""
 
-TOPICS = ("load_ext", "cell", "first_line", "logging", "training", "points", "service")
+TOPICS = ("load_ext", "cell", "first_line", "logging", "training", "points", "service", "card")
+
+LONG = ("soak",)
+"""Half an hour: measured where it is asked for."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed and size, beside their baselines.")
-    parser.add_argument("topics", nargs="*", metavar="topic", help=f"some of: {', '.join(TOPICS)}; default: all")
+    parser.add_argument(
+        "topics",
+        nargs="*",
+        metavar="topic",
+        help=f"some of: {', '.join(TOPICS + LONG)}; default: all but {', '.join(LONG)}",
+    )
     parser.add_argument("--quick", action="store_true", help="few samples, nothing that needs TensorFlow: a smoke test")
     options = parser.parse_args()
-    if unknown := set(options.topics) - set(TOPICS):
-        parser.error(f"no topic {', '.join(sorted(unknown))}; there are {', '.join(TOPICS)}")
+    if unknown := set(options.topics) - {*TOPICS, *LONG}:
+        parser.error(f"no topic {', '.join(sorted(unknown))}; there are {', '.join(TOPICS + LONG)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a stopped benchmark tidies up as well
     busy = psutil.cpu_percent(interval=2)  # by others: none of ours is started yet
     rows: list[Row] = []

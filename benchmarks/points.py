@@ -24,7 +24,7 @@ INGEST_BAR = 300_000
 def measure(place: Place, *, quick: bool) -> list[Row]:
     count = POINTS // 20 if quick else POINTS
     stream = place.folder / "r0-1.metrics"
-    _write(stream, count)
+    write_points(stream, count)
     started = time.perf_counter()
     with stream.open(encoding="utf-8") as file:
         for line in file:
@@ -62,7 +62,7 @@ def measure(place: Place, *, quick: bool) -> list[Row]:
     ]
 
 
-def _write(path: Path, count: int) -> None:
+def write_points(path: Path, count: int) -> None:
     """What a training run's loss looks like, in the form that `run.log` writes."""
     noise = random.Random(7)
     with path.open("w", encoding="utf-8") as file:

@@ -1,16 +1,20 @@
 /**
  * When what a page shows is drawn, all its cards and charts together. News that comes now and then is drawn in the next
- * frame. What comes without end is drawn in turns, so that drawing takes `SHARE` of a core and no task grows long: a page
+ * frame. What comes without end is drawn in turns, so that drawing takes its share of a core and no task grows long: a page
  * with twenty live cards stays usable. What a person asks for (a zoom, a theme, a chart that scrolls into view) never waits
  * for the share. A page that is not seen has no frames, so it draws nothing.
  */
 
 import type { Schedule } from "./emitter";
 
-/** Of a core, for news; measured draws leave out styles, layout and painting, which take about as long again. */
-export const SHARE = 0.06;
+/**
+ * Of a core, for news: charts, and apart from them all else that cards say, which is cheaper and shall not wait for charts.
+ * What a draw is charged leaves out styles, layout and painting, which take about half as long again.
+ */
+export const CHART_SHARE = 0.07;
+export const CARD_SHARE = 0.05;
 /** What may be drawn at once after a pause, in milliseconds of drawing. */
-export const BURST_MS = 120;
+export const BURST_MS = 160;
 /** No drawing begins in a frame that has drawn for so long: the next one is at most one drawing longer. */
 export const FRAME_MS = 8;
 
@@ -40,8 +44,12 @@ export class DrawBudget {
   private counted: number;
   private scheduled = false;
   private pausing = false;
+  private drew = false;
 
-  constructor(private readonly clock: Clock = PAGE_CLOCK) {
+  constructor(
+    private readonly share: number,
+    private readonly clock: Clock = PAGE_CLOCK,
+  ) {
     this.counted = clock.now();
   }
 
@@ -80,31 +88,36 @@ export class DrawBudget {
 
   private frame(): void {
     const began = this.clock.now();
-    this.credit = Math.min(BURST_MS, this.credit + SHARE * (began - this.counted));
+    this.credit = Math.min(BURST_MS, this.credit + this.share * (began - this.counted));
     this.counted = began;
-    let newsDrawn = false;
+    try {
+      this.drawUntil(began + FRAME_MS);
+    } finally {
+      this.settle();
+      this.goOn();
+    }
+  }
+
+  private drawUntil(end: number): void {
     for (const asked of [true, false]) {
       for (const [key, request] of [...this.waiting]) {
-        if (this.clock.now() - began >= FRAME_MS || (!asked && this.credit <= 0)) {
+        if (this.clock.now() >= end || (!asked && this.credit <= 0)) {
           break;
         }
         if (request.asked === asked && this.waiting.get(key) === request) {
           this.waiting.delete(key);
-          newsDrawn ||= !asked;
           this.charge(request);
         }
       }
     }
-    if (newsDrawn) {
-      const drawn = this.clock.now();
-      this.clock.after(() => {
-        this.credit -= this.clock.now() - drawn;
-      });
+  }
+
+  private goOn(): void {
+    if (this.waiting.size === 0) {
+      return;
     }
-    if ([...this.waiting.values()].some((request) => request.asked) || this.credit > 0) {
-      if (this.waiting.size > 0) {
-        this.schedule();
-      }
+    if (this.credit > 0 || [...this.waiting.values()].some((request) => request.asked)) {
+      this.schedule();
     } else {
       this.pause();
     }
@@ -116,14 +129,26 @@ export class DrawBudget {
       draw();
     } finally {
       if (!asked) {
+        this.drew = true;
         this.credit -= this.clock.now() - began;
       }
     }
   }
 
+  /** What the news has set off in this task is charged too. */
+  private settle(): void {
+    if (this.drew) {
+      this.drew = false;
+      const drawn = this.clock.now();
+      this.clock.after(() => {
+        this.credit -= this.clock.now() - drawn;
+      });
+    }
+  }
+
   /** Until there is credit again. */
   private pause(): void {
-    if (this.pausing || this.waiting.size === 0) {
+    if (this.pausing) {
       return;
     }
     this.pausing = true;
@@ -134,21 +159,28 @@ export class DrawBudget {
           this.schedule();
         }
       },
-      Math.max(1, (1 - this.credit) / SHARE),
+      Math.max(1, (1 - this.credit) / this.share),
     );
   }
 }
 
-let shared: DrawBudget | undefined;
+let charts: DrawBudget | undefined;
+let cards: DrawBudget | undefined;
 
-/** The one of this page. */
-export function pageBudget(): DrawBudget {
-  shared ??= new DrawBudget();
-  return shared;
+/** Of all charts of this page. */
+export function chartBudget(): DrawBudget {
+  charts ??= new DrawBudget(CHART_SHARE);
+  return charts;
+}
+
+/** Of all else that the cards of this page show. */
+export function cardBudget(): DrawBudget {
+  cards ??= new DrawBudget(CARD_SHARE);
+  return cards;
 }
 
 /** Looks at a store's news in its turn. */
-export function inTurn(budget: DrawBudget = pageBudget()): Schedule {
+export function inTurn(budget: DrawBudget = cardBudget()): Schedule {
   const key = {};
   return (look) => budget.news(key, look);
 }

@@ -79,7 +79,7 @@ export class RangeStore {
     private readonly schedule?: Schedule,
     private readonly now: () => number = () => performance.now(),
   ) {
-    this.changes = new Emitter(schedule);
+    this.changes = new Emitter((look) => look()); // the stores below have waited for their turn
     this.stop = whole.changes.listen(() => this.changes.changed());
   }
 

@@ -5,7 +5,7 @@ import { type Chart, HEIGHT, WIDTH } from "../model/chart";
 
 /**
  * A chart as SVG: what a recorded card shows, what a live one shows first, and where Plotly cannot be loaded. `bare`: Plotly
- * draws what lies below, this is the ends of its horizontal axis. `label` is empty where what is around has one.
+ * draws the lines below, this is the words on the axes. `label` is empty where what is around has one.
  */
 export function Drawing(props: {
   layout: Chart;
@@ -15,14 +15,19 @@ export function Drawing(props: {
   children?: ComponentChildren;
 }) {
   const { layout, colour, label, bare = false, children } = props;
-  const { left, right, firstStep, lastStep } = layout;
+  const { left, right, ticks, firstStep, lastStep } = layout;
   return (
     <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={label} aria-hidden={label === ""}>
+      {ticks.map(({ y, label: words }) => (
+        <text key={words} x={left - 5} y={y + 3} text-anchor="end">
+          {words}
+        </text>
+      ))}
       {!bare && <Lines layout={layout} colour={colour} />}
-      <text x={left} y={HEIGHT - 3}>
+      <text class="mlt-from" x={left} y={HEIGHT - 3}>
         {firstStep}
       </text>
-      <text x={right} y={HEIGHT - 3} text-anchor="end">
+      <text class="mlt-to" x={right} y={HEIGHT - 3} text-anchor="end">
         {lastStep}
       </text>
       {children}
@@ -39,12 +44,7 @@ function Lines({ layout, colour }: { layout: Chart; colour: string }) {
         <rect x={left - 1} y={0} width={right - left + 2} height={HEIGHT} />
       </clipPath>
       {ticks.map(({ y, label }) => (
-        <g key={label}>
-          <line class="mlt-rule" x1={left} x2={right} y1={y} y2={y} />
-          <text x={left - 5} y={y + 3} text-anchor="end">
-            {label}
-          </text>
-        </g>
+        <line key={label} class="mlt-rule" x1={left} x2={right} y1={y} y2={y} />
       ))}
       <g clip-path={`url(#${clip})`}>
         {behind.map((path, index) => (

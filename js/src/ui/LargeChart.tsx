@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import type { Metric } from "../api/payload";
 import type { Window } from "../api/rest";
-import { pageBudget } from "../model/budget";
+import { chartBudget } from "../model/budget";
 import type { Line, Range, View } from "../model/chart";
 import { Detail } from "../model/detail";
 import { formatNumber } from "../model/formats";
@@ -54,9 +54,9 @@ export function LargeChart(props: {
     };
     // What a person did is drawn now; what the run said, in its turn.
     if (looked.current === view) {
-      pageBudget().news(key, draw);
+      chartBudget().news(key, draw);
     } else {
-      pageBudget().asked(key, draw);
+      chartBudget().asked(key, draw);
     }
     looked.current = view;
   }, [drawn, view]);
@@ -80,7 +80,7 @@ export function LargeChart(props: {
   useEffect(() => {
     const node = host.current;
     return () => {
-      pageBudget().forget(key);
+      chartBudget().forget(key);
       if (node && heard.delete(node)) {
         plotlyAtHand()?.purge(node);
       }

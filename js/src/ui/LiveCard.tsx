@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import type { RunState } from "../api/payload";
+import { inTurn } from "../model/budget";
 import { lineOf } from "../model/chart";
 import { formatClock, formatDate, formatNumber, formatSize } from "../model/formats";
 import { t } from "../model/language";
@@ -74,8 +75,9 @@ function LiveCard({ store, around, asked }: { store: RunStore; around: Surroundi
   const series = useMemo(() => {
     const { rest } = around.door;
     const made = new SeriesStore(
-      (metric, window) => rest.series(recorded.workspace, recorded.run, metric, window),
+      (metric, window, signal) => rest.series(recorded.workspace, recorded.run, metric, window, { signal }),
       SMALL_POINTS,
+      inTurn(),
     );
     made.seed(recorded.series, lineOf);
     return made;

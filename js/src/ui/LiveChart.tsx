@@ -1,9 +1,9 @@
 import type { Plotly } from "plotly.js-basic-dist-min";
 import type { RefObject, TargetedPointerEvent } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import type { Metric } from "../api/payload";
-import { pageBudget } from "../model/budget";
+import { chartBudget } from "../model/budget";
 import {
   type Chart,
   HEIGHT,
@@ -59,7 +59,7 @@ export function LiveChart(props: {
   const host = useRef<HTMLDivElement>(null);
   const seen = useSeen(frame);
   useEffect(() => {
-    if (seen !== false) {
+    if (seen) {
       points.want(metrics);
     }
   }, [metrics, view, seen]);
@@ -83,7 +83,7 @@ export function LiveChart(props: {
         onPointerMove={moved}
         onPointerLeave={() => hover.move(null)}
       >
-        <div class="mlt-plotted" ref={host} />
+        <div class="mlt-plotted" ref={host} aria-hidden="true" />
         <Drawing layout={layout} colour={colour} label="" bare={shown.plotted}>
           <Reading shown={shown} hover={hover} />
         </Drawing>
@@ -95,7 +95,7 @@ export function LiveChart(props: {
 function useDrawn(props: {
   lines: readonly Line[];
   view: View;
-  seen: boolean | null;
+  seen: boolean;
   frame: RefObject<HTMLDivElement | null>;
   host: RefObject<HTMLDivElement | null>;
   show: (range: Range | null) => void;
@@ -108,19 +108,19 @@ function useDrawn(props: {
     plotted: false,
   }));
   const width = useWidth(frame);
-  const plotly = usePlotly(seen === true);
+  const plotly = usePlotly(seen);
   const key = useRef({}).current;
   const way = useRef<unknown[]>([]);
   const latest = useRef(show);
   latest.current = show;
-  useEffect(() => {
-    if (seen === false) {
+  useLayoutEffect(() => {
+    if (!seen) {
       return;
     }
     const draw = () => {
       const layout = layOut(lines, view);
       const node = host.current;
-      const plotted = plotly !== null && node !== null && seen === true && width > 0;
+      const plotted = plotly !== null && node !== null && width > 0;
       if (plotted) {
         plot(plotly, node, layout, view, width, (range) => latest.current(range));
       }
@@ -131,13 +131,13 @@ function useDrawn(props: {
     const same = now.every((one, index) => one === way.current[index]);
     way.current = now;
     if (same) {
-      pageBudget().news(key, draw);
+      chartBudget().news(key, draw);
     } else {
-      pageBudget().asked(key, draw);
+      chartBudget().asked(key, draw);
     }
   }, [lines, view, width, seen, plotly]);
   useEffect(() => {
-    if (seen !== false) {
+    if (seen || !shown.plotted) {
       return;
     }
     const timer = setTimeout(() => {
@@ -146,11 +146,11 @@ function useDrawn(props: {
       purge(host.current);
     }, KEPT_MS);
     return () => clearTimeout(timer);
-  }, [seen]);
+  }, [seen, shown.plotted]);
   useEffect(() => {
     const node = host.current;
     return () => {
-      pageBudget().forget(key);
+      chartBudget().forget(key);
       purge(node);
     };
   }, []);

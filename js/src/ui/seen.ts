@@ -4,11 +4,11 @@ import { useEffect, useState } from "preact/hooks";
 /** How far outside the page's visible part something counts as seen: it is ready before it scrolls in. */
 const NEAR = "240px";
 
-/**
- * Whether the element is on the screen or nearly so. Null until that is known, and for ever where the page cannot tell.
- */
-export function useSeen(node: RefObject<Element | null>): boolean | null {
-  const [seen, setSeen] = useState<boolean | null>(null);
+const TOLD = typeof IntersectionObserver !== "undefined";
+
+/** Whether the element is on the screen or nearly so; where the page cannot tell, it is taken to be. */
+export function useSeen(node: RefObject<Element | null>): boolean {
+  const [seen, setSeen] = useState(!TOLD);
   useEffect(() => {
     const { current } = node;
     return current ? observe(current, setSeen) : undefined;
@@ -39,7 +39,7 @@ let observer: IntersectionObserver | undefined;
 
 /** One observer for all charts of the page. */
 function observe(node: Element, hear: (seen: boolean) => void): (() => void) | undefined {
-  if (typeof IntersectionObserver === "undefined") {
+  if (!TOLD) {
     return undefined;
   }
   // A notebook scrolls inside the page: there the margin is `scrollMargin`'s, which not every browser knows yet.

@@ -1,5 +1,6 @@
 import type { RunPayload } from "../api/payload";
 import type { Door } from "../api/server";
+import { inTurn } from "../model/budget";
 import type { Registered } from "../model/registered";
 import { RunStore } from "../model/run";
 
@@ -10,5 +11,5 @@ export interface Surroundings {
 }
 
 export function storeOf(payload: RunPayload, { door, registered }: Surroundings): RunStore {
-  return new RunStore(payload, door.live, registered);
+  return new RunStore(payload, door.live, registered, inTurn());
 }
