@@ -6,7 +6,7 @@ import json
 import shlex
 from importlib.metadata import version
 
-from jupyter_mltrain.core.environment import EnvironmentDefinition, EnvironmentLock
+from jupyter_mltrain.core.environment import CURRENT, EnvironmentDefinition, EnvironmentLock
 from jupyter_mltrain.environments.conda import DEFAULT_CHANNELS
 from jupyter_mltrain.environments.substitutions import Table, image_of
 
@@ -22,7 +22,7 @@ def dockerfile(definition: EnvironmentDefinition, lock: EnvironmentLock | None, 
     lines += [f"# {one.asked} -> {one.given}: {one.reason}" for one in definition.substitutions]
     lines += base.strip().splitlines() if base else [f"FROM {image_of(definition, table)}"]
     lines += [f"ENV {name}={_quoted(value)}" for name, value in definition.environment_variables.items()]
-    if definition.user_managed:
+    if definition.user_managed or definition.name == CURRENT:
         return "\n".join([*lines, "# Its interpreter is looked after by its user: nothing is installed.", ""])
     lines += _python(definition, lock)
     requirements = lock.requirement_lines if lock else definition.packages.requirements(gpu=False)
