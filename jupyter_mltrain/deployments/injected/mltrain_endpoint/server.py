@@ -1,0 +1,170 @@
+"""The process: loads, tries, and then serves until it is drained or told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+FAILED = 3
+"""Exit code when the model cannot be served; why stands in `failure.json`."""
+
+DRAIN_SECONDS = 15.0
+"""How long connections that say nothing are kept open after another process took over: closing one in the instant that
+its client uses it again would fail that request."""
+_KEEP_ALIVE = 75
+_LOOP_THREADS = 8
+
+
+def main(serve: str, start: str) -> int:
+    """Serve what the file `serve` says. Returns the exit code."""
+    with open(serve, encoding="utf-8") as file:
+        about = json.load(file)
+    # Behind all that the environment has itself: only what it lacks comes from there.
+    sys.path += about["overlay"]
+    began = time.monotonic()
+    try:
+        application, threads = _prepare(about)
+    except BaseException as error:  # noqa: BLE001 - whatever it is (SystemExit of a script, too), it is the user's to see
+        traceback.print_exc()
+        _write(start, "failure.json", {"title": _title(error), "traceback": traceback.format_exc()[-20_000:]})
+        return FAILED
+    return _run(_serve(application, threads, start, time.monotonic() - began))
+
+
+def _prepare(about: dict[str, Any]) -> Any:
+    from .app import Application, Keys
+    from .script import Script
+    from .signatures import load
+
+    loaded = script = None
+    models = about["models"]
+    model, version = (models[0]["name"], str(models[0]["version"])) if models else (about["name"], "1")
+    if about["script"] is not None:
+        threads = ThreadPoolExecutor(1, "script")
+        script = threads.submit(Script, about["script"]["path"]).result()
+    else:
+        threads = ThreadPoolExecutor(_LOOP_THREADS, "model")
+        from .trial import warm_up
+
+        loaded = load(models[0]["path"], models[0]["format"])
+        warm_up(loaded.signatures[loaded.default])
+    return Application(
+        about["name"], model, version, loaded, script, Keys(about["keys"]), about["max_body"], threads
+    ), threads
+
+
+async def _serve(application: Any, threads: Any, start: str, seconds: float) -> int:
+    import uvicorn
+
+    from .control import Control
+
+    listening = int(os.environ["MLTRAIN_LISTEN_FD"])
+    config = uvicorn.Config(
+        application, lifespan="off", ws="none", log_level="warning", access_log=False, server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=10, backlog=2048,
+    )  # fmt: skip
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    server.servers = []
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def accept() -> None:
+        if not server.servers:
+            # A duplicate: closing it ends our accepting, and not the socket that the next process holds too.
+            await server.startup(sockets=[socket.socket(fileno=os.dup(listening))])
+
+    async def pause() -> None:
+        for each in server.servers:
+            each.close()
+        server.servers = []
+
+    async def drain() -> None:
+        await pause()
+        application.draining = True
+        over.set()
+
+    async def health() -> Any:
+        return {"draining": application.draining, **application.measure.summary()}
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: asyncio.ensure_future(drain()))
+    Control(start, {"accept": accept, "pause": pause, "drain": drain, "health": health}, listening, loop)
+    _write(start, "ready.json", {"pid": os.getpid(), "seconds": round(seconds, 3), **_about(application)})
+    ticking = asyncio.ensure_future(_tick(server))
+    await over.wait()
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while server.server_state.connections and time.monotonic() < deadline:  # noqa: ASYNC110 - uvicorn tells of no event
+        await asyncio.sleep(0.05)
+    ticking.cancel()
+    await server.shutdown(sockets=[])
+    threads.shutdown(wait=False)
+    return 0
+
+
+async def _tick(server: Any) -> None:
+    """What `uvicorn.Server.main_loop` does beside waiting: the date of answers."""
+    counter = 0
+    while True:
+        await server.on_tick(counter)
+        counter += 10
+        await asyncio.sleep(1)
+
+
+def _about(application: Any) -> dict[str, Any]:
+    if application.loaded is None:
+        schema = {"input": application.script.input_schema, "output": application.script.output_schema}
+        return {"signatures": None, "default": None, "framework": None, "schema": schema}
+    signatures = {
+        name: {
+            side: {
+                key: {"dtype": t.dtype, "shape": None if t.shape is None else list(t.shape)}
+                for key, t in tensors.items()
+            }
+            for side, tensors in (("inputs", signature.inputs), ("outputs", signature.outputs))
+        }
+        for name, signature in application.loaded.signatures.items()
+    }
+    return {
+        "signatures": signatures,
+        "default": application.loaded.default,
+        "framework": application.loaded.framework,
+        "schema": None,
+    }
+
+
+def _run(work: Any) -> int:
+    try:
+        import uvloop
+    except ImportError:  # an environment with a server of its own, and without it
+        return asyncio.run(work)
+    if sys.version_info >= (3, 12):
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return int(runner.run(work))
+    uvloop.install()
+    return asyncio.run(work)
+
+
+def _write(folder: str, name: str, document: dict[str, Any]) -> None:
+    """Write so that a reader sees all of it or nothing."""
+    draft = os.path.join(folder, name + ".tmp")
+    with open(draft, "w", encoding="utf-8") as file:
+        json.dump(document, file)
+    os.replace(draft, os.path.join(folder, name))
+
+
+def _title(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    said = lines[0][:300] if lines else ""
+    if type(error).__name__ == "Unusable":
+        return said
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -1,0 +1,342 @@
+"""The endpoints of a workspace: their records, what is asked of them, and the watch over what their keepers report."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_mltrain.cache import write_whole
+from jupyter_mltrain.core import wire_endpoints as wire
+from jupyter_mltrain.core.deployment import EndpointObservation, EndpointSpec
+from jupyter_mltrain.deployments.local import LocalDeployer
+from jupyter_mltrain.deployments.place import Place
+from jupyter_mltrain.errors import ConflictError, MLTrainError, WebserviceException, WebserviceNotFound
+from jupyter_mltrain.service import deploying
+from jupyter_mltrain.service.endpoint_state import endpoint_state
+from jupyter_mltrain.service.wire_endpoints import EndpointChanges, EndpointRequest
+
+if TYPE_CHECKING:
+    from jupyter_mltrain.service.service import Service
+
+_SOON, _LATER = 0.1, 2.0
+"""Seconds between looks at the keepers' reports: while something is going on, and otherwise."""
+_GRACE = 10.0
+_KEEP_AGAIN = 5.0
+"""Seconds between attempts to start a keeper anew."""
+
+
+class Held:
+    """An endpoint in the service's memory: its record (`endpoint.json`), its newest spec, and what was last seen of it."""
+
+    def __init__(self, folder: Path, record: dict[str, Any]) -> None:
+        self.place = Place(folder)
+        self.record = record
+        self.spec = _read_spec(self.place, record["revision"])
+        self.seen = EndpointObservation("absent", kept=False)
+        self.served: EndpointSpec | None = None
+        self.task: asyncio.Task[Any] | None = None
+        self.news = int(time.time() * 1000)
+        self.kept_at = 0.0
+        self._changed = asyncio.Event()
+
+    @property
+    def name(self) -> str:
+        return str(self.record["name"])
+
+    @property
+    def busy(self) -> bool:
+        """Whether its state is about to change by itself."""
+        return (
+            self.record["preparing"] is not None
+            or (self.seen.handled != self.record["applied"] and self.seen.state != "failed")
+            or self.seen.state == "restarting"
+        )
+
+    def save(self) -> None:
+        self.record["updated"] = time.time()
+        write_whole(self.place.record, json.dumps(self.record, indent=1).encode(), 0o600)
+        self.tell()
+
+    def tell(self) -> None:
+        self.news += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def wait(self, after: int, seconds: float) -> None:
+        """Return when `news` is beyond `after`, or after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while self.news <= after and (left := deadline - time.monotonic()) > 0:
+            try:
+                await asyncio.wait_for(self._changed.wait(), left)
+            except TimeoutError:
+                return
+
+    def look(self, deployer: LocalDeployer) -> EndpointObservation:
+        """What is seen now. Blocking."""
+        return deployer.observe(self.place.folder)
+
+
+class Endpoints:
+    """All endpoints by name. What is asked is recorded before it is answered, so that a service that comes after this one
+    goes on with it."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.folder = service.layout.folder / "endpoints"
+        self.deployer = LocalDeployer()
+        self._held: dict[str, Held] = {}
+        self._watch: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+
+    async def open(self) -> None:
+        """Take up what an earlier service left: deployments that were being prepared, and keepers that are gone."""
+        for path in sorted(self.folder.glob("*/endpoint.json")):
+            record = json.loads(await asyncio.to_thread(path.read_text, "utf-8"))
+            if record["deleted"]:
+                self._spawn(self._remove(path.parent))
+                continue
+            held = self._held[record["name"]] = Held(path.parent, record)
+            held.seen = await asyncio.to_thread(held.look, self.deployer)
+            if record["preparing"] is not None:
+                self.prepare(held)
+        if self._held:
+            self._watch_over()
+
+    async def close(self) -> None:
+        """Stop looking; endpoints go on without us."""
+        tasks = [held.task for held in self._held.values() if held.task is not None]
+        tasks += [self._watch] if self._watch is not None else []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def get(self, name: str) -> Held:
+        if name not in self._held:
+            raise WebserviceNotFound.of(name, self._held)
+        return self._held[name]
+
+    def all(self) -> list[Held]:
+        return sorted(self._held.values(), key=lambda held: -held.record["created"])
+
+    def state(self, held: Held) -> wire.Endpoint:
+        return endpoint_state(self.service, held)
+
+    async def deploy(self, request: EndpointRequest) -> Held:
+        """Record a new endpoint, or a new revision of one that is there, and begin to bring it up.
+
+        Raises `WebserviceException` (name, models, a name that is taken), `ModelNotFound`, `EnvironmentNotFound`, and
+        what taking a source folder raises.
+        """
+        old = self._held.get(request.name)
+        if old is not None and not request.overwrite and request.deployment.kind != "Local":
+            raise WebserviceException(
+                f"A service {request.name!r} exists already.",
+                mend="Use `overwrite=True` to replace what it serves, another name, or delete it first.",
+                name=request.name,
+            )
+        folder = self.folder / request.name
+        revision = old.record["revision"] + 1 if old is not None else 1
+        spec = await deploying.make_spec(self.service, request, revision, old.spec if old is not None else None)
+        await asyncio.to_thread(_check_port, spec, self._held)
+        await deploying.lay_out(self.service, Place(folder), spec, request.inference)
+        now = time.time()
+        record: dict[str, Any] = {
+            "format": 1, "name": request.name, "id": f"{self.service.config.id[:8]}-{request.name}-{secrets.token_hex(3)}",
+            "created": now, "applied": None, "deleted": False, "problem": None,
+        }  # fmt: skip
+        if old is not None:
+            record = old.record
+        record |= {
+            "kind": request.deployment.kind,
+            "revision": revision,
+            "preparing": {"revision": revision, "step": "queued", "since": now},
+            "kernel_python": request.kernel_python,
+            "description": request.deployment.description,
+            "tags": request.deployment.tags,
+            "properties": request.deployment.properties,
+        }
+        await asyncio.to_thread(_write_keys, Place(folder), request.deployment.auth_enabled, fresh=old is None)
+        held = old or Held(folder, record)
+        held.record, held.spec = record, spec
+        await asyncio.to_thread(held.save)
+        self._held[request.name] = held
+        self.prepare(held)
+        self._watch_over()
+        return held
+
+    async def change(self, name: str, changes: EndpointChanges) -> Held:
+        """Change what is said; a new revision where it changes the process."""
+        held = self.get(name)
+        if changes.auth_enabled is not None:
+            await asyncio.to_thread(_write_keys, held.place, changes.auth_enabled, fresh=False)
+        for field in ("tags", "properties", "description"):
+            if (value := getattr(changes, field)) is not None:
+                held.record[field] = value
+        process = (changes.models, changes.inference, changes.cpu, changes.memory_gb, changes.port)
+        if any(each is not None for each in process):
+            await self._revise(held, changes)
+        await asyncio.to_thread(held.save)
+        return held
+
+    async def reload(self, name: str) -> Held:
+        """The same again, with the source folder's present files and a new process."""
+        held = self.get(name)
+        await self._revise(held, EndpointChanges())
+        await asyncio.to_thread(held.save)
+        return held
+
+    async def _revise(self, held: Held, changes: EndpointChanges) -> None:
+        revision = held.record["revision"] + 1
+        spec, inference = await deploying.revise(self.service, held.place, held.spec, revision, changes)
+        await deploying.lay_out(self.service, held.place, spec, inference)
+        held.record |= {
+            "revision": revision,
+            "preparing": {"revision": revision, "step": "queued", "since": time.time()},
+        }
+        if changes.kernel_python is not None:
+            held.record["kernel_python"] = changes.kernel_python
+        held.spec = spec
+        self.prepare(held)
+        self._watch_over()
+
+    async def delete(self, name: str) -> None:
+        """End it and delete its folder; answers when its processes are gone."""
+        held = self.get(name)
+        if held.task is not None:
+            held.task.cancel()
+        held.record["deleted"] = True
+        await asyncio.to_thread(held.save)
+        del self._held[name]
+        await self.service.working(self._remove(held.place.folder))
+        held.tell()
+
+    async def _remove(self, folder: Path) -> None:
+        remaining = await asyncio.to_thread(self.deployer.stop, folder, _GRACE)
+        if remaining:
+            raise ConflictError(f"Processes of the endpoint do not end: {', '.join(remaining)}.")
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    # -- what goes on ------------------------------------------------------------------------------------------------
+
+    def prepare(self, held: Held) -> None:
+        """Begin to prepare the newest revision; one that was being prepared is given up."""
+        if held.task is not None:
+            held.task.cancel()
+        held.record["problem"] = None
+        held.task = self.service.working(self._prepare(held, held.spec))
+
+    async def _prepare(self, held: Held, spec: EndpointSpec) -> None:
+        def step(text: str) -> None:
+            if held.record["preparing"] is not None and held.record["preparing"]["step"] != text:
+                held.record["preparing"]["step"] = text
+                held.tell()
+
+        try:
+            plan = await deploying.prepare(self.service, held.place, spec, held.record, self._taken(held), step)
+            step("starting")
+            await asyncio.to_thread(self.deployer.apply, plan)
+        except MLTrainError as error:
+            held.record["problem"] = {**error.to_wire(), "revision": spec.revision}
+        else:
+            held.record["applied"] = spec.revision
+        held.record["preparing"] = None
+        held.seen = await asyncio.to_thread(held.look, self.deployer)
+        await asyncio.to_thread(held.save)
+        self._wake.set()
+
+    def _taken(self, held: Held) -> list[list[int]]:
+        """The CPUs that other endpoints are bound to."""
+        return [other.record.get("cpus") or [] for other in self._held.values() if other is not held]
+
+    def _watch_over(self) -> None:
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.create_task(self._look_on())
+        self._wake.set()
+
+    async def _look_on(self) -> None:
+        while self._held:
+            for held in list(self._held.values()):
+                seen = await asyncio.to_thread(held.look, self.deployer)
+                if _differs(seen, held.seen):
+                    held.seen = seen
+                    held.tell()
+                held.seen = seen
+                await self._keep(held)
+            busy = any(held.busy for held in self._held.values())
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), _SOON if busy else _LATER)
+            except TimeoutError:
+                continue
+
+    async def _keep(self, held: Held) -> None:
+        if held.seen.kept or held.record["applied"] is None or held.record["deleted"]:
+            return
+        if time.monotonic() < held.kept_at + _KEEP_AGAIN or held.seen.state in ("failed", "stopped"):
+            return
+        held.kept_at = time.monotonic()
+        try:
+            await asyncio.to_thread(self.deployer.keep, held.place.folder)
+        except MLTrainError as error:
+            held.record["problem"] = error.to_wire()
+            held.tell()
+
+    def _spawn(self, work: Any) -> None:
+        self.service.working(work)
+
+
+def _differs(a: EndpointObservation, b: EndpointObservation) -> bool:
+    return (a.state, a.serving, a.handled, a.port, a.pid, a.restarts, a.failure) != (
+        b.state, b.serving, b.handled, b.port, b.pid, b.restarts, b.failure,
+    )  # fmt: skip
+
+
+def _read_spec(place: Place, revision: int) -> EndpointSpec:
+    return EndpointSpec.from_json(json.loads((place.revision(revision) / "spec.json").read_text("utf-8")))
+
+
+def _write_keys(place: Place, required: bool | None, *, fresh: bool) -> None:
+    """Make the keys, or change whether they are asked for. Never more than its owner reads them."""
+    try:
+        keys = json.loads(place.keys.read_text("utf-8"))
+    except FileNotFoundError:
+        fresh, keys = True, {}
+    if fresh:
+        keys = {"required": bool(required), "primary": new_key(), "secondary": new_key()}
+    elif required is not None:
+        keys["required"] = required
+    place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_whole(place.keys, json.dumps(keys).encode(), 0o600)
+
+
+def new_key() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def read_keys(place: Place) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(place.keys.read_text("utf-8"))
+    return found
+
+
+def write_keys(place: Place, keys: dict[str, Any]) -> None:
+    write_whole(place.keys, json.dumps(keys).encode(), 0o600)
+
+
+def _check_port(spec: EndpointSpec, others: dict[str, Held]) -> None:
+    """Raise `WebserviceException` where the port that is asked for is somebody else's."""
+    if spec.port is None:
+        return
+    for held in others.values():
+        if held.name != spec.name and spec.port in (held.spec.port, held.seen.port):
+            raise WebserviceException(
+                f"The port {spec.port} is that of the endpoint {held.name!r}.", mend="Use another port, or none."
+            )
+    own = others.get(spec.name)
+    if own is not None and own.seen.port == spec.port:
+        return
+    deploying.check_port(spec.port)
