@@ -166,7 +166,7 @@ class _Shim:
         watch = self.watched and now >= self.next_watch
         if not beat and not watch:
             return
-        tree = [self.child.pid, *processes.below([os.getpid()], processes.table())]
+        tree = sorted({self.child.pid, *processes.below([os.getpid()], processes.table())})
         if beat:
             self._beat(tree)
             self._read_events()
