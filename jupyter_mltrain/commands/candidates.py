@@ -19,6 +19,7 @@ _LISTS = {
     "datasets": ("/v1/datasets", "datasets", "name"),
     "models": ("/v1/models", "models", "name"),
     "targets": ("/v1/targets", "targets", "name"),
+    "sizes": ("/v1/sizes", "sizes", "name"),
     "runs": ("/v1/runs", "runs", "display_name"),
 }
 _MOST = 50

@@ -51,6 +51,11 @@ def duration(text: str) -> float:
     return seconds
 
 
+def idle(text: str) -> float:
+    """Seconds, as in `duration`; or nothing, `0`."""
+    return 0.0 if text.strip() in {"0", "0s"} else duration(text)
+
+
 def named(text: str, what: str = "Environment") -> Named:
     """`NAME[:VERSION]`; the version is a whole number from 1 on, or `latest`. `what` is for the message."""
     name, colon, version = text.partition(":")

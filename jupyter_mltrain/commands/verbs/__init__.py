@@ -143,6 +143,26 @@ VERBS: dict[str, Verb] = {
             ),
         ),
         _verb(
+            "compute",
+            "compute:compute",
+            "List compute targets; show, create, update or remove one; list the sizes of nodes.",
+            (
+                Argument(
+                    "action",
+                    "list (default), show, create, update, rm, sizes",
+                    optional=True,
+                    choices=("list", "show", "create", "update", "rm", "sizes"),
+                ),
+                Argument("name", "the target", optional=True, completes="targets"),
+            ),
+            (
+                Option(("--size",), "create: what a node has, such as STANDARD_D2_V2", "SIZE", completes="sizes"),
+                Option(("--max-nodes",), "at most so many nodes at once (default: 4)", "N", values.positive),
+                Option(("--min-nodes",), "so many are always there (default: 0)", "N", values.count),
+                Option(("--idle",), "how long an idle node stays: 90s, 30m (default), 0 …", "D", values.idle),
+            ),
+        ),
+        _verb(
             "data",
             "data:data",
             "List datasets; show, fetch or add one; remove what was fetched.",
