@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jupyter_mltrain.core.wire import Signature
+    from jupyter_mltrain.core.wire_models import Signature
 
 
 @dataclass(frozen=True)

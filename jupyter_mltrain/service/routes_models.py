@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jupyter_mltrain.core.wire import ModelList, ModelPath, ModelVersion, NewestModel
 from jupyter_mltrain.core.wire_catalog import Empty
+from jupyter_mltrain.core.wire_models import ModelList, ModelPath, ModelVersion, NewestModel
 from jupyter_mltrain.service.openapi import Router
 from jupyter_mltrain.service.publication import register_model, registration
 from jupyter_mltrain.service.wire import ModelChanges, ModelRequest, plain

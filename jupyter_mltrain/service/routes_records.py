@@ -11,7 +11,8 @@ from fastapi import Query
 from fastapi.responses import FileResponse, Response
 from starlette.background import BackgroundTask
 
-from jupyter_mltrain.core.wire import FileList, Inspection, LogList, MetricList, SeriesWindow
+from jupyter_mltrain.core.wire import FileList, LogList, MetricList, SeriesWindow
+from jupyter_mltrain.core.wire_models import Inspection
 from jupyter_mltrain.errors import PathNotFound
 from jupyter_mltrain.service import logs, snapshot
 from jupyter_mltrain.service.metrics import metric_values

@@ -14,7 +14,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from jupyter_mltrain.core.model import Inspection
-from jupyter_mltrain.core.wire import Signature, TensorSpec
+from jupyter_mltrain.core.wire_models import Signature, TensorSpec
 from jupyter_mltrain.tracking.saved_model import read_saved_model
 
 MAX_GRAPH = 256 << 20

@@ -15,7 +15,8 @@ from jupyter_mltrain.core import records
 from jupyter_mltrain.core.ids import check_name
 from jupyter_mltrain.core.model import Registration
 from jupyter_mltrain.core.status import TERMINAL
-from jupyter_mltrain.core.wire import Inspection, ModelVersion, TrackingName, TrackingState
+from jupyter_mltrain.core.wire import TrackingName, TrackingState
+from jupyter_mltrain.core.wire_models import Inspection, ModelVersion
 from jupyter_mltrain.errors import MLTrainError
 from jupyter_mltrain.tracking import cursor as cursors
 from jupyter_mltrain.tracking.process import Child

@@ -10,7 +10,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from jupyter_mltrain.core.wire import Signature, TensorSpec
+from jupyter_mltrain.core.wire_models import Signature, TensorSpec
 
 _PACKAGE = "jupyter_mltrain.saved_model"
 _Field = descriptor_pb2.FieldDescriptorProto

@@ -653,6 +653,7 @@ export interface DatasetDetails {
   selection: {
     [k: string]: unknown;
   }[];
+  partition_format: string;
   created: number;
   versions: number[];
   /**
