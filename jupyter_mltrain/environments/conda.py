@@ -58,6 +58,8 @@ def solve(definition: EnvironmentDefinition, log: Log, cancelled: threading.Even
     """
     packages = definition.packages
     rattler = _rattler(definition.name)
+    from rattler.exceptions import InvalidMatchSpecError  # noqa: PLC0415 - it is there
+
     channels = packages.channels or DEFAULT_CHANNELS
     specs = [_python(packages.python), *packages.conda]
     log(f"Solving {', '.join(specs)} from {', '.join(map(redact, channels))}")
@@ -71,7 +73,7 @@ def solve(definition: EnvironmentDefinition, log: Log, cancelled: threading.Even
     for spec in specs:
         try:
             rattler.MatchSpec(spec)
-        except rattler.exceptions.InvalidMatchSpecError as error:
+        except InvalidMatchSpecError as error:
             raise UsageError(
                 f"Environment {definition.name!r}: {spec!r} is no conda dependency: {_line(error)}.", mend="Correct it."
             ) from error

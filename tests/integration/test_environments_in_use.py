@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
+import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,17 @@ from jupyter_mltrain.api.experiment import Experiment
 from jupyter_mltrain.api.workspace import Workspace
 from jupyter_mltrain.commands import verbs
 from jupyter_mltrain.commands.context import Context
-from jupyter_mltrain.errors import EnvironmentNotFound, PathNotFound, ResolveError, UsageError
+from jupyter_mltrain.errors import (
+    EnvironmentNotFound,
+    MLTrainError,
+    PathNotFound,
+    ResolveError,
+    SubstitutionRefused,
+    UsageError,
+    UserErrorException,
+)
+from tests.conda_channel import PYTHON, CondaChannel
+from tests.faults.world import World
 
 WHERE = """
 import json, sys
@@ -55,6 +67,7 @@ def test_a_requirements_file_becomes_an_environment(
     made = Environment.from_pip_requirements("small", tmp_path / "requirements.txt")
     assert made.version is None
     first = made.register(workspace)
+    assert first.definition.pip == ("six==1.16.0",)
     assert (first.name, first.version) == ("small", 1)
     assert made.register(workspace).version == 1
     seen = where(experiment, "small", tmp_path)
@@ -93,6 +106,114 @@ def test_mistakes_are_one_clear_line(workspace: Workspace, tmp_path: Path) -> No
     with pytest.raises(ResolveError) as raised:
         Environment.from_pip_requirements("x", tmp_path / "r.txt").register(workspace)
     assert "six" in str(raised.value)
+
+
+CONDA = """
+import gamma, json, six, sys
+from azureml.core import Run
+from azureml.core.run import Run as same
+assert Run is same
+run = Run.get_context()
+run.log("accuracy", 0.5)
+json.dump({"prefix": sys.prefix, "gamma": gamma.version, "six": six.__version__}, open("outputs/where.json", "w"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the channel here has a Python for Linux alone")
+def test_conda_and_pip_packages_in_one_run(workspace: Workspace, experiment: Experiment, tmp_path: Path) -> None:
+    """From the conda file to a run whose script knows only the SDK, and back to nothing."""
+    channel = CondaChannel(tmp_path / "channel")
+    channel.python_package("gamma", "2.1")
+    text = (
+        f"channels: ['{channel.url}']\ndependencies:\n- python={PYTHON}\n- gamma\n- pip:\n  - six\n  - azureml-core\n"
+    )
+    (tmp_path / "conda_dependencies.yml").write_text(text)
+    environment = Environment.from_conda_specification("mixed", tmp_path / "conda_dependencies.yml")
+    environment.docker.enabled = True
+    environment.docker.base_image = "ours/image:1"
+    config = ScriptRunConfig(script="run.py", files={"run.py": CONDA}, environment=environment)
+    run = experiment.submit(config)
+    run.wait_for_completion(wait_post_processing=True)
+    run.download_file("outputs/where.json", tmp_path / "where.json")
+    seen = json.loads((tmp_path / "where.json").read_text())
+    assert seen["gamma"] == "2.1"
+    assert str(tmp_path / "cache") in seen["prefix"]
+    assert run.get_metrics() == {"accuracy": 0.5}
+    instead = {(one["asked"], one["given"]) for one in run.state["substitutions"]}
+    assert instead == {("azureml-core", "left out"), ("ours/image:1", "not used")}
+    context = Context(folder=workspace.root)
+    shown = str(verbs.call(context, "env", ["show", "mixed"]))
+    for fact in ("gamma==2.1", f"channels   {channel.url}", "azureml-core → left out", "base image ours/image:1"):
+        assert fact in shown
+    assert "micromamba create" in str(verbs.call(context, "env", ["show", "mixed", "--dockerfile"]))
+    assert "mixed:1" in str(verbs.call(context, "env", ["rm", "mixed"]))
+    with pytest.raises(EnvironmentNotFound):
+        Environment.get(workspace, "mixed")
+    # Built a moment ago: it stays, whatever was asked.
+    assert "Nothing to remove" in str(verbs.call(context, "env", ["prune", "--unused-days", "0"]))
+    long_ago = time.time() - 86400
+    (ready,) = (tmp_path / "cache" / "envs").glob("*/ready.json")
+    os.utime(ready, (long_ago, long_ago))
+    assert "Removed 1" in str(verbs.call(context, "env", ["prune", "--unused-days", "0"]))
+    assert not ready.parent.exists()
+
+
+def test_curated_names_and_what_is_reserved(workspace: Workspace) -> None:
+    name = "AzureML-Minimal"
+    found = Environment.get(workspace, name.lower())
+    assert (found.name, found.version) == (name.lower(), 1)
+    assert [one.given for one in found.substitutions] == ["minimal"]
+    found.python.conda_dependencies.add_pip_package("six")
+    with pytest.raises(UserErrorException, match="reserved") as raised:
+        found.register(workspace)
+    assert "clone" in raised.value.mend
+    with pytest.raises(EnvironmentNotFound, match="AzureML-PyTorch"):
+        Environment.get(workspace, "AzureML-PyTorch-1.6-GPU")
+    table = workspace.root / ".mltrain" / "substitutions.toml"
+    table.write_text('[[environment]]\nname = "AzureML-PyTorch-*"\ngiven = "minimal"\nreason = "ours"\n')
+    assert [one.reason for one in Environment.get(workspace, "AzureML-PyTorch-1.6-GPU").substitutions] == ["ours"]
+    table.write_text("[[environments]]\n")
+    with pytest.raises(UserErrorException, match=r"substitutions\.toml"):
+        Environment.get(workspace, "AzureML-Tutorial")
+    listed = Environment.list(workspace)
+    assert {"tensorflow", "tensorflow-2.12", "AzureML-PyTorch-1.6-GPU"} <= set(listed)
+    curated = workspace.connection.get("/v1/environments", curated=True)["environments"]
+    assert all(one["curated"] for one in curated)
+
+
+def test_a_preview_stores_nothing(workspace: Workspace) -> None:
+    text = "dependencies:\n- pip:\n  - six==1.16.0\n  - azureml-defaults\n"
+    asked = {"name": "mine", "specification": text, "environment_variables": {"A": "b"}}
+    found = workspace.connection.post("/v1/environments/preview", asked, timeout=60)
+    assert found["packages"] == ["six==1.16.0"]
+    assert "--hash=sha256:" in found["lock"]
+    assert found["given"]["pip"] == ["six==1.16.0"]
+    assert [one["asked"] for one in found["substitutions"]] == ["azureml-defaults"]
+    assert found["dockerfile"].startswith("# Environment mine\n# azureml-defaults -> left out")
+    with pytest.raises(EnvironmentNotFound):
+        Environment.get(workspace, "mine")
+    for wrong, said in (
+        ({"name": "mine", "specification": "dependencies:\n- six >> 1\n"}, "six >> 1"),
+        ({"name": "mine", "specification": "dependencies:\n- python=new\n"}, "line 2"),
+        ({"name": "AzureML-mine", "pip": ["six"]}, "reserved"),
+        ({"name": "mine", "pip": ["six==99"]}, "six"),
+        ({"name": "mine", "python": "3.2"}, r"no Python 3\.2"),
+        ({"name": "mine", "specification": "dependencies: []", "pip": ["six"]}, "Give one of them"),
+        ({"name": "mine", "packages": ["six"]}, "packages"),
+    ):
+        with pytest.raises(MLTrainError, match=said):
+            workspace.connection.post("/v1/environments/preview", wrong, timeout=60)
+
+
+def test_strict_refuses_at_submission(world: World, workspace: Workspace, experiment: Experiment) -> None:
+    config = world.layout.config
+    config.write_text(config.read_text().replace("strict = false", "strict = true"))
+    with pytest.raises(SubstitutionRefused, match="AzureML-Minimal"):
+        experiment.submit(ScriptRunConfig(command=["true"], environment="AzureML-Minimal"))
+    image = Environment.from_docker_image("mine", "ours/image:1")
+    with pytest.raises(SubstitutionRefused, match="ours/image:1"):
+        experiment.submit(ScriptRunConfig(command=["true"], environment=image))
 
 
 def test_kernel_and_service_in_different_environments(
