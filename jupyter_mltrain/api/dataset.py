@@ -9,15 +9,16 @@ import shutil
 from collections.abc import Mapping, Sequence
 from glob import has_magic, iglob
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from jupyter_mltrain.api.consumption import DatasetConsumptionConfig
 from jupyter_mltrain.api.datastore import DataPath, Datastore, values_of
-from jupyter_mltrain.api.fetching import fetch_dataset
+from jupyter_mltrain.api.fetching import fetch_dataset, files_below
 from jupyter_mltrain.core import data_paths
 from jupyter_mltrain.core.dataset import Selected
 from jupyter_mltrain.core.datastore import check_address
+from jupyter_mltrain.core.partition import partition_keys
 from jupyter_mltrain.errors import ConflictError, PathNotFound, UserErrorException
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ class FileDatasetFactory:
 
         With `validate`, local paths are looked at now, others when a workspace first sees the dataset; what is not there
         raises `PathNotFound`, a `UserErrorException`. `is_file`: the path is one file, never a folder.
-        `partition_format` is kept with the definition; `{name}` in it are keys that paths have.
+        `partition_format` says which keys the files' paths hold (`{state}/{date:yyyy/MM/dd}/data.csv`).
         """
-        given: Sequence[OnePath] = [path] if isinstance(path, str | Path | DataPath | tuple) else list(path)
+        given = _each(path)
         if not given:
             raise UserErrorException(
                 "A dataset needs at least one path.", mend="Give a path, URL or (datastore, path)."
@@ -54,10 +55,9 @@ class FileDatasetFactory:
             raise UserErrorException("is_file=True is for a single path.")
         for source in sources if validate else ():
             _check_local(source, is_file=is_file)
-        found = FileDataset(sources, workspace=stores[0].workspace if stores else None)
-        found._partition_format = partition_format or ""  # noqa: SLF001 - its own factory
-        found._validate = validate  # noqa: SLF001
-        return found
+        partition_keys(partition_format or "")
+        workspace = stores[0].workspace if stores else None
+        return FileDataset(sources, workspace=workspace, partition_format=partition_format or "", validate=validate)
 
     @staticmethod
     def upload_directory(
@@ -88,21 +88,24 @@ class FileDataset:
         sources: Sequence[str],
         selection: Sequence[Selected] = (),
         *,
+        partition_format: str = "",
+        validate: bool = True,
         workspace: Workspace | None = None,
         entry: Mapping[str, Any] | None = None,
     ) -> None:
         self._sources = tuple(sources)
         self._selection = tuple(selection)
+        self._partition_format = partition_format
+        self._validate = validate
         self._workspace = workspace
         self._entry: Mapping[str, Any] = entry or {}
-        self._partition_format = ""
-        self._validate = True
 
     @classmethod
     def of(cls, workspace: Workspace, entry: Mapping[str, Any]) -> FileDataset:
         """The dataset that the service described."""
         selection = [Selected(**step) for step in entry.get("selection", ())]
-        return cls(entry.get("sources", ()), selection, workspace=workspace, entry=entry)
+        pattern = str(entry.get("partition_format", ""))
+        return cls(entry.get("sources", ()), selection, partition_format=pattern, workspace=workspace, entry=entry)
 
     @property
     def name(self) -> str | None:
@@ -124,6 +127,11 @@ class FileDataset:
     @property
     def tags(self) -> dict[str, str]:
         return dict(self._entry.get("tags", {}))
+
+    @property
+    def partition_keys(self) -> list[str]:
+        """The keys that the files' paths hold."""
+        return list(partition_keys(self._partition_format))
 
     def register(
         self,
@@ -174,7 +182,7 @@ class FileDataset:
         if source.is_file():
             pairs = [(source, target / source.name)]
         else:
-            pairs = [(source / path[1:], target / path[1:]) for path in self.to_path()]
+            pairs = [(source / path, target / path) for path in files_below(source)]
         there = [new for _, new in pairs if os.path.lexists(new)]
         if there and not overwrite:
             raise ConflictError(f"{there[0]} is there already.", mend="Say overwrite=True, or choose another folder.")
@@ -237,9 +245,13 @@ class FileDataset:
                 f"{self.name!r} is ready-made and used as a whole.",
                 mend="Take a dataset of files: Dataset.File.from_files.",
             )
-        made = FileDataset(self._sources, (*self._selection, step), workspace=self._workspace)
-        made._partition_format, made._validate = self._partition_format, self._validate
-        return made
+        return FileDataset(
+            self._sources,
+            (*self._selection, step),
+            partition_format=self._partition_format,
+            validate=self._validate,
+            workspace=self._workspace,
+        )
 
     def _body(self) -> dict[str, Any]:
         return {
@@ -289,6 +301,15 @@ class Dataset:
         return {entry["name"]: Dataset.get_by_name(workspace, entry["name"]) for entry in entries}
 
 
+def _each(path: OnePath | Sequence[OnePath]) -> list[OnePath]:
+    """What was given, one by one; a tuple may be a list of paths too."""
+    if isinstance(path, str | Path | DataPath):
+        return [path]
+    if isinstance(path, tuple) and path and isinstance(path[0], Datastore):
+        return [cast("tuple[Datastore, str]", path)]
+    return list(cast("Sequence[OnePath]", path))
+
+
 def _datastore_of(given: OnePath) -> Datastore | None:
     return None if isinstance(given, str | Path) else next(iter(given))
 
@@ -322,13 +343,13 @@ def _check_local(source: str, *, is_file: bool) -> None:
         raise PathNotFound(f"No file matches {source}.", mend=mend)
 
 
-def _count(count: int) -> int:
+def _count(count: Any) -> int:
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
         raise UserErrorException(f"{count!r} is no number of files.", mend="Give 0, 1, 2, …")
     return count
 
 
-def _share(share: float) -> float:
+def _share(share: Any) -> float:
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
         raise UserErrorException(f"{share!r} is no share of the files.", mend="Give a number from 0 to 1.")
     return float(share)

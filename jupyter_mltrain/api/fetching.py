@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -34,6 +36,20 @@ def fetch_dataset(workspace: Workspace, reference: str, *, show_progress: bool =
         over.set()
         if show_progress:
             shower.join(5)
+
+
+def files_below(root: Path) -> list[str]:
+    """Paths of all files in a folder, in order; links are followed, but never round in a circle."""
+    found: list[str] = []
+    for folder, names, files in os.walk(root, followlinks=True):
+        inside = os.path.realpath(folder)
+        names[:] = [name for name in names if not _holds(os.path.realpath(os.path.join(folder, name)), inside)]  # noqa: PTH118
+        found += [os.path.relpath(os.path.join(folder, name), root) for name in files]  # noqa: PTH118
+    return sorted(path for path in found if (root / path).is_file())
+
+
+def _holds(folder: str, other: str) -> bool:
+    return other == folder or other.startswith(folder.rstrip("/") + "/")
 
 
 def _show(workspace: Workspace, path: str, over: threading.Event) -> None:

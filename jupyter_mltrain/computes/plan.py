@@ -58,10 +58,10 @@ def _environment(
         "PYTHONPATH": f"{inject}:{chosen['PYTHONPATH']}" if chosen.get("PYTHONPATH") else inject,
     }
     env |= {mount.variable: mounts[mount.name] for mount in inputs.mounts}
-    if spec.data:
-        env["MLTRAIN_INPUTS"] = json.dumps({data.name: mounts[data.name] for data in spec.data})
-        # As the SDK does it; the name of a ready-made dataset after `-d` is no name of a variable.
-        env |= {data.name: mounts[data.name] for data in spec.data if data.dataset}
+    if inputs.mounts:
+        env["MLTRAIN_INPUTS"] = json.dumps({mount.name: mounts[mount.name] for mount in inputs.mounts})
+    # As the SDK does it; the name of a ready-made dataset after `-d` is no name of a variable.
+    env |= {data.name: mounts[data.name] for data in spec.data if data.dataset}
     # Secrets come another way, and a plan is shown to people.
     return {name: value for name, value in sorted(env.items()) if name not in spec.secrets}
 

@@ -30,6 +30,7 @@ class Dataset(TypedDict):
 class DatasetDetails(Dataset):
     sources: list[str]
     selection: list[dict[str, Any]]
+    partition_format: str
     created: float
     versions: list[int]
     path: str | None

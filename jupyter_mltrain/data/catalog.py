@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jupyter_mltrain.core.dataset import DatasetDefinition, FileDatasetDefinition, definition_id, select
 from jupyter_mltrain.core.datastore import check_address
+from jupyter_mltrain.core.partition import partition_keys, partition_values
 from jupyter_mltrain.core.spec import Substitution
 from jupyter_mltrain.data import content
 from jupyter_mltrain.data.datasets import Datasets, FetchedDataset, folder_of
@@ -88,8 +89,14 @@ class Catalog:
             raise UserErrorException("A dataset needs at least one path.")
         for source in given.sources:
             check_address(source)
-        if validate and plain_folder(given.sources, self.datastores) is None:
-            self.files(given)
+        partition_keys(given.partition_format)
+        if validate and (given.partition_format or plain_folder(given.sources, self.datastores) is None):
+            for found in self.files(given):
+                if given.partition_format and partition_values(given.partition_format, found.path) is None:
+                    raise UserErrorException(
+                        f"The file {found.path} does not fit the partition format {given.partition_format!r}.",
+                        mend="Correct the format, or take the files that fit.",
+                    )
 
     def files(self, definition: FileDatasetDefinition, cancelled: threading.Event | None = None) -> list[Found]:
         """The files of a dataset as they are now, by their paths, after its selection. Raises what `list_files` raises,

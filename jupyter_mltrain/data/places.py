@@ -39,7 +39,10 @@ class Entry:
 class Place(Protocol):
     """A file system of one kind. Calls block; they raise `NotReached` with the reason, in one line."""
 
-    local: bool
+    @property
+    def local(self) -> bool:
+        """Whether its files are used where they are."""
+        ...
 
     def look(self, path: str) -> Entry | Literal["folder"] | None:
         """What is at `path`."""

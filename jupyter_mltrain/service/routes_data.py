@@ -66,7 +66,8 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
         under_way[name] = {"state": "fetching", "source": "", "done": 0, "total": 0}
 
         def report(progress: FetchProgress) -> None:
-            under_way[name] |= {"source": progress.source, "done": progress.done, "total": progress.total}
+            now = under_way[name]
+            now["source"], now["done"], now["total"] = progress.source, progress.done, progress.total
 
         try:
             fetched = await service.working(asyncio.to_thread(service.datasets.fetch, definition, progress=report))
@@ -177,7 +178,7 @@ def details(catalog: Catalog, definition: AnyDefinition) -> answers.DatasetDetai
     freed = catalog.cached_bytes(definition)
     if isinstance(definition, DatasetDefinition):
         return {
-            **common, "sources": [], "selection": [], "created": 0.0, "versions": [definition.version], "path": path,
+            **common, "sources": [], "selection": [], "partition_format": "", "created": 0.0, "versions": [definition.version], "path": path,
             "cached_bytes": freed,
         }  # fmt: skip
     versions = [one.version for one in catalog.definitions.versions(definition.name)] if definition.name else []
@@ -185,6 +186,7 @@ def details(catalog: Catalog, definition: AnyDefinition) -> answers.DatasetDetai
         **common,
         "sources": list(definition.sources),
         "selection": [step.to_json() for step in definition.selection],
+        "partition_format": definition.partition_format,
         "created": definition.created,
         "versions": versions,
         "path": path,

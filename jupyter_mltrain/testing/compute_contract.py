@@ -166,6 +166,35 @@ class ComputeContract:
             if path.is_file():
                 assert b"s3cret-value" not in path.read_bytes() or path.name == "r0.log", f"the secret is in {path}"
 
+    async def test_data_of_every_form_stands_where_it_was_asked_for(self, bench: Bench, tmp_path: Path) -> None:
+        """A folder of links to elsewhere, a single file, and a folder that is to stand in the working folder."""
+        elsewhere, links = tmp_path / "elsewhere", tmp_path / "links"
+        elsewhere.mkdir()
+        links.mkdir()
+        (elsewhere / "a.txt").write_text("a")
+        (links / "deep").mkdir()
+        (links / "deep" / "to-a.txt").symlink_to(elsewhere / "a.txt")
+        code = (
+            "import json, os\n"
+            "print(json.dumps([open(os.environ['MLTRAIN_DATA_L'] + '/deep/to-a.txt').read(), "
+            "open(os.environ['MLTRAIN_DATA_F']).read(), open('in/side/a.txt').read(), "
+            "os.path.samefile(os.environ['MLTRAIN_DATA_P'], 'in/side'), json.loads(os.environ['MLTRAIN_INPUTS'])]))"
+        )
+        mounts = (
+            Mount("L", links, "MLTRAIN_DATA_L", "k2"),
+            Mount("F", elsewhere / "a.txt", "MLTRAIN_DATA_F", "k3-file"),
+            Mount("P", elsewhere, "MLTRAIN_DATA_P", "k4", "in/side"),
+        )
+        plan = bench.prepare(code, mounts=mounts)
+        handle = await bench.launch(plan, {})
+        *read, same, inputs = json.loads(await bench.log(handle))
+        assert read == ["a", "a", "a"]
+        assert same
+        assert inputs == {name: plan.ranks[0].env[f"MLTRAIN_DATA_{name}"] for name in "LFP"}
+        await bench.exit(handle)
+        await bench.compute.remove(handle)
+        assert (elsewhere / "a.txt").read_text() == "a", "removing the run reached its data"
+
     async def test_resumes_anywhere_with_the_same_bytes(self, bench: Bench) -> None:
         handle = await bench.run(
             "from jupyter_mltrain import Run\nimport time\nrun = Run.get_context()\n"

@@ -83,8 +83,10 @@ class FakeRemoteCompute:
         return Capacity(self._slots, os.cpu_count() or 1, 8.0)
 
     def plan(self, spec: RunSpec, inputs: LaunchInputs) -> LaunchPlan:
-        mounts = {mount.name: self._place(mount) for mount in inputs.mounts}
         root = join(self._root, "runs", spec.run_id)
+        mounts = {
+            mount.name: join(root, "work", mount.place) if mount.place else self._path(mount) for mount in inputs.mounts
+        }
         return compose(spec, inputs, engine=self.name, root=root, python=self._python, mounts=mounts)
 
     async def launch(self, plan: LaunchPlan, secrets: Mapping[str, str]) -> Handle:
@@ -97,7 +99,8 @@ class FakeRemoteCompute:
         for mount in plan.mounts:
             await self._verb(plan.root, "unpack", self._place(mount), give=_tree(mount.path))
         record, blobs = Path(plan.record), Path(plan.blobs)
-        await self._verb(plan.root, "unpack", join(plan.root, "work"), give=_work(record, blobs))
+        links = {mount.place: self._path(mount) for mount in plan.mounts if mount.place}
+        await self._verb(plan.root, "unpack", join(plan.root, "work"), give=_work(record, blobs, links))
         await self._verb(plan.root, "unpack", join(plan.root, "streams"), give=_archive(()))
         launches = {
             f"r{rank.rank}.launch.json": {**launch_record(plan, rank.rank, secrets, None), "cpus": plan.cpus}
@@ -142,6 +145,10 @@ class FakeRemoteCompute:
         """Where a dataset lies over there: by its content, so that it is sent once."""
         return join(self._root, "data", mount.key)
 
+    def _path(self, mount: Mount) -> str:
+        """The dataset's path over there: its folder, or its one file."""
+        return join(self._place(mount), mount.path.name) if mount.path.is_file() else self._place(mount)
+
     def _command(self, root: str, *verb: str) -> list[str]:
         return [self._python, "-I", "-S", "-c", _SHIM, join(root, "inject", runclient.SHIM), *verb]
 
@@ -179,11 +186,15 @@ def _archive(
     return give
 
 
-def _tree(folder: Path) -> Callable[[IO[bytes]], None]:
-    return _archive((path.relative_to(folder).as_posix(), path) for path in sorted(folder.rglob("*")))
+def _tree(data: Path) -> Callable[[IO[bytes]], None]:
+    """The files of a dataset; links lead out of it, and are sent as what they lead to."""
+    if data.is_file():
+        return _archive([(data.name, data.resolve())])
+    files = (path for path in sorted(data.rglob("*")) if path.is_file())
+    return _archive((path.relative_to(data).as_posix(), path.resolve()) for path in files)
 
 
-def _work(record: Path, blobs: Path) -> Callable[[IO[bytes]], None]:
+def _work(record: Path, blobs: Path, links: Mapping[str, str]) -> Callable[[IO[bytes]], None]:
     def give(stdin: IO[bytes]) -> None:
         with tarfile.open(fileobj=stdin, mode="w|", format=tarfile.PAX_FORMAT) as archive:
             for name in KEPT:
@@ -195,6 +206,10 @@ def _work(record: Path, blobs: Path) -> Callable[[IO[bytes]], None]:
                 member.mode = mode | 0o600
                 with blob(blobs, sha256).open("rb") as file:
                     archive.addfile(member, file)
+            for name, target in links.items():
+                member = tarfile.TarInfo(name)
+                member.type, member.linkname = tarfile.SYMTYPE, target
+                archive.addfile(member)
 
     return give
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from jupyter_mltrain.core import data_paths
 from jupyter_mltrain.core.dataset import FileDatasetDefinition, Selected, definition_id, select
+from jupyter_mltrain.core.partition import partition_keys, partition_values
 from jupyter_mltrain.errors import UserErrorException
 
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12).filter(
@@ -122,3 +123,25 @@ def test_schemes(source, scheme):
 def test_a_question_mark_in_a_web_address_is_its_query():
     assert not data_paths.is_pattern("https://h/x?y=[1]")
     assert data_paths.is_pattern("/data/x?.csv")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "values"),
+    [
+        ("{state}/data.csv", "WA/data.csv", {"state": "WA"}),
+        ("/{state}/{day:yyyy/MM/dd}/x.csv", "top/OR/2019/04/01/x.csv", {"state": "OR", "day": "2019/04/01"}),
+        ("{day:yyyy-MM-dd}_{n}.csv", "2019-04-01_7.csv", {"day": "2019-04-01", "n": "7"}),
+        ("{day:yyyy}.csv", "19.csv", None),
+        ("{state}/data.csv", "data.csv", None),
+        ("a.csv", "x/a.csv", {}),
+    ],
+)
+def test_keys_in_paths(pattern, path, values):
+    assert partition_values(pattern, path) == values
+    assert partition_keys(pattern) == tuple(values or partition_keys(pattern))
+
+
+@pytest.mark.parametrize("pattern", ["{a", "a}", "{a}{a}", "{1}", "{a:xyz}"])
+def test_a_partition_format_that_cannot_be_read(pattern):
+    with pytest.raises(UserErrorException, match="cannot be read"):
+        partition_keys(pattern)

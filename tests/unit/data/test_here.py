@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -245,6 +246,13 @@ def test_a_definition_can_be_read_by_a_person(store, folder):
     assert raw["sources"] == [f"{folder}/**/*.csv"]
     assert raw["selection"] == [{"kind": "split", "share": 0.8, "seed": 7, "part": 1}]
     assert (raw["name"], raw["version"], raw["id"]) == ("own", 1, dataset.id)
+
+
+def test_files_that_do_not_fit_the_partition_format_are_named(store, folder):
+    given = FileDatasetDefinition("", (f"{folder}/*/*.csv",), name="own", partition_format="{place}/{name}.csv")
+    assert store.register(given, new_version=True).partition_format == "{place}/{name}.csv"
+    with pytest.raises(UserErrorException, match=r"a\.csv does not fit"):
+        store.register(dataclasses.replace(given, sources=(f"{folder}/**/*.csv",)), new_version=True)
 
 
 # --- what changed ---------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import uuid
 from typing import Any, Callable, Mapping, TypeVar
 
 from . import _values
+from ._inputs import InputDataset
 from ._stream import Stream, warn_once
 from ._values import UsageError
 
@@ -142,13 +143,13 @@ class Run:
         self._say("artifact", path=_values.clean(relative))
 
     @property
-    def input_datasets(self) -> dict[str, str]:
+    def input_datasets(self) -> dict[str, InputDataset]:
         """Paths of the run's datasets, by the names that the run gave them; by those of `MLTRAIN_DATA_<NAME>`, in small
         letters, too."""
         prefix = "MLTRAIN_DATA_"
         found = {key[len(prefix) :].lower(): path for key, path in os.environ.items() if key.startswith(prefix)}
         found.update(json.loads(os.environ.get("MLTRAIN_INPUTS") or "{}"))
-        return found
+        return {name: InputDataset(path) for name, path in found.items()}
 
     def get_status(self) -> str:
         return "Running"
