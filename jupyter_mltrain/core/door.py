@@ -17,7 +17,13 @@ _PASS = (
     ("GET", _RUN + r"/(?:metrics|series|values|logs|log|files|file|inspect)"),
     ("POST", _RUN + r"/(?:cancel|rerun|models)"),
     ("GET", r"models(?:/[^/]+)?(?:/\d+)?"),
-    ("GET", r"environments|environments/[^/]+|datasets|targets|usage"),
+    ("POST", r"models/[^/]+/\d+/(?:smoke|deploy|deployment-plan)"),
+    ("GET", r"endpoints(?:/[^/]+(?:/(?:log|latency))?)?"),
+    ("POST", r"endpoints/[^/]+/(?:test|reload)"),
+    ("DELETE", r"endpoints/[^/]+"),
+    ("GET", r"environments(?:/[^/]+(?:/(?:build|log|dockerfile))?)?"),
+    ("POST", r"environments(?:/preview|/[^/]+/build)?"),
+    ("GET", r"datasets|targets|usage"),
 )
 _COMPILED = tuple((method, re.compile(pattern)) for method, pattern in _PASS)
 

@@ -245,5 +245,9 @@ async def test_what_is_not_understood_closes_the_socket(server):
 def test_the_tables_of_the_door():
     assert passes("GET", "runs/a b/series")
     assert not passes("DELETE", "runs/x")
+    assert passes("POST", "environments/preview")
+    assert passes("GET", "environments/mine:1/dockerfile")
+    assert not passes("POST", "environments/prune")
+    assert not passes("DELETE", "environments/mine")
     assert not passes("GET", "runs/x/y/z")
     assert visible({"a": [{"source_directory": "/home/me", "b": 1}]}) == {"a": [{"b": 1}]}
