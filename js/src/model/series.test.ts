@@ -71,6 +71,8 @@ describe("SeriesStore", () => {
     }
     expect(open).toHaveLength(1);
     await answer(3);
+    await vi.advanceTimersByTimeAsync(900);
+    expect(open).toHaveLength(0);
     await vi.advanceTimersByTimeAsync(200);
     expect(open).toHaveLength(1);
     await answer(49);
@@ -96,6 +98,17 @@ describe("SeriesStore", () => {
     const { line, total } = store.line(metric("loss", 5, 0.25));
     expect([line.steps.at(-1), line.values.at(-1), total]).toEqual([4, 0.25, 5]);
     expect(store.line(metric("loss", 3)).line.values).toHaveLength(3);
+  });
+
+  it("draws every point that a slow run's states bring, and the same line until there is another", async () => {
+    store.want([metric("loss", 3)]);
+    await answer(3);
+    for (let count = 4; count <= 6; count++) {
+      store.want([metric("loss", count)]);
+      const { line } = store.line(metric("loss", count));
+      expect(line.steps).toEqual(Array.from({ length: count }, (_, index) => index));
+      expect(store.line(metric("loss", count)).line).toBe(line);
+    }
   });
 
   it("tries again after a failure, and not for ever", async () => {

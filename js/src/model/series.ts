@@ -17,13 +17,14 @@ export type FetchPoints = (
 const AT_ONCE = 4;
 /** A pause of so many times what the last answer took: the charts never take more than a share of a service. */
 const REST_SHARE = 3;
-const SHORTEST_PAUSE_MS = 100;
+/** The run's states bring the newest point meanwhile; what a fast run logs between two of them is fetched. */
+const SHORTEST_PAUSE_MS = 1_000;
 const FAILED_PAUSE_MS = 3_000;
 const MOST_FAILURES = 5;
 
 interface Entry {
   line: Line;
-  /** `line` and the newest point, while only the run's state knows that one. */
+  /** `line` and what the run's states have said since it was fetched. */
   ahead: { of: Line; count: number; line: Line } | null;
   total: number;
   /** Up to which of the metric's points `line` goes; -1: nothing fetched yet. */
@@ -96,17 +97,15 @@ export class SeriesStore {
     const { line } = entry;
     const last = asNumber(metric.last);
     const step = metric.lastStep;
-    const ahead = entry.count >= 0 && metric.count > entry.count && step !== null && last !== null;
-    if (ahead && step > (line.steps.at(-1) ?? Number.NEGATIVE_INFINITY)) {
-      if (entry.ahead?.of !== line || entry.ahead.count !== metric.count) {
-        const steps = [...line.steps, step];
-        const times = [...(line.times ?? []), line.times?.at(-1) ?? 0];
-        const longer = { rank: line.rank, steps, times, values: [...line.values, last] };
-        entry.ahead = { of: line, count: metric.count, line: longer };
-      }
+    const known = entry.ahead?.of === line ? entry.ahead : { of: line, count: entry.count, line };
+    if (entry.count < 0 || metric.count <= entry.count || step === null || last === null) {
+      return { line, total: Math.max(entry.total, metric.count) };
+    }
+    if (metric.count > known.count && step > (known.line.steps.at(-1) ?? Number.NEGATIVE_INFINITY)) {
+      entry.ahead = { of: line, count: metric.count, line: longer(known.line, step, last) };
       return { line: entry.ahead.line, total: metric.count };
     }
-    return { line, total: Math.max(entry.total, metric.count) };
+    return { line: known.line, total: metric.count };
   }
 
   /** Whether the service has answered for it. */
@@ -201,6 +200,15 @@ export function lineOfPoints(rank: number, points: Points): Line {
     }
   });
   return line;
+}
+
+function longer(line: Line, step: number, value: number): Line {
+  return {
+    rank: line.rank,
+    steps: [...line.steps, step],
+    times: [...(line.times ?? []), line.times?.at(-1) ?? 0],
+    values: [...line.values, value],
+  };
 }
 
 function keyOf({ name, rank }: { name: string; rank: number }): string {

@@ -78,6 +78,7 @@ export function largeFigure(lines: readonly Line[], view: View, colours: readonl
       xaxis: {
         ...axis,
         type: wall ? "date" : "linear",
+        ...(wall ? {} : { tickformat: ",.12~g", hoverformat: ",.12~g" }),
         ...(view.range ? { range: view.range.map(at), autorange: false } : { autorange: true }),
         title: {
           text: { step: t("Step"), relative: `${t("Relative time")} (s)`, wall: t("Wall time") }[view.axis],
