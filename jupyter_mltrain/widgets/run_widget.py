@@ -83,6 +83,9 @@ class RunWidget(anywidget.AnyWidget):
                 self.set_trait(name, value)
             except Exception:  # noqa: BLE001 - a handler of the user's; the others still hear
                 traceback.print_exc()
+        if Status(state["status"]).terminal:
+            # Also when it was sent before: between two cells nbclient hears nothing, and it saves the widget's state.
+            self.send_state(["status", "progress", "metrics", "_recorded"])
 
     def close(self) -> None:
         """Remove it from the page and follow the run no longer; the run goes on."""

@@ -242,6 +242,16 @@ def test_the_pages_hear_states_also_unasked(widget: RunWidget, service: Service,
     assert "source_directory" not in message["state"]
 
 
+def test_the_end_is_sent_again_within_a_cell(widget: RunWidget, service: Service, monkeypatch: Any) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr(widget, "send_state", lambda key=None: sent.append(key))
+    service.advance(status="Completed")
+    until(lambda: not live_output.watcher(None).live)
+    before = len(sent)
+    live_output.watcher(None).settle()
+    assert sent[before:] == [["status", "progress", "metrics", "_recorded"]]
+
+
 @pytest.fixture
 def told() -> Told:
     return Told()
