@@ -186,13 +186,16 @@ def _without_plotly(route: Any) -> None:
 def test_charts_follow_the_theme(page, card, artifact):
     drawn_by_plotly(card)
     colours = "nodes => nodes.map(node => getComputedStyle(node).stroke)"
-    lines = card.locator(".mlt-plotted .js-line")
+    card.get_by_role("button", name="Enlarge accuracy").click()
+    expect(card.locator(".mlt-plotted-large .js-line")).to_have_count(1, timeout=30_000)
+    lines = card.locator(".js-line")
     light = lines.evaluate_all(colours)
     page.emulate_media(color_scheme="dark")
     expect(page.locator("body[data-jp-theme-light=false]")).to_have_count(1, timeout=30_000)
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(1500)
     dark = lines.evaluate_all(colours)
-    assert all(one != other for one, other in zip(light, dark, strict=True))
+    assert len(light) == 4
+    assert all(one != other for one, other in zip(light, dark, strict=True)), (light, dark)
     text = card.locator(".mlt-frame > svg text").first.evaluate("node => getComputedStyle(node).fill")
     ink = card.locator(".mlt-title small").first.evaluate("node => getComputedStyle(node).color")
     assert text == ink

@@ -144,6 +144,7 @@ describe("RangeStore", () => {
     store.want([metric()]);
     await answer();
     store.want([metric(COUNT + 1)]);
+    await vi.advanceTimersByTimeAsync(2000);
     expect(asked.filter(({ window }) => window.start !== undefined)).toEqual([]);
     await answer();
     store.look(looking(950, 1100));

@@ -13,7 +13,7 @@ import { type RangeStore, windowOf } from "../model/range";
 import type { RunStore } from "../model/run";
 import { lineOfPoints } from "../model/series";
 import { Button } from "./controls";
-import { useChanges, useSame } from "./hooks";
+import { useChanges, useSame, useTheme } from "./hooks";
 import { LARGE_CONFIG, LARGE_HEIGHT, largeFigure, placeOf } from "./largePlot";
 import { loadPlotly, plotlyAtHand } from "./loadPlotly";
 import type { Surroundings } from "./surroundings";
@@ -37,6 +37,7 @@ export function LargeChart(props: {
   const [standing, setStanding] = useState<"loading" | "drawn" | "missing">("loading");
   const detail = useDetail(props);
   const key = useRef({}).current;
+  const theme = useTheme();
   const looked = useRef<View | null>(null);
   useChanges(points.changes);
   const lines = useSame(metrics.map((metric) => points.line(metric).line));
@@ -59,7 +60,7 @@ export function LargeChart(props: {
       chartBudget().asked(key, draw);
     }
     looked.current = view;
-  }, [drawn, view]);
+  }, [drawn, view, theme]);
 
   useEffect(() => {
     const read = () => {
@@ -161,8 +162,7 @@ async function plot(
   view: View,
   hear: Heard,
 ): Promise<void> {
-  const css = getComputedStyle(node);
-  const colours = [1, 2, 3, 4].map((series) => css.getPropertyValue(`--mlt-s${series}`).trim());
+  const colours = [1, 2, 3, 4].map((series) => colourOf(node, `var(--mlt-s${series})`));
   const { data, layout } = largeFigure(lines, view, colours);
   const known = heard.has(node);
   heard.set(node, hear);
@@ -188,4 +188,14 @@ async function plot(
       heard.get(node)?.hover.move(null);
     }
   });
+}
+
+/** A colour as Plotly reads it: a variable's own value may hold one for each colour scheme. */
+function colourOf(node: HTMLElement, css: string): string {
+  const probe = document.createElement("i");
+  probe.style.color = css;
+  node.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
 }

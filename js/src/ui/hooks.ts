@@ -55,3 +55,20 @@ export function useSame<Member>(members: readonly Member[]): readonly Member[] {
   }
   return last.current;
 }
+
+/** Another number after each change of the page's theme: for what cannot take its colours from CSS. */
+export function useTheme(): number {
+  const [theme, look] = useReducer((seen: number) => seen + 1, 0);
+  useEffect(() => {
+    const changed = () => look(undefined);
+    const observer = new MutationObserver(changed);
+    observer.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name"] });
+    const scheme = matchMedia("(prefers-color-scheme: dark)");
+    scheme.addEventListener("change", changed);
+    return () => {
+      observer.disconnect();
+      scheme.removeEventListener("change", changed);
+    };
+  }, []);
+  return theme;
+}
