@@ -32,7 +32,7 @@ interface MetricFigure {
     const source = node.querySelector(":scope > script");
     const figure = JSON.parse(source?.textContent ?? "{}") as PlotlyFigure | MetricFigure;
     const target = document.createElement("div");
-    const { data, layout } = "metric" in figure ? metricPlot(figure, getComputedStyle(node)) : figure;
+    const { data, layout } = "metric" in figure ? metricPlot(figure, node) : figure;
     for (const old of node.querySelectorAll<HTMLElement>(":scope > :not(script)")) {
       old.remove();
     }
@@ -40,8 +40,8 @@ interface MetricFigure {
     return plotly.newPlot(target, data, { ...layout }, config);
   }
 
-  function metricPlot({ metric, colour, lines }: MetricFigure, style: CSSStyleDeclaration): PlotlyFigure {
-    const token = (name: string) => style.getPropertyValue(`--mlt-${name}`).trim();
+  function metricPlot({ metric, colour, lines }: MetricFigure, node: HTMLElement): PlotlyFigure {
+    const token = (name: string) => colourOf(node, `var(--mlt-${name})`);
     const axis = { gridcolor: token("line"), zeroline: false, automargin: true, color: token("ink2") };
     return {
       data: lines.flatMap(({ rank, steps, values }, index) => {
@@ -64,11 +64,21 @@ interface MetricFigure {
         hovermode: "x",
         paper_bgcolor: "rgba(0,0,0,0)",
         plot_bgcolor: "rgba(0,0,0,0)",
-        font: { family: token("sans"), size: 11, color: token("ink2") },
+        font: { family: getComputedStyle(node).fontFamily, size: 11, color: token("ink2") },
         xaxis: { ...axis, showgrid: false, title: { text: "step" } },
         yaxis: axis,
       },
     };
+  }
+
+  /** A colour as Plotly reads it: a variable's own value may hold one for each colour scheme. */
+  function colourOf(near: HTMLElement, css: string): string {
+    const probe = document.createElement("i");
+    probe.style.color = css;
+    near.append(probe);
+    const { color } = getComputedStyle(probe);
+    probe.remove();
+    return color;
   }
 
   function finite(value: number | string | null): number | null {
