@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -47,7 +48,8 @@ class ScriptRunConfig:
 
     Beyond the SDK: `data`: (name, version or None, script option or "") each. `files`: path → text, added to the copy (a
     cell's code). `secrets`: variables whose values are never recorded. `gpus`, `cpus`, `memory_gb` (10⁹ bytes): per node,
-    refused where the target cannot give them.
+    refused where the target cannot give them. `limit_snapshot`: a source folder of more than 300 MiB or 2,000 files is
+    refused, as the SDK does; False only warns, and so does the SDK's own variable AML_SNAPSHOT_NO_FILE_LIMIT.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class ScriptRunConfig:
         memory_gb: float | None = None,
         tags: Mapping[str, str] | None = None,
         display_name: str | None = None,
+        limit_snapshot: bool = True,
     ) -> None:
         self.source_directory = source_directory
         self.script = script
@@ -96,6 +99,7 @@ class ScriptRunConfig:
         self.gpus, self.cpus, self.memory_gb = gpus, cpus, memory_gb
         self.tags = dict(tags or {})
         self.display_name = display_name
+        self.limit_snapshot = limit_snapshot
 
     @property
     def compute_target(self) -> str | ComputeTarget | None:
@@ -152,6 +156,7 @@ class ScriptRunConfig:
             },
             "tags": dict(self.tags),
             "display_name": self.display_name,
+            "limit_snapshot": self.limit_snapshot and not os.environ.get("AML_SNAPSHOT_NO_FILE_LIMIT"),
             "kernel_python": sys.executable,
         }
 

@@ -121,6 +121,7 @@ def checked(
         memory_gb=options.get("memory"),
         max_run_duration_seconds=options.get("max_run_time"),
         tags=dict(options.get("tag") or ()),
+        limit_snapshot=False,  # told, not refused: the cell's author sees the notice
     )
     return experiment, config, notices
 

@@ -270,6 +270,24 @@ class ExperimentList(TypedDict):
     experiments: list[ExperimentSummary]
 
 
+class PrunedRun(TypedDict):
+    id: str
+    display_name: str
+    experiment: str
+    status: StatusName
+    ended: float
+    bytes: int
+
+
+class Pruned(TypedDict):
+    """Runs that were removed, or would be."""
+
+    runs: list[PrunedRun]
+    bytes: int
+    """In all; with the contents of snapshots, once they are removed."""
+    removed: bool
+
+
 class Usage(TypedDict):
     """Bytes on disk: of all runs' folders, and of the snapshots' contents that they share."""
 

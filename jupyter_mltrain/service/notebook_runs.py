@@ -24,7 +24,6 @@ async def begin_notebook_run(service: Service, request: NotebookRunRequest) -> R
     check_experiment(request.experiment)
     parent = (await service.record(request.parent)).id if request.parent else None
     source = Path(request.source_directory) if request.source_directory else None
-    taken = await asyncio.to_thread(take, service.layout, source, {})
     spec = RunSpec(
         run_id=check_run_id(request.run_id),
         experiment=request.experiment,
@@ -35,4 +34,6 @@ async def begin_notebook_run(service: Service, request: NotebookRunRequest) -> R
         git=await asyncio.to_thread(git.describe, source) if source else {},
         parent=parent,
     )
-    return await make(service, spec, taken, request.kernel_python, {})
+    async with service.snapshots.shared():
+        taken = await asyncio.to_thread(take, service.layout, source, {})
+        return await make(service, spec, taken, request.kernel_python, {})

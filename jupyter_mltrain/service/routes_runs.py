@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Query
 
 from jupyter_mltrain.core.status import Status
-from jupyter_mltrain.core.wire import ExperimentList, RunList, RunSpec, RunState, Usage
+from jupyter_mltrain.core.wire import ExperimentList, Pruned, RunList, RunSpec, RunState, Usage
 from jupyter_mltrain.core.wire_catalog import Plan
 from jupyter_mltrain.errors import ConflictError
 from jupyter_mltrain.service.lifecycle import KEEP_GRACE, STOP_GRACE
 from jupyter_mltrain.service.notebook_runs import begin_notebook_run
 from jupyter_mltrain.service.openapi import Router
 from jupyter_mltrain.service.plan import describe_plan
+from jupyter_mltrain.service.pruning import prune
 from jupyter_mltrain.service.state import run_state, run_summary
 from jupyter_mltrain.service.store import Chosen
 from jupyter_mltrain.service.submission import rerun, submit
@@ -23,6 +24,7 @@ from jupyter_mltrain.service.wire import (
     LONGEST_WAIT,
     CancelRequest,
     NotebookRunRequest,
+    PruneRequest,
     RerunRequest,
     RunChanges,
     RunRequest,
@@ -71,6 +73,11 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
     async def experiments() -> ExperimentList:
         found = await service.store.call(service.store.experiments)
         return {"experiments": [{"name": name, "runs": runs, "newest": newest} for name, runs, newest in found]}
+
+    @routes.post("/prune")
+    async def prune_runs(request: PruneRequest) -> Pruned:
+        """Remove old runs, or say which would be."""
+        return await service.working(prune(service, request))
 
     @routes.get("/usage")
     async def usage() -> Usage:

@@ -18,13 +18,16 @@ from jupyter_mltrain.core.status import Change, Status
 from jupyter_mltrain.data import Catalog, Datasets
 from jupyter_mltrain.environments import Environments, npm_command
 from jupyter_mltrain.errors import RunNotFound
+from jupyter_mltrain.service.endpoints import Endpoints
+from jupyter_mltrain.service.gate import Gate
 from jupyter_mltrain.service.lifecycle import drive
+from jupyter_mltrain.service.pruning import sweep_removed
 from jupyter_mltrain.service.publication import Publication
 from jupyter_mltrain.service.record import Record, read_folder
 from jupyter_mltrain.service.scheduler import Pool
 from jupyter_mltrain.service.store import Row, Store
-
 from jupyter_mltrain.service.targets import Targets
+
 _KEEP_TERMINAL = 200
 """Records of ended runs that stay in memory; others are read again when asked for."""
 
@@ -39,11 +42,14 @@ class Service:
         self.store = Store(layout.database)
         self.environments = Environments(layout.environments, strict=bool(config.raw.get("strict", False)))
         self.datasets = Catalog(layout.folder, Datasets(npm=npm_command))
-        self.publication = Publication(self, layout, config)
         self.targets = Targets(layout, config.raw, self._moved)
+        self.publication = Publication(self, layout, config)
+        self.endpoints = Endpoints(self)
         self.on_end: Callable[[], None] = lambda: None
         self.accepting = True
         self.submitting = asyncio.Lock()
+        self.snapshots = Gate()
+        """Shared by who takes one, from its first content to its record; alone for who removes contents."""
         self._records: dict[str, Record] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._secrets: dict[str, dict[str, str]] = {}
@@ -54,22 +60,25 @@ class Service:
         """Open the store and take up every live run where it stands."""
         self.layout.runs.mkdir(mode=0o700, exist_ok=True)
         await self.store.call(self.store.open)
+        await asyncio.to_thread(sweep_removed, self.layout)
         await self.store.call(self._rebuild_index)
         await self.targets.open()
         live = [await self.record(run_id) for run_id in await self.store.call(self.store.live)]
         # Who waited stands where it stood; who was being prepared gets in line when it is ready.
         waiting = [record for record in live if record.status is Status.QUEUED]
         for record in sorted(waiting, key=lambda r: r.history[-1].time) + [r for r in live if r not in waiting]:
+            self.targets.keep(record.spec.target)
             if record.placed:
                 self.pool(record.spec.target).restore(record.id, Grant.from_json(record.doc["grant"]))
-            self.targets.keep(record.spec.target)
             if record.status is Status.CANCEL_REQUESTED:
                 record.cancel.set()
             self.drive(record)
         await self.publication.start()
+        await self.endpoints.open()
 
     async def close(self) -> None:
-        """Stop driving (live runs go on without us) and close what is open."""
+        """Stop driving (live runs and endpoints go on without us) and close what is open."""
+        await self.endpoints.close()
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -132,6 +141,10 @@ class Service:
     def adopt(self, record: Record) -> None:
         """Hold a record that was just made."""
         self._records[record.id] = record
+
+    def forget(self, run_id: str) -> None:
+        """Hold an ended record no longer."""
+        self._records.pop(run_id, None)
 
     def held(self, run_id: str) -> Record | None:
         return self._records.get(run_id)
@@ -197,6 +210,9 @@ class Service:
         """Runs whose folder is there but which the index does not know (a new or restored database, a service killed
         between the two)."""
         known = self.store.ids()
+        for run_id in known:
+            if not self.layout.run(run_id).is_dir():
+                self.store.remove(run_id)  # it was being removed when the service was killed
         for folder in sorted(
             path.parent for path in self.layout.runs.glob("*/state.json") if path.parent.name not in known
         ):

@@ -162,12 +162,29 @@ def _warn(snapshot: Snapshot) -> None:
             f"Left out because they look like credentials: {names} (a line `!NAME` in .mltrainignore takes one in)"
         )
     if snapshot.bytes > WARN_BYTES or len(snapshot.files) > WARN_FILES:
-        largest = sorted(snapshot.files, key=lambda f: -f["size"])[:3]
-        named = ", ".join(f"{f['path']} ({f['size'] / 1e6:.0f} MB)" for f in largest)
         snapshot.notices.append(
-            f"The snapshot has {len(snapshot.files)} files and {snapshot.bytes / 1e6:.0f} MB; largest: {named}."
+            f"The snapshot has {len(snapshot.files)} files and {snapshot.bytes / 1e6:.0f} MB; {_largest(snapshot)}."
             " .mltrainignore leaves files out; data belongs in a dataset"
         )
+
+
+def check_limits(snapshot: Snapshot) -> None:
+    """Raise `SourceError`, in the SDK's words, for what its objects refuse."""
+    too_much = ""
+    if snapshot.bytes > WARN_BYTES:
+        too_much = "Your total snapshot size exceeds the limit of 300.0 MB."
+    elif len(snapshot.files) > WARN_FILES:
+        too_much = f"Your project exceeds the file limit of {WARN_FILES}."
+    if too_much:
+        raise SourceError(
+            f"{too_much} It has {len(snapshot.files)} files and {snapshot.bytes / 1e6:.0f} MB; {_largest(snapshot)}.",
+            mend=".mltrainignore leaves files out; data belongs in a dataset.",
+        )
+
+
+def _largest(snapshot: Snapshot) -> str:
+    largest = sorted(snapshot.files, key=lambda f: -f["size"])[:3]
+    return "largest: " + ", ".join(f"{f['path']} ({f['size'] / 1e6:.0f} MB)" for f in largest)
 
 
 class _Blobs:

@@ -209,6 +209,14 @@ class Store:
         )
         return [r[0] for r in rows]
 
+    everything = Chosen()
+
+    def remove(self, run_id: str) -> None:
+        """Forget a run."""
+        with _Transaction(self._connection):
+            self._sql("DELETE FROM history WHERE run_id=?", run_id)
+            self._sql("DELETE FROM runs WHERE id=?", run_id)
+
     def ids(self) -> set[str]:
         """Ids of all runs."""
         return {row[0] for row in self._sql("SELECT id FROM runs")}

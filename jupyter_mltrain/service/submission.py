@@ -26,7 +26,7 @@ from jupyter_mltrain.errors import ConflictError, DiskFull, PathNotFound, Prefli
 from jupyter_mltrain.service import git
 from jupyter_mltrain.service.inputs import first_entry, resolve_inputs
 from jupyter_mltrain.service.record import Record, append_status, write_state
-from jupyter_mltrain.service.snapshot import Snapshot, take
+from jupyter_mltrain.service.snapshot import Snapshot, check_limits, take
 from jupyter_mltrain.service.wire import RerunRequest, RunRequest
 
 if TYPE_CHECKING:
@@ -125,6 +125,8 @@ def snapshot(service: Service, request: RunRequest, *, store: bool) -> Snapshot:
         )
     source = Path(request.source_directory) if request.source_directory else None
     taken = take(service.layout, source, request.files, store=store)
+    if request.limit_snapshot:
+        check_limits(taken)
     if request.script is not None and not any(f["path"] == request.script for f in taken.files):
         where = f"in {source}" if source else "in the snapshot"
         raise PathNotFound(
@@ -144,11 +146,12 @@ async def submit(service: Service, request: RunRequest) -> Record:
             service.keep_secrets(known.id, request.secrets)
             return known
     spec = await check(service, request)
-    taken = await asyncio.to_thread(snapshot, service, request, store=True)
-    found_git = (
-        await asyncio.to_thread(git.describe, Path(request.source_directory)) if request.source_directory else {}
-    )
-    return await make(service, replace(spec, git=found_git), taken, request.kernel_python, request.secrets)
+    async with service.snapshots.shared():
+        taken = await asyncio.to_thread(snapshot, service, request, store=True)
+        found_git = (
+            await asyncio.to_thread(git.describe, Path(request.source_directory)) if request.source_directory else {}
+        )
+        return await make(service, replace(spec, git=found_git), taken, request.kernel_python, request.secrets)
 
 
 async def rerun(service: Service, record: Record, changes: RerunRequest) -> Record:

@@ -54,6 +54,7 @@ class RunRequest(Wire):
     kernel_python: str | None = None
     rerun_of: str | None = None
     parent: str | None = None
+    limit_snapshot: bool = False
 
 
 class RerunRequest(Wire):
@@ -80,6 +81,14 @@ class NotebookRunRequest(Wire):
     parent: str | None = None
     source_directory: str | None = None
     kernel_python: str
+
+
+class PruneRequest(Wire):
+    """`older_than`: seconds since a run's end; `keep`: the newest runs stay, whatever their age."""
+
+    older_than: Annotated[float, Field(ge=0)] = 30 * 86_400.0
+    keep: Annotated[int, Field(ge=0)] = 20
+    dry_run: bool = True
 
 
 class RunChanges(Wire):

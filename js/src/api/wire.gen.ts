@@ -34,11 +34,12 @@ export interface Documents {
   InferenceRequest: InferenceRequest;
   KeyRequest: KeyRequest;
   ModelChanges: ModelChanges;
+  ModelDeployment: ModelDeployment;
   ModelReference: ModelReference;
   ModelRequest: ModelRequest;
   NotebookRunRequest: NotebookRunRequest;
+  OutputSmokeRequest: OutputSmokeRequest;
   PoolRequest: PoolRequest;
-  PruneRequest: PruneRequest;
   RemoveDatasetRequest: RemoveDatasetRequest;
   RerunRequest: RerunRequest;
   ResourcesRequest: ResourcesRequest;
@@ -52,6 +53,8 @@ export interface Documents {
   TestRequest: TestRequest;
   UploadRequest: UploadRequest;
   ValuesRequest: ValuesRequest;
+  jupyter_mltrain__service__wire__PruneRequest: JupyterMltrain_Service_Wire__PruneRequest;
+  jupyter_mltrain__service__wire_environments__PruneRequest: JupyterMltrain_Service_WireEnvironments__PruneRequest;
   AliveMessage: AliveMessage;
   Build: Build;
   Capabilities: Capabilities;
@@ -120,8 +123,10 @@ export interface Documents {
   PlannedSnapshot: PlannedSnapshot;
   Problem: Problem;
   Progress: Progress;
+  Pruned: Pruned;
   PrunedEnvironment: PrunedEnvironment;
   PrunedEnvironments: PrunedEnvironments;
+  PrunedRun: PrunedRun;
   RankPlan: RankPlan;
   RemovedEnvironments: RemovedEnvironments;
   RemovedTarget: RemovedTarget;
@@ -133,6 +138,7 @@ export interface Documents {
   RunSpec: RunSpec;
   RunState: RunState;
   RunSummary: RunSummary;
+  SavedEndpoint: SavedEndpoint;
   SavedRun: SavedRun;
   SavedSeries: SavedSeries;
   SeriesWindow: SeriesWindow;
@@ -314,6 +320,7 @@ export interface EnvironmentRequest {
   constraints?: string[];
   conda?: string[];
   channels?: string[];
+  adaptations?: string[];
   imports?: string[];
   environment_variables?: {
     [k: string]: string;
@@ -347,6 +354,14 @@ export interface ModelChanges {
     [k: string]: string;
   } | null;
   sample_input?: string | null;
+}
+/**
+ * A registered version to serve as it is: what a form may ask for. `name`: of the endpoint.
+ */
+export interface ModelDeployment {
+  name: string;
+  deployment?: DeploymentRequest;
+  overwrite?: boolean;
 }
 /**
  * `path`: of a run's record; for files that no run made, of this machine.
@@ -387,6 +402,13 @@ export interface NotebookRunRequest {
   kernel_python: string;
 }
 /**
+ * `path`: in the run's outputs. `sample`: as of `SmokeRequest`.
+ */
+export interface OutputSmokeRequest {
+  path: string;
+  sample?: unknown;
+}
+/**
  * A pool of nodes on this machine.
  */
 export interface PoolRequest {
@@ -400,12 +422,6 @@ export interface PoolRequest {
   tags?: {
     [k: string]: string;
   };
-}
-/**
- * Take away what is built and was not used for so many days.
- */
-export interface PruneRequest {
-  unused_days?: number;
 }
 /**
  * `cache`: what was fetched of it; `definition`: that it is registered. Files elsewhere are never touched.
@@ -470,6 +486,7 @@ export interface RunRequest {
   kernel_python?: string | null;
   rerun_of?: string | null;
   parent?: string | null;
+  limit_snapshot?: boolean;
 }
 /**
  * `sample`: what `inputs` of a request takes; without one, zeros.
@@ -509,6 +526,20 @@ export interface ValuesRequest {
   values: {
     [k: string]: string;
   };
+}
+/**
+ * `older_than`: seconds since a run's end; `keep`: the newest runs stay, whatever their age.
+ */
+export interface JupyterMltrain_Service_Wire__PruneRequest {
+  older_than?: number;
+  keep?: number;
+  dry_run?: boolean;
+}
+/**
+ * Take away what is built and was not used for so many days.
+ */
+export interface JupyterMltrain_Service_WireEnvironments__PruneRequest {
+  unused_days?: number;
 }
 export interface AliveMessage {
   type: "alive";
@@ -913,6 +944,10 @@ export interface Environment {
   constraints: string[];
   conda: string[];
   channels: string[];
+  /**
+   * Small modules in it that make it fit scripts of another time.
+   */
+  adaptations: string[];
   format: number;
   name: string;
   version: number | null;
@@ -954,6 +989,10 @@ export interface Packages {
   constraints: string[];
   conda: string[];
   channels: string[];
+  /**
+   * Small modules in it that make it fit scripts of another time.
+   */
+  adaptations: string[];
 }
 /**
  * An environment as it was asked for (`core.environment.EnvironmentDefinition`).
@@ -965,6 +1004,10 @@ export interface EnvironmentDefinition {
   constraints: string[];
   conda: string[];
   channels: string[];
+  /**
+   * Small modules in it that make it fit scripts of another time.
+   */
+  adaptations: string[];
   format: number;
   name: string;
   version: number | null;
@@ -999,6 +1042,10 @@ export interface EnvironmentPreview {
   constraints: string[];
   conda: string[];
   channels: string[];
+  /**
+   * Small modules in it that make it fit scripts of another time.
+   */
+  adaptations: string[];
   format: number;
   name: string;
   version: number | null;
@@ -1469,6 +1516,25 @@ export interface Progress {
    */
   eta: number | null;
 }
+/**
+ * Runs that were removed, or would be.
+ */
+export interface Pruned {
+  runs: PrunedRun[];
+  /**
+   * In all; with the contents of snapshots, once they are removed.
+   */
+  bytes: number;
+  removed: boolean;
+}
+export interface PrunedRun {
+  id: string;
+  display_name: string;
+  experiment: string;
+  status: StatusName;
+  ended: number;
+  bytes: number;
+}
 export interface PrunedEnvironment {
   /**
    * Empty for the leavings of a build that failed.
@@ -1754,6 +1820,26 @@ export interface Stage {
   started: number | null;
   ended: number | null;
   note: string;
+}
+/**
+ * The value of `application/vnd.mltrain.endpoint+json`: an endpoint as a notebook holds it, without its keys.
+ */
+export interface SavedEndpoint {
+  format: number;
+  /**
+   * A UUID, or empty.
+   */
+  workspace: string;
+  endpoint: string;
+  recorded: number;
+  /**
+   * Of an `Endpoint` the keys that a card shows (`widgets.endpoint_output.KEPT`), texts and lists cut.
+   */
+  state: {
+    [k: string]: unknown;
+  };
+  latency: EndpointLatency | null;
+  log: LogTail | null;
 }
 /**
  * The value of `application/vnd.mltrain.run+json`: a run as a notebook holds it.

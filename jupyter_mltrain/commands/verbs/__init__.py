@@ -95,6 +95,28 @@ VERBS: dict[str, Verb] = {
             (RUN, Argument("other", "another run", completes="runs")),
             (Option(("--with",), "one more run; may be repeated", "RUN", repeated=True, completes="runs"),),
         ),
+        _verb(
+            "rerun",
+            "runs:rerun",
+            "Submit a run once more: the same files, arguments, environment and data.",
+            (RUN,),
+            (
+                Option(("--gpus",), "other GPUs", "N", values.count),
+                Option(("--cpus",), "other CPUs", "N", values.positive),
+                Option(("--memory",), "other memory, in GB", "GB", values.memory),
+            ),
+        ),
+        _verb(
+            "prune",
+            "runs:prune",
+            "Show which old runs could be removed to make room; pinned ones and those of registered models stay.",
+            (),
+            (
+                Option(("--older-than",), "ended so long ago: 30d (default), 12h, 0s", "D", values.idle),
+                Option(("--keep",), "the newest N stay, whatever their age (default: 20)", "N", values.count),
+                Option(("--yes",), "remove them"),
+            ),
+        ),
         _verb("cancel", "runs:cancel", "Ask a run to stop; its outputs so far are kept.", (RUN,)),
         _verb(
             "register",

@@ -52,6 +52,38 @@ def compare(context: Context, *, run: str, other: str, **more: Sequence[str]) ->
     return side_by_side(*(find_run(workspace, name) for name in (run, other, *more.get("with", ()))))
 
 
+def rerun(
+    context: Context, *, run: str, gpus: int | None = None, cpus: int | None = None, memory: float | None = None
+) -> Run:
+    """Submit the run once more, with other resources where given. Raises `ConflictError` for one with secrets."""
+    return find_run(context.workspace(), run).rerun(gpus=gpus, cpus=cpus, memory_gb=memory)
+
+
+def prune(
+    context: Context, *, older_than: float | None = None, keep: int | None = None, yes: bool = False
+) -> Table[Mapping[str, Any]]:
+    """The runs that would be removed to make room, or, with `yes`, were. Pinned ones and those of a registered model stay."""
+    asked: dict[str, Any] = {"dry_run": not yes}
+    if older_than is not None:
+        asked["older_than"] = older_than
+    if keep is not None:
+        asked["keep"] = keep
+    answer = context.workspace().connection.post("/v1/prune", asked, timeout=600)
+    found: list[Mapping[str, Any]] = answer["runs"]
+    freed = size(int(answer["bytes"]))
+    note = f"{len(found)} runs removed, {freed} freed." if yes else f"{len(found)} runs, {freed}: `--yes` removes them."
+    return Table(
+        ("run", "experiment", "status", "ended", "size"),
+        [
+            (row["display_name"], row["experiment"], row["status"], moment(row["ended"]), size(row["bytes"]))
+            for row in found
+        ],
+        items=found,
+        note=note if found else "",
+        empty="No run is old enough, and unpinned, and without a registered model.",
+    )
+
+
 def cancel(context: Context, *, run: str) -> Run:
     """Ask the run to stop; returns it as it then stands. Raises `ConflictError` for one that has ended."""
     found = find_run(context.workspace(), run)

@@ -111,6 +111,9 @@ def test_help_for_the_script_is_the_scripts() -> None:
 def test_the_verbs() -> None:
     assert set(VERBS) == {
         "init",
+        "rerun",
+        "prune",
+        "compute",
         "doctor",
         "run",
         "runs",

@@ -71,6 +71,8 @@ def test_what_is_sent(
         "resources": {"gpus": 1, "cpus": 2, "memory_gb": 1.5, "max_run_seconds": 7200.0},
         "tags": {"k": "v"},
         "display_name": None,
+        "limit_snapshot": False,
+        "parent": None,
     }
 
 
