@@ -23,7 +23,7 @@ BUILT = (
     PACKAGE / "labextension" / "package.json",
     PACKAGE / "export" / "static" / "plotly-basic.min.js",
     PACKAGE / "export" / "static" / "plots.js",
-    *(PACKAGE / "widgets" / "static" / name for name in ("loader.js", "card.js", "plotly.js")),
+    *(PACKAGE / "widgets" / "static" / name for name in ("loader.js", "card.js")),
 )
 STAMP = PACKAGE / "labextension" / "sources.sha256"
 SOURCES = (

@@ -1,5 +1,5 @@
-// The widget's front end, into the package: a loader that travels in the widget's state, the card, and Plotly, which a page
-// brings from the Jupyter server or over the comm.
+// The widget's front end, into the package: a loader that travels in the widget's state, and the card, which a page brings
+// from the Jupyter server or over the comm. So it does with Plotly, of which exports have the bundle already.
 import { dirname, join } from "node:path";
 import { build } from "esbuild";
 
@@ -32,14 +32,4 @@ await build({
   entryPoints: [join(source, "card.tsx")],
   alias: { "plotly.js-basic-dist-min": join(source, "plotly.ts") },
   define: { STYLE: JSON.stringify(style) },
-});
-await build({
-  ...common,
-  stdin: {
-    contents: 'export { default } from "plotly.js-basic-dist-min";',
-    resolveDir: js,
-    sourcefile: "plotly.js",
-  },
-  outdir: undefined,
-  outfile: join(outdir, "plotly.js"),
 });

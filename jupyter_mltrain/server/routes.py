@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import unquote
 
 import httpx
-from jupyter_server.auth.decorator import authorized
-from jupyter_server.base.handlers import APIHandler, FileFindHandler
+from jupyter_server.auth.decorator import allow_unauthenticated, authorized
+from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
@@ -21,6 +21,8 @@ from jupyter_mltrain.server.services import Services, error_of
 from jupyter_mltrain.widgets import front_end
 
 _MOST_BODY = 1 << 20
+_COMMAND = httpx.Timeout(600.0, connect=5.0)
+"""A command may build an environment first, or wait for processes to end."""
 _RAW = frozenset({"log", "file"})
 _RAW_HEADERS = frozenset({"content-type", "content-length", "content-range", "accept-ranges", "etag"})
 
@@ -36,7 +38,7 @@ def add_routes(app: web.Application) -> None:
     static: list[Any] = []
     if front_end.built():
         # A page's module cannot show credentials when it imports another. A kernel of another version gets no file here.
-        static = [(at("static", front_end.version(), "(.*)"), FileFindHandler, {"path": [str(front_end.FOLDER)]})]
+        static = [(at("static", front_end.version(), "(.*)"), ScriptHandler)]
     app.add_handlers(
         ".*$",
         [
@@ -47,6 +49,18 @@ def add_routes(app: web.Application) -> None:
             (at("workspaces", r"([^/]+)", r"(.+)"), DoorHandler, {"services": services}),
         ],
     )
+
+
+class ScriptHandler(JupyterHandler):
+    """`GET mltrain/static/VERSION/NAME`: a script of the widget's front end, for anybody."""
+
+    @allow_unauthenticated
+    async def get(self, name: str) -> None:
+        if name not in front_end.SERVED:
+            raise web.HTTPError(404)
+        self.set_header("Content-Type", "text/javascript; charset=utf-8")
+        self.set_header("Cache-Control", "public, max-age=31536000, immutable")
+        self.finish(front_end.read(name))
 
 
 class _Handler(APIHandler):
@@ -123,6 +137,7 @@ class DoorHandler(_Handler):
                 params=self.request.query.encode(),
                 content=self.request.body or (b"{}" if method != "GET" else None),
                 headers={"Content-Type": "application/json", **self._range()},
+                timeout=_COMMAND if method != "GET" else client.timeout,
             )
             response = await client.send(request, stream=True)
         except MLTrainError as error:

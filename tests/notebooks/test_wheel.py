@@ -125,7 +125,6 @@ def test_the_wheel_holds_the_front_end_the_tutorials_and_the_run_client(wheel):
         "export/static/plots.js",
         "widgets/static/card.js",
         "widgets/static/loader.js",
-        "widgets/static/plotly.js",
         "export/template/index.html.j2",
         "widgets/card.css",
     ):

@@ -8,14 +8,13 @@ import re
 from contextlib import asynccontextmanager
 
 import pytest
-from jupyter_server.base.handlers import FileFindHandler
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.web import Application
 from tornado.websocket import websocket_connect
 
 from jupyter_mltrain.client import workspaces
 from jupyter_mltrain.core.door import passes, visible
-from jupyter_mltrain.server.routes import add_routes
+from jupyter_mltrain.server.routes import ScriptHandler, add_routes
 from jupyter_mltrain.widgets import front_end
 
 
@@ -29,8 +28,8 @@ def all_routes():
 
     add_routes(Spy(base_url="/"))
     found = []
-    for pattern, handler, _ in added:
-        if handler is FileFindHandler:
+    for pattern, handler, *_ in added:
+        if handler is ScriptHandler:
             continue  # for anybody: see test_the_widgets_scripts_are_for_anybody
         methods = [m for m in ("get", "post", "patch", "put", "delete") if m in vars(handler)]
         assert methods, handler
