@@ -90,6 +90,7 @@ def _document(definition: EnvironmentDefinition) -> dict[str, Any]:
         OWN: {
             "description": definition.description,
             "pip_gpu": list(definition.pip_gpu),
+            "adaptations": list(definition.adaptations),
             "imports": list(definition.imports),
             "given": dataclasses.asdict(definition.given) if definition.given else None,
             "substitutions": [dataclasses.asdict(one) for one in definition.substitutions],
@@ -114,6 +115,7 @@ def _definition(raw: Mapping[str, Any], specification: CondaSpecification) -> En
         inferencing_stack_version=raw.get("inferencingStackVersion"),
         description=own.get("description", ""),
         pip_gpu=tuple(own.get("pip_gpu", ())),
+        adaptations=tuple(own.get("adaptations", ())),
         imports=tuple(own.get("imports", ())),
         given=Packages.from_json(given) if given else None,
         substitutions=tuple(Substitution(**one) for one in own.get("substitutions", ())),

@@ -62,6 +62,7 @@ class Packages:
     constraints: tuple[str, ...] = ()
     conda: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
+    adaptations: tuple[str, ...] = ()
 
     def requirements(self, gpu: bool) -> tuple[str, ...]:
         """The requirement lines for a target with (`gpu`) or without NVIDIA GPUs."""
@@ -79,7 +80,8 @@ class EnvironmentDefinition:
     `python`: a version ("3.11", "3.11.7"), a range (">=3.10,<3.14"), or None for the service's own Python.
     `pip`: lines of a requirements file, without secrets. `pip_gpu`: those for a target with NVIDIA GPUs, if others.
     `constraints`: lines of a constraints file. `conda`: packages of conda `channels`, as conda writes them, Python and pip
-    not among them. `imports`: modules that a build must be able to import to count as good. `interpreter`: path of an
+    not among them. `adaptations`: small modules that make it fit scripts of another time (`environments.adaptations`).
+    `imports`: modules that a build must be able to import to count as good. `interpreter`: path of an
     existing interpreter or venv, which the user manages: nothing is resolved or built. `given`: what is installed in
     place of python, pip, conda …; None where that is what was asked for. `substitutions` says why, one by one.
     """
@@ -92,6 +94,7 @@ class EnvironmentDefinition:
     constraints: tuple[str, ...] = ()
     conda: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
+    adaptations: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     environment_variables: Mapping[str, str] = field(default_factory=dict[str, str])
     interpreter: str | None = None
@@ -108,7 +111,9 @@ class EnvironmentDefinition:
 
     @property
     def asked(self) -> Packages:
-        return Packages(self.python, self.pip, self.pip_gpu, self.constraints, self.conda, self.channels)
+        return Packages(
+            self.python, self.pip, self.pip_gpu, self.constraints, self.conda, self.channels, self.adaptations
+        )
 
     @property
     def packages(self) -> Packages:
@@ -163,12 +168,13 @@ class EnvironmentLock:
     """When, as an ISO date; a label that does not count for the key."""
     conda: str = ""
     """The conda packages, as a lock file of rattler; empty without any. They bring their own Python."""
+    adaptations: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """SHA-256 of lock, Python and platform: what a built environment is cached under."""
         conda = [self.conda.strip()] if self.conda else []
-        content = "\n".join(["1", self.python, self.platform, *conda, *self._lines()])
+        content = "\n".join(["1", self.python, self.platform, *self.adaptations, *conda, *self._lines()])
         return hashlib.sha256(content.encode()).hexdigest()
 
     @property
@@ -198,6 +204,7 @@ class EnvironmentLock:
     def dumps(self) -> str:
         head = [f"# format: {FORMAT}", f"# python: {self.python}", f"# platform: {self.platform}"]
         head += [f"# gpu: {'yes' if self.gpu else 'no'}", f"# resolved: {self.resolved}"]
+        head += [f"# adaptations: {' '.join(self.adaptations)}"] if self.adaptations else []
         # Comments for pip and uv, so that they read the rest.
         conda = [f"{_CONDA}{line}" for line in self.conda.splitlines()]
         return "\n".join([*head, *conda, self.requirements.strip(), ""])
@@ -219,6 +226,7 @@ class EnvironmentLock:
             gpu=head.get("gpu") == "yes",
             resolved=head.get("resolved", ""),
             conda="\n".join([*conda, ""]) if conda else "",
+            adaptations=tuple(head.get("adaptations", "").split()),
         )
 
 

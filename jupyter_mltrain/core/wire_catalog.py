@@ -32,6 +32,8 @@ class Packages(TypedDict):
     constraints: list[str]
     conda: list[str]
     channels: list[str]
+    adaptations: list[str]
+    """Small modules in it that make it fit scripts of another time."""
 
 
 class EnvironmentDefinition(Packages):

@@ -29,6 +29,7 @@ from uv import find_uv_bin
 from jupyter_mltrain.cache import POLL_SECONDS, Stopped, cache_root, disk_errors, exclusive, remove_tree, write_whole
 from jupyter_mltrain.core.environment import EnvironmentDefinition, EnvironmentLock
 from jupyter_mltrain.environments import conda
+from jupyter_mltrain.environments.adaptations import adapt
 from jupyter_mltrain.environments.indexes import index_settings
 from jupyter_mltrain.environments.interpreters import find_interpreter
 from jupyter_mltrain.environments.progress import BuildProgress, ProgressReader
@@ -126,6 +127,9 @@ class _Build:
             try:
                 (self.folder / "lock.txt").write_text(self.lock.dumps(), encoding="utf-8")
                 self._make(both, progress)
+                adapt(
+                    self.folder / "venv" / "lib" / f"python{self.lock.python}" / "site-packages", self.lock.adaptations
+                )
                 version = _check(self.definition, self.lock, self.folder, both, self.cancelled)
             except Stopped:
                 both("Build stopped on request")

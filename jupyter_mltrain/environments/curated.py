@@ -36,10 +36,12 @@ CURATED: dict[str, EnvironmentDefinition] = {
             *_ERA,
         ),
         pip_gpu=("tensorflow==2.12.1", *_ERA),  # uses the machine's CUDA 11.8 and cuDNN 8
+        adaptations=("keras_optimizers_1",),
         imports=("tensorflow",),
         environment_variables={"TF_CPP_MIN_LOG_LEVEL": "1"},
         curated=True,
-        description="The last TensorFlow that runs scripts of 2.0 to 2.12: Keras 2, and NumPy with np.float.",
+        description="The last TensorFlow that runs scripts of 2.0 to 2.10: Keras 2 with its optimizers of that time, and"
+        " NumPy with np.float.",
     ),
     "scikit-learn-1.5": EnvironmentDefinition(
         name="scikit-learn-1.5",

@@ -65,7 +65,7 @@ def resolve(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     today = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d")
-    lock = EnvironmentLock(text, minor, this_platform(), gpu, today, conda.lock if conda else "")
+    lock = EnvironmentLock(text, minor, this_platform(), gpu, today, conda.lock if conda else "", packages.adaptations)
     log(f"Resolved {len(lock.packages)} packages")
     return lock
 

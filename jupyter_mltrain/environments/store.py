@@ -16,6 +16,7 @@ from jupyter_mltrain.cache import disk_errors, write_whole
 from jupyter_mltrain.core.addresses import has_credentials
 from jupyter_mltrain.core.environment import CURRENT, EnvironmentDefinition, EnvironmentLock, variant
 from jupyter_mltrain.core.ids import check_name
+from jupyter_mltrain.environments import adaptations
 from jupyter_mltrain.environments.curated import CURATED, is_reserved
 from jupyter_mltrain.environments.substitutions import FILE, Table
 from jupyter_mltrain.errors import EnvironmentNotFound, UsageError, UserErrorException
@@ -91,6 +92,7 @@ class EnvironmentStore:
                 f"The environment name {name!r} is reserved.",
                 mend=f"Register it under another name: env.clone({'my-' + name!r}).",
             )
+        adaptations.check(definition.adaptations)
         lines = (*definition.pip, *definition.pip_gpu, *definition.channels)
         secret = next((line for line in lines if has_credentials(line)), None)
         if secret is not None:

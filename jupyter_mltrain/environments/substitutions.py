@@ -34,7 +34,7 @@ FILE = "substitutions.toml"
 _KINDS = {
     "environment": {"name", "given", "reason"},
     "python": {"versions", "given", "reason"},
-    "package": {"name", "versions", "given", "given_gpu", "constraints", "always", "reason"},
+    "package": {"name", "versions", "given", "given_gpu", "constraints", "adaptations", "always", "reason"},
     "image": {"name", "given", "reason"},
 }
 
@@ -49,6 +49,7 @@ class Rule:
     given: str | None = ""
     given_gpu: str = ""
     constraints: tuple[str, ...] = ()
+    adaptations: tuple[str, ...] = ()
     always: bool = False
     reason: str = ""
 
@@ -114,7 +115,8 @@ class Table:
             pip_gpu = tuple(_once(made.gpu.get(line, line) for line in pip))
         conda = self._lines(asked.conda, made, everything)
         constraints = tuple(_once((*asked.constraints, *made.constraints)))
-        packages = Packages(python, pip, pip_gpu, constraints, conda, asked.channels)
+        adaptations = tuple(_once((*asked.adaptations, *made.adaptations)))
+        packages = Packages(python, pip, pip_gpu, constraints, conda, asked.channels, adaptations)
         return Substituted(packages, tuple(_once(made.substitutions)), tuple(_once(made.wheels)))
 
     def _python(self, asked: str | None, made: _Made) -> str | None:
@@ -134,6 +136,7 @@ class Table:
                 new = rule.given_gpu if gpu and rule.given_gpu else rule.given
                 made.substitutions.append(Substitution("package", line, new or "left out", rule.reason))
                 made.constraints += rule.constraints
+                made.adaptations += rule.adaptations
                 if rule.given_gpu:
                     made.gpu[rule.given] = rule.given_gpu
                 given += [new] if new else []
@@ -158,6 +161,7 @@ class _Made:
     def __init__(self) -> None:
         self.substitutions: list[Substitution] = []
         self.constraints: list[str] = []
+        self.adaptations: list[str] = []
         self.wheels: list[str] = []
         self.gpu: dict[str, str] = {}
 
@@ -279,12 +283,11 @@ def _rules(raw: Mapping[str, Any], source: str) -> tuple[Rule, ...]:
 
 def _rule(kind: str, entry: Mapping[str, Any], where: str) -> Rule:
     texts = {name: entry.get(name, "") for name in ("name", "versions", "given_gpu", "reason")}
-    given, constraints = entry.get("given"), entry.get("constraints", [])
+    given, lists = entry.get("given"), {name: entry.get(name, []) for name in ("constraints", "adaptations")}
     wrong = next((name for name, text in texts.items() if not isinstance(text, str)), None)
     if given is not False and not isinstance(given, str):
         wrong = "given"
-    elif not isinstance(constraints, list):
-        wrong = "constraints"
+    wrong = next((name for name, items in lists.items() if not isinstance(items, list)), wrong)
     if wrong is not None:
         raise UsageError(f"{where}: {wrong!r} is missing or no text.", mend="Compare it with the package's own table.")
     try:
@@ -295,6 +298,7 @@ def _rule(kind: str, entry: Mapping[str, Any], where: str) -> Rule:
         kind,
         **texts,
         given=None if given is False else given,
-        constraints=tuple(map(str, constraints)),
+        constraints=tuple(map(str, lists["constraints"])),
+        adaptations=tuple(map(str, lists["adaptations"])),
         always=bool(entry.get("always", False)),
     )

@@ -42,6 +42,7 @@ class EnvironmentRequest(Wire):
     constraints: list[str] = []
     conda: list[str] = []
     channels: list[str] = []
+    adaptations: list[str] = []
     imports: list[str] = []
     environment_variables: dict[str, str] = {}
     interpreter: str | None = None
@@ -61,6 +62,7 @@ class EnvironmentRequest(Wire):
             constraints=tuple(self.constraints),
             conda=tuple(self.conda),
             channels=tuple(self.channels),
+            adaptations=tuple(self.adaptations),
             imports=tuple(self.imports),
             environment_variables=self.environment_variables,
             interpreter=self.interpreter,

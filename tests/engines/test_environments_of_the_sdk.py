@@ -32,7 +32,6 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
-from keras.optimizers import RMSprop
 from tensorflow.keras import Model, layers
 from azureml.core import Run
 
@@ -56,7 +55,7 @@ y = np.argmax(x[:, :3], axis=1).astype(np.int)
 net = Net()
 net._set_inputs(x[:1])
 net.compile(
-    optimizer=RMSprop(lr=args.learning_rate),
+    optimizer=tf.keras.optimizers.RMSprop(lr=args.learning_rate, decay=1e-6),
     loss=tf.keras.losses.SparseCategoricalCrossentropy(),
     metrics=["accuracy"],
 )
