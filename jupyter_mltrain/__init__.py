@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jupyter_mltrain.api.workspace import Workspace as Workspace
 
 _NAMES = {
+    "AciWebservice": "api.webservice",
     "ActivityFailedException": "errors",
     "AmlCompute": "api.compute",
     "AttachConfiguration": "api.compute",
@@ -28,6 +29,8 @@ _NAMES = {
     "Environment": "api.environment",
     "Experiment": "api.experiment",
     "FileDataset": "api.dataset",
+    "InferenceConfig": "api.deployment",
+    "LocalWebservice": "api.webservice",
     "Model": "api.model",
     "ModelNotFoundException": "errors",
     "ModelPathNotFoundException": "errors",
@@ -41,6 +44,7 @@ _NAMES = {
     "SnapshotException": "errors",
     "TensorflowConfiguration": "api.distributed",
     "UserErrorException": "errors",
+    "Webservice": "api.webservice",
     "WebserviceException": "errors",
     "Workspace": "api.workspace",
     "compare": "api.comparison",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import sys
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from jupyter_mltrain.api.deployment import DeploymentConfiguration, InferenceConfig, reference
-from jupyter_mltrain.errors import WebserviceException
+from jupyter_mltrain.errors import MLTrainError, WebserviceException
 
 if TYPE_CHECKING:
     from jupyter_mltrain.api.model import Model
@@ -127,7 +128,9 @@ class Webservice:
         return [Model(self.workspace, each["name"], version=each["version"]) for each in self.entry["models"]]
 
     def update_deployment_state(self) -> None:
-        """Ask the service how it stands."""
+        """Ask the service how it stands. One that this object deleted stays that."""
+        if self.entry["phase"] == "deleted":
+            return
         self.entry = self.workspace.connection.get(f"/v1/endpoints/{self.name}")
 
     def wait_for_deployment(self, show_output: bool = False, timeout_sec: float | None = None) -> None:
@@ -145,7 +148,7 @@ class Webservice:
             entry = self.entry
             if show_output and entry["step"] and entry["step"] != told:
                 told = entry["step"]
-                print(f"Checking container health..." if told == "starting" else told)  # noqa: F541, T201
+                print("Checking container health..." if told == "starting" else told)  # noqa: T201
             if entry["phase"] == "failed" or (
                 entry["failure"] and entry["phase"] == "running" and entry["failure"].get("revision") == entry["revision"]
                 and entry["serving"] != entry["revision"]
@@ -268,9 +271,25 @@ class Webservice:
         self.workspace.connection.delete(f"/v1/endpoints/{self.name}", timeout=120)
         self.entry = {**self.entry, "phase": "deleted", "state": "deleted", "scoring_uri": None, "serving": None}
 
+    def sample_request(self) -> dict[str, Any] | None:
+        """A body that the model's signature takes: one sample of zeros. None for an entry script."""
+        signatures, default = self.entry["signatures"], self.entry["default_signature"]
+        if not signatures or default is None:
+            return None
+        inputs = {name: _zeros(tensor) for name, tensor in signatures[default]["inputs"].items()}
+        return {"instances": [next(iter(inputs.values())) if len(inputs) == 1 else inputs]}
+
     def serialize(self) -> dict[str, Any]:
         """What is known of it, as a document."""
         return dict(self.entry)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        from jupyter_mltrain.widgets.endpoint_output import bundle  # noqa: PLC0415 - only when shown
+
+        if self.entry["phase"] != "deleted":
+            with contextlib.suppress(MLTrainError):  # one that cannot be asked is shown as it was last seen
+                self.update_deployment_state()
+        return bundle(self.entry, self.workspace.id, self.workspace.connection, repr(self))
 
     def __repr__(self) -> str:
         return (
@@ -324,9 +343,7 @@ class LocalWebservice(Webservice):
     @property
     def state(self) -> str:
         """The state now, in the SDK's words: `deploying`, `running`, `failed`, `deleted`, `unknown`."""
-        if self.entry["phase"] != "deleted":
-            self.update_deployment_state()
-        return str(self.entry["state"])
+        return super().state
 
     @property
     def port(self) -> int | None:
@@ -341,6 +358,13 @@ class LocalWebservice(Webservice):
         for each in self.entry["substitutions"]:
             print(f"{each['kind']}: {each['given']} instead of {each['asked']}: {each['reason']}")  # noqa: T201
         print(f"Local webservice is running at http://localhost:{self.entry['port']}")  # noqa: T201
+
+
+def _zeros(tensor: Mapping[str, Any]) -> Any:
+    value: Any = {"string": "", "bool": False}.get(str(tensor["dtype"]), 0)
+    for dimension in reversed((tensor["shape"] or [])[1:]):
+        value = [value] * (dimension or 1)
+    return value
 
 
 def _post(uri: str, data: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:

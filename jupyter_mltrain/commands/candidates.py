@@ -18,6 +18,7 @@ _LISTS = {
     "environments": ("/v1/environments", "environments", "name"),
     "datasets": ("/v1/datasets", "datasets", "name"),
     "models": ("/v1/models", "models", "name"),
+    "endpoints": ("/v1/endpoints", "endpoints", "name"),
     "targets": ("/v1/targets", "targets", "name"),
     "sizes": ("/v1/sizes", "sizes", "name"),
     "runs": ("/v1/runs", "runs", "display_name"),

@@ -134,6 +134,20 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def number(text: str) -> float:
+    """A number above 0: `2`, `0.5`."""
+    if not _NUMBER.fullmatch(text) or float(text) == 0:
+        raise UsageError(f"{text!r} is not a number above 0.", mend="Write 1, 2 or 0.5.")
+    return float(text)
+
+
+def port(text: str) -> int:
+    """A port: 1 to 65535."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        raise UsageError(f"{text!r} is not a port.", mend="Write a number from 1 to 65535, such as 8501.")
+    return int(text)
+
+
 def memory(text: str) -> float:
     """Gigabytes (10⁹ bytes): `8`, `1.5`, `8GB`, `512MB`."""
     match = _MEMORY.fullmatch(text.strip())

@@ -22,8 +22,8 @@ SERVABLE = ("SavedModel", "Keras", "HDF5")
 """Formats of models (`core.model.Inspection`) that are served without an entry script."""
 
 MEMORY_FLOOR_GB = {"TensorFlow": 0.9, "Keras": 0.9}
-"""What the process of a framework takes before any model: with less it is ended before it answers. Measured with
-`python -m benchmarks serving`: TensorFlow 2.21 with an MNIST MLP holds 0.56 GB at rest, 0.68 GB while it loads."""
+"""What the process of a framework needs before any model of size: with less it is ended before it answers. Measured:
+TensorFlow 2.21 with an MNIST MLP peaks at 0.57 GB; the rest is room for requests (`python -m benchmarks serving`)."""
 
 SCRIPT_FLOOR_GB = 0.2
 """The same for an entry script that loads no framework."""

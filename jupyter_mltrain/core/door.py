@@ -15,7 +15,7 @@ _PASS = (
     ("GET", _RUN),
     ("PATCH", _RUN),
     ("GET", _RUN + r"/(?:metrics|series|values|logs|log|files|file|inspect)"),
-    ("POST", _RUN + r"/(?:cancel|rerun|models)"),
+    ("POST", _RUN + r"/(?:cancel|rerun|models|smoke)"),
     ("GET", r"models(?:/[^/]+)?(?:/\d+)?"),
     ("POST", r"models/[^/]+/\d+/(?:smoke|deploy|deployment-plan)"),
     ("GET", r"endpoints(?:/[^/]+(?:/(?:log|latency))?)?"),

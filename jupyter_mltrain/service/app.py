@@ -19,12 +19,13 @@ from jupyter_mltrain.errors import DiskFull, MLTrainError, ServiceUnavailable, U
 from jupyter_mltrain.service import (
     routes_catalog,
     routes_data,
+    routes_endpoints,
     routes_environments,
     routes_models,
     routes_records,
     routes_runs,
-)
     routes_targets,
+)
 from jupyter_mltrain.service.openapi import Router, describe
 from jupyter_mltrain.service.wire import Nothing
 
@@ -41,11 +42,12 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(routes_records.router(service))
     app.include_router(routes_catalog.router(service))
     app.include_router(routes_data.router(service))
+    app.include_router(routes_endpoints.router(service))
     app.include_router(routes_environments.router(service))
     app.include_router(routes_models.router(service))
+    app.include_router(routes_targets.router(service))
     app.include_router(_about(service))
 
-    app.include_router(routes_targets.router(service))
     @app.middleware("http")
     async def note_activity(request: Request, call_next: Any) -> Response:
         if not service.accepting:

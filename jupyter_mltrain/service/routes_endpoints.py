@@ -17,6 +17,8 @@ from jupyter_mltrain.service.wire_endpoints import (
     EndpointChanges,
     EndpointRequest,
     KeyRequest,
+    ModelDeployment,
+    OutputSmokeRequest,
     SmokeRequest,
     TestRequest,
 )
@@ -101,6 +103,21 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
     async def test(name: str, request: TestRequest) -> wire.EndpointAnswer:
         """Pass a request on to the endpoint, with its key."""
         return plain(await trying.ask(service.endpoints.get(name), request))
+
+    @routes.post("/models/{name}/{version}/deploy", status_code=201)
+    async def deploy_model(name: str, version: int, request: ModelDeployment) -> wire.Endpoint:
+        """`POST /v1/endpoints` for one model without a script: names alone, so that a browser may ask for it."""
+        return state(await service.endpoints.deploy(request.of(name, version)))
+
+    @routes.post("/models/{name}/{version}/deployment-plan")
+    async def plan_model(name: str, version: int, request: ModelDeployment) -> wire.EndpointPlan:
+        """What that would do. Changes nothing."""
+        return plain(await trying.plan(service, request.of(name, version)))
+
+    @routes.post("/runs/{key}/smoke")
+    async def smoke_output(key: str, request: OutputSmokeRequest) -> wire.SmokePrediction:
+        """The same as for a registered version, with a path of a run's outputs."""
+        return plain(await service.working(trying.smoke_output(service, key, request)))
 
     @routes.post("/models/{name}/{version}/smoke")
     async def smoke(name: str, version: int, request: SmokeRequest) -> wire.SmokePrediction:

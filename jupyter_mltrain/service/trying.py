@@ -19,7 +19,14 @@ from jupyter_mltrain.errors import MLTrainError, WebserviceException
 from jupyter_mltrain.service import deploying
 from jupyter_mltrain.service.endpoints import Held, read_keys
 from jupyter_mltrain.service.serving import server_packages
-from jupyter_mltrain.service.wire_endpoints import EndpointRequest, ModelReference, SmokeRequest, TestRequest
+from jupyter_mltrain.service.wire_endpoints import (
+    EndpointRequest,
+    ModelReference,
+    OutputSmokeRequest,
+    SmokeRequest,
+    TestRequest,
+)
+from jupyter_mltrain.tracking import content
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
@@ -128,6 +135,7 @@ def _cell(request: EndpointRequest) -> str:
     }  # fmt: skip
     options = ", ".join(f"{key}={value!r}" for key, value in given.items() if value is not None)
     config = f", deployment_config=AciWebservice.deploy_configuration({options})" if options else ""
+    config += ", overwrite=True" if request.overwrite else ""
     names = "AciWebservice, Model, Workspace" if options else "Model, Workspace"
     return (
         f"from jupyter_mltrain import {names}\n\nws = Workspace.from_config()\n"
@@ -140,10 +148,25 @@ async def smoke(service: Service, name: str, version: int, request: SmokeRequest
     and what preparing the environment raises; what the model does is in the answer."""
     entries = await deploying.find_models(service, [ModelReference(name=name, version=version)], script=False)
     files = await service.publication.tracking.path(name, version)
-    if request.environment is not None:
-        environment = request.environment
-    else:
-        environment = await deploying.environment_for(service, entries)
+    environment = request.environment or await deploying.environment_for(service, entries)
+    return await _predict(service, files, entries[0]["format"], environment, request.sample)
+
+
+async def smoke_output(service: Service, key: str, request: OutputSmokeRequest) -> wire.SmokePrediction:
+    """The same with what a run left, before it is registered. Raises `RunNotFound`, `PathNotFound`, and like `smoke`."""
+    record = await service.record(key)
+    about = await service.publication.tracking.inspect(record.folder, request.path)
+    if about["format"] not in SERVABLE:
+        raise WebserviceException(
+            f"{about['path']} is in no format that is served as it is (it is {about['format']!r}).",
+            mend="Save a SavedModel (`model.export(path)`) or a .keras file.",
+        )
+    _, files = await asyncio.to_thread(content.find, record.folder, request.path)
+    environment = await deploying.environment_for(service, [{"run_id": record.id}])
+    return await _predict(service, files, about["format"], environment, request.sample)
+
+
+async def _predict(service: Service, files: Path, kind: str, environment: str, sample: Any) -> wire.SmokePrediction:
     folder = service.layout.folder / "endpoints" / ".smoke"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=folder))
@@ -153,7 +176,7 @@ async def smoke(service: Service, name: str, version: int, request: SmokeRequest
         overlay = server_packages(service.environments, ready, lambda _: None)
         return smoke_process.predict(
             scratch, python=ready.prepared.python, overlay=overlay, variables=ready.prepared.variables, files=files,
-            kind=entries[0]["format"], sample=request.sample,
+            kind=kind, sample=sample,
         )  # fmt: skip
 
     try:

@@ -47,6 +47,19 @@ class EndpointRequest(Wire):
     kernel_python: str | None = None
 
 
+class ModelDeployment(Wire):
+    """A registered version to serve as it is: what a form may ask for. `name`: of the endpoint."""
+
+    name: str
+    deployment: DeploymentRequest = DeploymentRequest()
+    overwrite: bool = False
+
+    def of(self, model: str, version: int) -> EndpointRequest:
+        """The same as a request for any endpoint."""
+        models = [ModelReference(name=model, version=version)]
+        return EndpointRequest(name=self.name, models=models, deployment=self.deployment, overwrite=self.overwrite)
+
+
 class EndpointChanges(Wire):
     """What is None stays as it is."""
 
@@ -73,6 +86,13 @@ class TestRequest(Wire):
     path: str = "/score"
     body: Any = None
     text: str | None = None
+
+
+class OutputSmokeRequest(Wire):
+    """`path`: in the run's outputs. `sample`: as of `SmokeRequest`."""
+
+    path: str
+    sample: Any = None
 
 
 class SmokeRequest(Wire):

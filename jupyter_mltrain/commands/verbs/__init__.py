@@ -141,6 +141,40 @@ VERBS: dict[str, Verb] = {
             (Argument("name", "the model", optional=True, completes="models"),),
         ),
         _verb(
+            "deploy",
+            "endpoints:deploy",
+            "Serve a registered model on this machine; an endpoint of that name gets it without a failed request.",
+            (Argument("model", "NAME[:VERSION]", completes="models"),),
+            (
+                Option(("--name",), "name of the endpoint; default: the model's", "NAME", completes="endpoints"),
+                Option(("--cpus",), "at most so many CPUs", "N", values.number),
+                Option(("--memory",), "at most so much memory, in GB", "GB", values.memory),
+                Option(
+                    ("--port",), "port on this machine; default: a free one, kept from then on", "PORT", values.port
+                ),
+                Option(("--auth",), "requests need a key (`%mltrain endpoints keys NAME`)"),
+                Option(("--wait",), "wait until it answers, and say what is going on"),
+            ),
+        ),
+        _verb(
+            "endpoints",
+            "endpoints:endpoints",
+            "List endpoints, or show, ask, reload or remove one.",
+            (
+                Argument(
+                    "action",
+                    "list (default), show, logs, keys, test, reload, rm",
+                    optional=True,
+                    choices=("list", "show", "logs", "keys", "test", "reload", "rm"),
+                ),
+                Argument("name", "the endpoint", optional=True, completes="endpoints"),
+            ),
+            (
+                Option(("--data",), "test: the request's body; default: zeros in the model's shape", "JSON"),
+                Option(("--tail",), "logs: the last N lines (default: 200)", "N", values.positive),
+            ),
+        ),
+        _verb(
             "env",
             "environments:env",
             "List environments, show one, add one, build or remove one, or tidy up what was built.",

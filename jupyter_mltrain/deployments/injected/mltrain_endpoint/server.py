@@ -19,6 +19,7 @@ FAILED = 3
 DRAIN_SECONDS = 15.0
 """How long connections that say nothing are kept open after another process took over: closing one in the instant that
 its client uses it again would fail that request."""
+_SETTLE_SECONDS = 0.5
 _KEEP_ALIVE = 75
 _LOOP_THREADS = 8
 
@@ -61,52 +62,74 @@ def _prepare(about: dict[str, Any]) -> Any:
     ), threads
 
 
-async def _serve(application: Any, threads: Any, start: str, seconds: float) -> int:
-    import uvicorn
+class _Acceptor:
+    """A uvicorn server whose connections come from a socket that other processes accept from too."""
 
+    def __init__(self, application: Any, listening: int) -> None:
+        import uvicorn
+
+        config = uvicorn.Config(
+            application, lifespan="off", ws="none", log_level="warning", access_log=False, server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=10, backlog=2048,
+        )  # fmt: skip
+        config.load()
+        self.server = uvicorn.Server(config)
+        self.server.lifespan = config.lifespan_class(config)
+        self.server.servers = []
+        self._application, self._listening = application, listening
+        self.over = asyncio.Event()
+
+    async def accept(self) -> None:
+        if not self.server.servers:
+            # A duplicate: closing it ends our accepting, and not the socket that the next process holds too.
+            await self.server.startup(sockets=[socket.socket(fileno=os.dup(self._listening))])
+
+    async def pause(self) -> None:
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, asyncio.SelectorEventLoop):
+            # Until Python 3.12 a server of asyncio that is closed forgets the connections it accepted in the last turn.
+            for each in self.server.servers:
+                for listener in each.sockets:
+                    loop.remove_reader(listener.fileno())
+            await asyncio.sleep(0.01)
+        for each in self.server.servers:
+            each.close()
+        self.server.servers = []
+
+    async def drain(self) -> None:
+        await self.pause()
+        self._application.draining = True
+        self.over.set()
+
+    async def health(self) -> Any:
+        return {"draining": self._application.draining, **self._application.measure.summary()}
+
+    async def end(self) -> None:
+        """Return when the last connections are done with."""
+        # What was accepted in the last instant may not be among the connections yet.
+        await asyncio.sleep(_SETTLE_SECONDS)
+        deadline = time.monotonic() + DRAIN_SECONDS
+        connections = self.server.server_state.connections
+        while connections and time.monotonic() < deadline:  # noqa: ASYNC110 - uvicorn tells of no event
+            await asyncio.sleep(0.05)
+        await self.server.shutdown(sockets=[])
+
+
+async def _serve(application: Any, threads: Any, start: str, seconds: float) -> int:
     from .control import Control
 
     listening = int(os.environ["MLTRAIN_LISTEN_FD"])
-    config = uvicorn.Config(
-        application, lifespan="off", ws="none", log_level="warning", access_log=False, server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=10, backlog=2048,
-    )  # fmt: skip
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    server.servers = []
-    over = asyncio.Event()
+    acceptor = _Acceptor(application, listening)
     loop = asyncio.get_running_loop()
-
-    async def accept() -> None:
-        if not server.servers:
-            # A duplicate: closing it ends our accepting, and not the socket that the next process holds too.
-            await server.startup(sockets=[socket.socket(fileno=os.dup(listening))])
-
-    async def pause() -> None:
-        for each in server.servers:
-            each.close()
-        server.servers = []
-
-    async def drain() -> None:
-        await pause()
-        application.draining = True
-        over.set()
-
-    async def health() -> Any:
-        return {"draining": application.draining, **application.measure.summary()}
-
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: asyncio.ensure_future(drain()))
-    Control(start, {"accept": accept, "pause": pause, "drain": drain, "health": health}, listening, loop)
+        loop.add_signal_handler(number, lambda: asyncio.ensure_future(acceptor.drain()))
+    commands = {word: getattr(acceptor, word) for word in ("accept", "pause", "drain", "health")}
+    Control(start, commands, listening, loop)
     _write(start, "ready.json", {"pid": os.getpid(), "seconds": round(seconds, 3), **_about(application)})
-    ticking = asyncio.ensure_future(_tick(server))
-    await over.wait()
-    deadline = time.monotonic() + DRAIN_SECONDS
-    while server.server_state.connections and time.monotonic() < deadline:  # noqa: ASYNC110 - uvicorn tells of no event
-        await asyncio.sleep(0.05)
+    ticking = asyncio.ensure_future(_tick(acceptor.server))
+    await acceptor.over.wait()
+    await acceptor.end()
     ticking.cancel()
-    await server.shutdown(sockets=[])
     threads.shutdown(wait=False)
     return 0
 
@@ -165,6 +188,6 @@ def _write(folder: str, name: str, document: dict[str, Any]) -> None:
 def _title(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     said = lines[0][:300] if lines else ""
-    if type(error).__name__ == "Unusable":
+    if type(error).__name__ in ("Unusable", "Refused"):
         return said
     return f"{type(error).__name__}: {said}" if said else type(error).__name__

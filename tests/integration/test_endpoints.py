@@ -1,0 +1,421 @@
+"""Endpoints with an entry script, in this interpreter: deployed, asked, replaced, hurt, ended. Real processes throughout."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyter_mltrain import AciWebservice, InferenceConfig, LocalWebservice, Model, Webservice
+from jupyter_mltrain.api.workspace import Workspace
+from jupyter_mltrain.deployments.place import Place
+from jupyter_mltrain.errors import ModelNotFound, WebserviceException, WebserviceNotFound
+from tests.faults.world import World, alive, eventually, kill
+
+SCORE = """
+import json, os, time
+from helper import VERSION
+
+def init():
+    global started
+    started = time.time()
+    print("init in", os.path.basename(os.getcwd()))
+
+def run(raw):
+    asked = json.loads(raw)
+    if asked.get("fail"):
+        raise ValueError("as asked")
+    if asked.get("die"):
+        os._exit(9)
+    if asked.get("eat"):
+        held = bytearray(asked["eat"]); held[::4096] = b"x" * len(held[::4096]); time.sleep(60)
+    return {"version": VERSION, "pid": os.getpid(), "cwd": os.getcwd(), "model_dir": os.environ["AZUREML_MODEL_DIR"]}
+"""
+
+
+class Source:
+    """A source folder whose answers tell its version."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "scoring"
+        (self.folder / "deep").mkdir(parents=True)
+        (self.folder / "deep" / "score.py").write_text(SCORE)
+        self.version(1)
+
+    def version(self, number: object) -> None:
+        (self.folder / "deep" / "helper.py").write_text(f"VERSION = {number!r}\n")
+
+    def config(self) -> InferenceConfig:
+        return InferenceConfig("deep/score.py", source_directory=self.folder, environment="current")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    return Source(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(world: World) -> Iterator[None]:
+    """Endpoints outlive their service: each test ends its own."""
+    yield
+    for service in Webservice.list(Workspace(world.root)):
+        service.delete()
+
+
+def place_of(world: World, name: str = "scorer") -> Place:
+    return Place(world.layout.folder / "endpoints" / name)
+
+
+def deploy(workspace: Workspace, source: Source, name: str = "scorer", **more: Any) -> Webservice:
+    config = LocalWebservice.deploy_configuration(**more)
+    service = Model.deploy(workspace, name, [], source.config(), config)
+    service.wait_for_deployment()
+    return service
+
+
+class Clients:
+    """Ask on and on, from several threads: some with a new connection each time, some with one that is kept."""
+
+    def __init__(self, port: int, count: int = 4) -> None:
+        self._port, self._stop = port, threading.Event()
+        self.answers: list[Any] = []
+        self.failed: list[str] = []
+        self._threads = [threading.Thread(target=self._ask, args=(bool(i % 2),)) for i in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, keep: bool) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        while not self._stop.is_set():
+            try:
+                connection.request("POST", "/score", b"{}")
+                response = connection.getresponse()
+                body = response.read()
+                if response.status == 200:
+                    self.answers.append(json.loads(body))
+                else:
+                    self.failed.append(f"{response.status} {body!r}")
+            except (OSError, http.client.HTTPException) as error:
+                self.failed.append(repr(error))
+                connection.close()
+            if not keep:
+                connection.close()
+            time.sleep(0.002)
+        connection.close()
+
+    def seen(self, version: int) -> bool:
+        return any(answer["version"] == version for answer in self.answers[-50:])
+
+
+def test_a_script_answers_where_the_sdk_would_have_it(
+    world: World, workspace: Workspace, source: Source, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = Model.deploy(workspace, "scorer", [], source.config(), LocalWebservice.deploy_configuration())
+    service.wait_for_deployment(show_output=True)
+    said = capsys.readouterr().out
+    assert f"Local webservice is running at http://localhost:{service.port}" in said
+    assert service.state == "running"
+    answer = service.run(json.dumps({}))
+    app = place_of(world).app(1)
+    assert answer["cwd"] == str(app)
+    assert answer["model_dir"] == str(app / "azureml-models")
+    assert (app / "scoring" / "deep" / "score.py").exists(), "the source is not below its own name"
+    assert "init in app" in service.get_logs()
+    with pytest.raises(WebserviceException, match="unexpected error occurred in scoring script"):
+        service.run({"fail": True})
+    assert "ValueError: as asked" in service.get_logs(50)
+    with pytest.raises(NotImplementedError):
+        service.get_keys()
+    assert workspace.webservices["scorer"].scoring_uri == service.scoring_uri
+    assert type(Webservice(workspace, "scorer")) is LocalWebservice
+
+
+def test_what_listens_is_this_machine_alone_and_asks_for_keys_when_told(workspace: Workspace, source: Source) -> None:
+    config = AciWebservice.deploy_configuration(auth_enabled=True, tags={"of": "test"}, description="d")
+    service = Model.deploy(workspace, "scorer", [], source.config(), config)
+    service.wait_for_deployment()
+    assert service.state == "Healthy"
+    assert (service.tags, service.description) == ({"of": "test"}, "d")
+    port = service.entry["port"]
+
+    def status(headers: dict[str, str], path: str = "/score") -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("POST" if path == "/score" else "GET", path, b"{}", headers)
+        code = connection.getresponse().status
+        connection.close()
+        return code
+
+    primary, secondary = service.get_keys()
+    assert status({"Authorization": f"Bearer {primary}"}) == 200
+    assert status({"Authorization": f"Bearer {secondary}"}) == 200
+    for wrong in (
+        {},
+        {"Authorization": "Bearer x"},
+        {"Authorization": f"Basic {primary}"},
+        {"Authorization": "Bearer "},
+    ):
+        assert status(wrong) == 401
+    assert status({}, "/metrics") == 401
+    assert status({}, "/") == 200
+    service.regen_key("Primary")
+    assert status({"Authorization": f"Bearer {primary}"}) == 401, "the old key is still taken"
+    assert status({"Authorization": f"Bearer {secondary}"}) == 200
+    service.update(auth_enabled=False)
+    assert status({}) == 200
+    assert status({"Origin": "http://evil.example"}) == 403
+    assert status({"Host": "evil.example"}) == 403
+    told = json.dumps(service.serialize())
+    assert primary not in told
+    assert secondary not in told
+    listening = Path("/proc/net/tcp").read_text()
+    assert f"0100007F:{port:04X}" in listening
+    assert f"00000000:{port:04X}" not in listening
+
+
+def test_a_new_version_takes_over_and_no_request_fails(workspace: Workspace, source: Source) -> None:
+    service = deploy(workspace, source)
+    port = service.entry["port"]
+    clients = Clients(port)
+    try:
+        for version in (2, 3):
+            eventually(lambda: len(clients.answers) > 50, "nobody answers: {}", lambda: clients.failed[:3])
+            source.version(version)
+            service.reload(wait=True)
+            eventually(lambda v=version: clients.seen(v), "the new version does not answer")
+        time.sleep(0.5)
+    finally:
+        clients.end()
+    assert not clients.failed, f"{len(clients.failed)} of {len(clients.answers)} failed: {clients.failed[:5]}"
+    assert len(clients.answers) > 200
+    assert {answer["version"] for answer in clients.answers} == {1, 2, 3}
+    assert service.entry["port"] == port
+    pids = {answer["pid"] for answer in clients.answers}
+    eventually(lambda: sum(map(alive, pids)) == 1, "the old processes do not end")
+
+
+def test_a_version_that_does_not_start_changes_nothing(workspace: Workspace, source: Source) -> None:
+    service = deploy(workspace, source)
+    clients = Clients(service.entry["port"])
+    try:
+        source.folder.joinpath("deep", "helper.py").write_text("raise RuntimeError('broken on purpose')\n")
+        with pytest.raises(WebserviceException, match="broken on purpose") as error:
+            service.reload(wait=True)
+        assert "Revision 1 goes on serving" in error.value.message
+        time.sleep(0.3)
+    finally:
+        clients.end()
+    assert not clients.failed, clients.failed[:5]
+    assert {answer["version"] for answer in clients.answers} == {1}
+    service.update_deployment_state()
+    assert (service.entry["phase"], service.entry["serving"], service.entry["revision"]) == ("running", 1, 2)
+    source.version(3)
+    service.reload(wait=True)
+    assert service.run({})["version"] == 3
+
+
+def test_a_first_version_that_does_not_start_is_failed_with_its_cause(workspace: Workspace, source: Source) -> None:
+    source.folder.joinpath("deep", "score.py").write_text("def init():\n    1 / 0\n\ndef run(raw):\n    return 1\n")
+    service = Model.deploy(workspace, "scorer", [], source.config(), LocalWebservice.deploy_configuration())
+    with pytest.raises(WebserviceException, match="ZeroDivisionError") as error:
+        service.wait_for_deployment()
+    assert "Did your init method fail?" in error.value.mend
+    assert service.state == "failed"
+    source.folder.joinpath("deep", "score.py").write_text("def run(raw):\n    return 1\n")
+    with pytest.raises(WebserviceException, match="no function `init`"):
+        service.reload(wait=True)
+
+
+def test_a_crash_is_followed_by_another_process(workspace: Workspace, source: Source) -> None:
+    service = deploy(workspace, source)
+    first = service.run({})["pid"]
+    with pytest.raises(WebserviceException):
+        service.run({"die": True})
+    eventually(lambda: service.state == "deploying" or service.entry["restarts"] == 1, "the crash is not seen")
+    service.wait_for_deployment()
+    assert service.run({})["pid"] != first
+    assert service.entry["restarts"] == 1
+    assert "exit code 9" in service.get_logs()
+
+
+def test_the_memory_limit_is_kept_and_named(workspace: Workspace, source: Source) -> None:
+    service = deploy(workspace, source, memory_gb=0.3)
+    assert not service.entry["substitutions"]
+    with pytest.raises(WebserviceException):
+        service.run({"eat": 600_000_000})
+    service.update_deployment_state()
+    eventually(lambda: "more memory than its limit of 0.30 GB" in service.get_logs(), "{}", service.get_logs)
+    service.wait_for_deployment()
+    assert service.run({})["version"] == 1
+
+
+def test_a_limit_below_the_floor_is_raised_and_said(
+    workspace: Workspace, source: Source, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = LocalWebservice.deploy_configuration(memory_gb=0.01, cpu_cores=0.1)
+    service = Model.deploy(workspace, "scorer", [], source.config(), config)
+    service.wait_for_deployment(show_output=True)
+    assert "memory_gb: 0.2 instead of 0.01" in capsys.readouterr().out
+    assert len(os.sched_getaffinity(service.run({})["pid"])) == 1
+
+
+def test_strict_refuses_to_raise_a_limit(world: World, workspace: Workspace, source: Source) -> None:
+    text = world.layout.config.read_text()
+    world.layout.config.write_text(text.replace("strict = false", "strict = true"))
+    with pytest.raises(Exception, match="not enough"):
+        Model.deploy(workspace, "scorer", [], source.config(), LocalWebservice.deploy_configuration(memory_gb=0.01))
+
+
+def test_the_endpoint_needs_no_service(world: World, workspace: Workspace, source: Source) -> None:
+    service = deploy(workspace, source)
+    pid = service.run({})["pid"]
+    world.kill_service()
+    connection = http.client.HTTPConnection("127.0.0.1", service.entry["port"], timeout=10)
+    connection.request("POST", "/score", b'{"die": true}')
+    with pytest.raises(http.client.HTTPException):
+        connection.getresponse()
+    connection.close()
+
+    def answers() -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", service.entry["port"], timeout=10)
+        try:
+            connection.request("POST", "/score", b"{}")
+            return json.loads(connection.getresponse().read())["pid"] != pid
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    eventually(answers, "nobody started it again while there was no service")
+    assert world.service_pid() is None, "a service was started"
+    assert service.state == "running"
+    assert service.entry["restarts"] == 1
+
+
+def test_a_killed_keeper_is_followed_by_another_that_takes_the_server_over(
+    world: World, workspace: Workspace, source: Source
+) -> None:
+    service = deploy(workspace, source)
+    pid = service.run({})["pid"]
+    state = place_of(world).state
+    first = json.loads(state.read_text())["keeper"]
+    clients = Clients(service.entry["port"])
+    try:
+        kill(first)
+        eventually(lambda: json.loads(state.read_text())["keeper"] != first, "no keeper follows")
+        eventually(lambda: "went on without it" in service.get_logs(), "{}", service.get_logs)
+        source.version(2)
+        service.reload(wait=True)
+        eventually(lambda: clients.seen(2), "the new version does not answer")
+    finally:
+        clients.end()
+    assert not clients.failed, clients.failed[:5]
+    eventually(lambda: not alive(pid), "the first server is left")
+
+
+def test_the_port_is_kept_and_one_in_use_is_refused(world: World, workspace: Workspace, source: Source) -> None:
+    import socket
+
+    service = deploy(workspace, source)
+    port = service.entry["port"]
+    world.connection.post("/v1/handover")
+    keeper = json.loads(place_of(world).state.read_text())["keeper"]
+    server = service.run({})["pid"]
+    kill(keeper)
+    kill(server)
+    eventually(lambda: service.state == "running", "it does not come back", patience=20)
+    assert service.run({})["pid"] != server
+    assert service.entry["port"] == port
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        with pytest.raises(WebserviceException, match=f"port {number} cannot be used"):
+            deploy(workspace, source, "another", port=number)
+    with pytest.raises(WebserviceException, match="is that of the endpoint 'scorer'"):
+        deploy(workspace, source, "another", port=port)
+
+
+def test_names_and_scripts_are_refused_in_one_line(workspace: Workspace, source: Source, tmp_path: Path) -> None:
+    for name in ("a", "ab", "Upper", "1abc", "a_b", "abc-", "a" * 33, "a b", "ä-b"):
+        with pytest.raises(WebserviceException, match="not allowed"):
+            Model.deploy(workspace, name, [], source.config())
+    with pytest.raises(WebserviceException, match="is not in"):
+        Model.deploy(workspace, "scorer", [], InferenceConfig("nope.py", source_directory=source.folder))
+    with pytest.raises(ModelNotFound):
+        Model.deploy(workspace, "scorer", ["nope"])
+    with pytest.raises(WebserviceException, match="no entry script"):
+        Model.deploy(workspace, "scorer", [])
+    with pytest.raises(WebserviceNotFound):
+        Webservice(workspace, "scorer")
+    assert not Webservice.list(workspace)
+
+
+def test_a_name_that_is_taken_needs_overwrite_for_a_cloud_service(workspace: Workspace, source: Source) -> None:
+    service = Model.deploy(workspace, "scorer", [], source.config())
+    service.wait_for_deployment()
+    with pytest.raises(WebserviceException, match="exists already"):
+        Model.deploy(workspace, "scorer", [], source.config())
+    source.version(2)
+    service = Model.deploy(workspace, "scorer", [], source.config(), overwrite=True)
+    service.wait_for_deployment()
+    assert service.run({})["version"] == 2
+    service.delete()
+    assert service.state == "deleted"
+    with pytest.raises(WebserviceNotFound):
+        Webservice(workspace, "scorer")
+
+
+def test_requests_are_bounded_and_measured(world: World, workspace: Workspace, source: Source) -> None:
+    service = deploy(workspace, source)
+    connection = http.client.HTTPConnection("127.0.0.1", service.entry["port"], timeout=10)
+    connection.putrequest("POST", "/score")
+    connection.putheader("Content-Length", str(1 << 40))
+    connection.endheaders()
+    response = connection.getresponse()
+    assert response.status == 413
+    assert "larger than 67 MB" in json.loads(response.read())["error"]
+    for _ in range(5):
+        service.run({})
+    latency = world.connection.get("/v1/endpoints/scorer/latency")
+    assert latency["requests"] == {"200": 5, "413": 1}
+    assert 0 < latency["p50_ms"] <= latency["p99_ms"]
+    passed = world.connection.post("/v1/endpoints/scorer/test", {"body": {}})
+    assert passed["status"] == 200
+    assert passed["body"]["version"] == 1
+    metrics = world.connection.post("/v1/endpoints/scorer/test", {"path": "/metrics"})["body"]
+    assert 'mltrain_requests_total{service="scorer",status="200",version="1"} 6.0' in metrics
+
+
+def test_a_deployment_goes_on_after_its_service_was_killed(world: World, workspace: Workspace, source: Source) -> None:
+    for pause in (0.0, 0.05, 0.2):
+        service = Model.deploy(workspace, "scorer", [], source.config(), LocalWebservice.deploy_configuration())
+        time.sleep(pause)
+        world.kill_service()
+        service.wait_for_deployment()
+        assert service.run({})["version"] == 1
+        assert service.entry["serving"] == service.entry["revision"]
+
+
+@pytest.mark.slow
+def test_a_stuck_event_loop_is_ended(
+    world: World, workspace: Workspace, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = deploy(workspace, source)
+    pid = service.run({})["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: not alive(pid), "a server that does not answer is left", patience=60)
+    eventually(lambda: service.state == "running", "it does not come back")
+    assert "did not answer" in service.get_logs()
