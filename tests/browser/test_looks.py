@@ -1,0 +1,166 @@
+"""How the live card looks and how it is used without a pointer: themes, high contrast, narrow cells, reduced motion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from jupyter_mltrain.api.workspace import Workspace
+from jupyter_mltrain.client import workspaces
+from tests.browser.cards import axe, pill, submitted
+from tests.browser.conftest import errors_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+GOOD = """
+import math, pathlib, time
+from jupyter_mltrain import Run
+run = Run.get_context()
+pathlib.Path("outputs/model").mkdir(parents=True)
+pathlib.Path("outputs/model/saved_model.pb").write_bytes(b"")
+pathlib.Path("outputs/note.txt").write_text("kept")
+for step in range(400):
+    noise = math.sin(step * 7.3) * 0.4 + math.sin(step * 1.7) * 0.6
+    run.log("val_accuracy", 0.985 - 0.13 * math.exp(-step / 60) + 0.003 * noise, step=step)
+    run.log("loss", 0.06 + 0.9 * math.exp(-step / 50) + 0.012 * noise, step=step)
+    run.log("accuracy", 0.991 - 0.2 * math.exp(-step / 45) + 0.002 * noise, step=step)
+    run.log("learning_rate", 0.001 * 0.5 ** (step // 100), step=step)
+    if not step & 15:
+        print(f"epoch {step // 16 + 1:2d} of 40  loss {0.06 + 0.9 * math.exp(-step / 50):.4f}", flush=True)
+    run.progress(step // 16 + 1, 40)
+while pathlib.Path(%r).exists():
+    time.sleep(0.05)
+"""
+
+
+@dataclass(frozen=True)
+class Look:
+    name: str
+    theme: str
+    width: int = 1100
+    context: dict[str, Any] = field(default_factory=dict)
+
+
+LOOKS = (
+    Look("light", "JupyterLab Light"),
+    Look("dark", "JupyterLab Dark"),
+    Look("high-contrast", "JupyterLab Dark High Contrast"),
+    Look("more-contrast", "JupyterLab Light", context={"contrast": "more"}),
+    Look("forced-colors", "JupyterLab Light", context={"forced_colors": "active"}),
+    Look("forced-colors-dark", "JupyterLab Dark", context={"forced_colors": "active", "color_scheme": "dark"}),
+    Look("narrow-520", "JupyterLab Light", 520),
+    Look("narrow-320", "JupyterLab Dark", 320),
+    Look("still", "JupyterLab Light", context={"reduced_motion": "reduce"}),
+)
+
+
+@pytest.fixture(scope="module")
+def running(lab) -> Iterator[str]:
+    """The path of a notebook with a live run that stays as it is."""
+    folder = lab.folder / "looks"
+    folder.mkdir()
+    gate = folder / "gate"
+    gate.touch()
+    workspace = Workspace.from_config(workspaces.create_root(folder))
+    run = submitted(workspace, GOOD % str(gate), until=None)
+    while run.refresh()["metric_points"] < 1_600:
+        pass
+    v4 = nbformat.v4
+    output = v4.new_output("execute_result", run._repr_mimebundle_(), execution_count=1)
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    cell = v4.new_code_cell("%%mltrain --env tensorflow\nrun", outputs=[output])
+    nbformat.write(v4.new_notebook(cells=[cell], metadata=metadata), folder / "looks.ipynb")
+    yield "looks/looks.ipynb"
+    gate.unlink()
+    run.wait_for_completion(wait_post_processing=True)
+    workspace.connection.post("/v1/handover")
+
+
+@pytest.fixture
+def page(lab, browser: Browser, request) -> Iterator[Page]:
+    look: Look = request.param
+    settings = lab.folder.parent / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
+    themes = settings / "themes.jupyterlab-settings"
+    before = themes.read_text()
+    themes.write_text(json.dumps({"theme": look.theme}))
+    context = browser.new_context(viewport={"width": look.width, "height": 1000}, **look.context)
+    page = context.new_page()
+    errors = errors_of(page)
+    yield page
+    context.close()
+    themes.write_text(before)
+    assert errors == []
+
+
+@pytest.mark.parametrize(
+    ("page", "look"), [(look, look) for look in LOOKS], indirect=["page"], ids=[one.name for one in LOOKS]
+)
+def test_every_view_can_be_read(lab, page: Page, look: Look, running: str, artifact: Path):
+    lab.visit(page, running)
+    expect(pill(page)).to_have_text("Running", timeout=90_000)
+    expect(page.locator("body")).to_have_attribute("data-jp-theme-name", look.theme, timeout=20_000)
+    if look.width < 600:
+        # The side bars would leave nothing for the notebook.
+        for side in ("left", "right"):
+            page.evaluate(f"jupyterapp.shell.toggleSideTabBarVisibility('{side}')")
+    page.wait_for_timeout(1500)
+    for view in ("Metrics", "Logs", "Outputs", "Details"):
+        page.get_by_role("tab", name=view).click()
+        page.wait_for_timeout(300)
+        page.screenshot(path=artifact / f"look-{look.name}-{view.lower()}.png")
+        assert axe(page) == []
+        card = page.locator(".mlt-alive")
+        box = card.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= look.width
+        assert card.evaluate("card => card.scrollWidth <= card.clientWidth"), f"{view} is cut off"
+    moving = page.evaluate("document.getAnimations().filter(one => one.effect.target.closest?.('.mlt-alive')).length")
+    assert (moving == 0) == ("reduced_motion" in look.context)
+
+
+@pytest.mark.parametrize("page", [LOOKS[0]], indirect=True, ids=["light"])
+def test_the_keyboard_reaches_everything(lab, page: Page, running: str):
+    lab.visit(page, running)
+    expect(pill(page)).to_have_text("Running", timeout=90_000)
+    page.wait_for_timeout(1500)
+    page.get_by_role("tab", name="Metrics").focus()
+    for view in ("Metrics", "Logs", "Outputs", "Details"):
+        tab = page.get_by_role("tab", name=view)
+        expect(tab).to_be_focused()
+        expect(tab).to_have_attribute("aria-selected", "true")
+        page.wait_for_timeout(500)
+        # From the tab on, every control of the view and of the foot in turn, and nothing that is not seen.
+        wanted = page.locator(
+            ".mlt-panel :is(button, input, select, textarea, a[href], summary, [tabindex='0']):visible, .mlt-foot button"
+        )
+        count = wanted.count()
+        reached: set[str] = set()
+        for _ in range(count + 10):
+            page.keyboard.press("Tab")
+            where = page.evaluate(_FOCUSED)
+            if where is None:
+                break
+            reached.add(where)
+        labels = {one for one in wanted.evaluate_all(f"all => all.map({_NAME})") if one}
+        assert labels <= reached, (view, labels - reached)
+        tab.focus()
+        page.keyboard.press("ArrowRight")
+    # Round to the first; and back from the tabs to the actions of the head, which a key presses.
+    expect(page.get_by_role("tab", name="Metrics")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_focused()
+    ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert ring == "solid"
+
+
+_NAME = "node => `${node.tagName} ${node.getAttribute('aria-label') ?? node.textContent.trim().slice(0, 40)}`"
+_FOCUSED = (
+    f"(() => {{ const node = document.activeElement; return node?.closest('.mlt-alive') ? ({_NAME})(node) : null; }})()"
+)
