@@ -186,7 +186,7 @@ def _without_plotly(route: Any) -> None:
 def test_charts_follow_the_theme(page, card, artifact):
     drawn_by_plotly(card)
     colours = "nodes => nodes.map(node => getComputedStyle(node).stroke)"
-    card.get_by_role("button", name="Enlarge accuracy").click()
+    card.get_by_role("button", name="Enlarge rate").click()
     expect(card.locator(".mlt-plotted-large .js-line")).to_have_count(1, timeout=30_000)
     lines = card.locator(".js-line")
     light = lines.evaluate_all(colours)
