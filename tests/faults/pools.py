@@ -1,0 +1,109 @@
+"""Pools of nodes: what a `kill -9` of the service meets while they start, run and queue, and a target that goes meanwhile."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from jupyter_mltrain.core.status import TERMINAL, Status
+from jupyter_mltrain.errors import TargetInUse, TargetNotFound
+from tests.faults.case import case
+from tests.faults.world import Submitted, World, eventually, steady
+
+NODES = 4
+RUNS = 7
+POOL = {"name": "pool", "size": "STANDARD_D1_V2", "max_nodes": NODES}
+
+
+@case()
+def service_killed_with_a_pool_of_four(world: World) -> None:
+    world.connection.post("/v1/targets", POOL)
+    requests = [world.request(steady(world.random.randrange(1, 40)), target="pool") for _ in range(RUNS)]
+    with ThreadPoolExecutor(RUNS) as threads:
+        sending = [threads.submit(world.connection.post, "/v1/runs", body) for _, body in requests]
+        for _ in range(2):
+            # Nodes are preparing, runs queue, some run, some are over.
+            time.sleep(world.random.uniform(0, 1.5))
+            world.kill_service()
+        for each in sending:
+            each.result()
+    states = [world.check(run) for run, _ in requests]
+    assert [state["status"] for state in states] == ["Completed"] * RUNS
+    _never_more_than(NODES, states)
+    target = world.connection.get("/v1/targets/pool")
+    assert target["queued"] == 0
+    assert [node["run"] for node in target["nodes"]] == [None] * len(target["nodes"])
+
+
+@case()
+def target_deleted_while_runs_come(world: World) -> None:
+    world.connection.post("/v1/targets", {**POOL, "max_nodes": 1})
+    made = [world.request(steady(3), target="pool") for _ in range(4)]
+
+    def send(body: dict[str, Any]) -> bool:
+        time.sleep(world.random.uniform(0, 0.2))
+        try:
+            world.connection.post("/v1/runs", body)
+        except TargetNotFound:
+            return False
+        return True
+
+    def delete() -> bool:
+        time.sleep(world.random.uniform(0, 0.2))
+        try:
+            world.connection.delete("/v1/targets/pool")
+        except TargetInUse:
+            return False
+        return True
+
+    with ThreadPoolExecutor(5) as threads:
+        deleting = threads.submit(delete)
+        sent = list(threads.map(send, [body for _, body in made]))
+        gone = deleting.result()
+    # Who was taken runs to its end, also where another was taken off the list meanwhile; who was not left no trace.
+    there = [run for (run, _), taken in zip(made, sent, strict=True) if taken]
+    for run in there:
+        assert world.check(run)["status"] == "Completed"
+    known = {one["id"] for one in world.connection.get("/v1/runs", limit=100)["runs"]}
+    assert known & {run.id for run, _ in made} == {run.id for run in there}
+    assert (world.layout.computes / "pool.json").exists() is not gone
+    if not gone:
+        world.connection.delete("/v1/targets/pool")
+    assert [target["name"] for target in world.connection.get("/v1/targets")["targets"]] == ["local"]
+
+
+@case()
+def canceled_in_the_queue_while_nodes_come_and_go(world: World) -> None:
+    world.connection.post("/v1/targets", {**POOL, "max_nodes": 2, "idle_seconds": 0})
+    runs = [world.submit(steady(20), target="pool") for _ in range(RUNS)]
+    stopped = world.random.sample(runs, 3)
+    for run in stopped:
+        time.sleep(world.random.uniform(0, 0.3))
+        world.cancel(run)
+        most = world.random.randrange(1, 4)
+        world.connection.patch("/v1/targets/pool", {"max_nodes": most})
+    for run in runs:
+        state = world.check(run)
+        assert state["status"] in (("Canceled", "Completed") if run in stopped else ("Completed",))
+    _nothing_is_held(world, runs)
+
+
+def _nothing_is_held(world: World, runs: list[Submitted]) -> None:
+    def free() -> bool:
+        target = world.connection.get("/v1/targets/pool")
+        return not target["queued"] and not any(node["run"] for node in target["nodes"])
+
+    eventually(free, f"nodes are held by {[run.id for run in runs]}", patience=10)
+
+
+def _never_more_than(nodes: int, states: list[dict[str, Any]]) -> None:
+    spans = [
+        (
+            next(c["time"] for c in state["history"] if c["status"] == Status.STARTING),
+            next(c["time"] for c in state["history"] if c["status"] in {Status.FINALIZING, *TERMINAL}),
+        )
+        for state in states
+    ]
+    most = max(sum(a <= moment < b for a, b in spans) for moment, _ in spans)
+    assert most <= nodes, f"{most} runs at once on {nodes} nodes"
