@@ -41,7 +41,7 @@ def _facts(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "submitted": moment(state["created"]),
         "target": state["target"],
         "environment": f"{environment['name']}{version}",
-        "data": ", ".join(str(d["name"]) for d in state["data"]),
+        "data": ", ".join(map(_data, state["data"])),
         "arguments": shlex.join(state.get("arguments") or ()),
         "stages": ", ".join(_stages(state)),
         "progress": _progress(state.get("progress")),
@@ -74,3 +74,12 @@ def _progress(progress: Mapping[str, Any] | None) -> str:
     total = f"/{progress['total']}" if progress.get("total") else ""
     left = f", about {seconds(progress['eta'])} left" if progress.get("eta") else ""
     return f"{progress['label']} {progress['value']}{total}{left}"
+
+
+def _data(read: Mapping[str, Any]) -> str:
+    """A dataset as a run read it: version, the begin of its content's hash, which of its files."""
+    kind, _, digest = str(read.get("key") or "").partition(":")
+    facts = [f"{kind}:{digest[:12]}"] if digest else []
+    facts += [*read.get("selection", ()), *(["not as first read"] if read.get("changed") else [])]
+    version = "" if read["version"] is None else f":{read['version']}"
+    return f"{read['name']}{version}" + (f" ({', '.join(facts)})" if facts else "")

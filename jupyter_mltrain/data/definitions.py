@@ -13,7 +13,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,9 @@ class ContentFile:
     ready: str = ""
 
 
+_COLUMNS = [field.name for field in dataclasses.fields(ContentFile)]
+
+
 @dataclass(frozen=True)
 class Content:
     """What a dataset held. `hash` begins with `sha256:`, or with `stat:` where it is of sizes and times alone; `single`:
@@ -58,12 +61,17 @@ class Content:
     def bytes(self) -> int:
         return sum(file.size for file in self.files)
 
-    def to_json(self) -> dict[str, Any]:
-        return {"format": 1, **dataclasses.asdict(self)}
+    def dumps(self) -> str:
+        """As it is stored: a line for each file."""
+        head = {"format": 1, "hash": self.hash, "single": self.single, "time": self.time, "columns": _COLUMNS}
+        lines = ",\n".join(json.dumps([getattr(file, name) for name in _COLUMNS]) for file in self.files)
+        return f'{json.dumps(head)[:-1]}, "files": [\n{lines}\n]}}\n'
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Content:
-        return cls(raw["hash"], tuple(ContentFile(**file) for file in raw["files"]), raw["single"], raw["time"])
+    def loads(cls, text: str) -> Content:
+        raw: dict[str, Any] = json.loads(text)
+        files = tuple(ContentFile(**dict(zip(raw["columns"], row, strict=True))) for row in raw["files"])
+        return cls(raw["hash"], files, raw["single"], raw["time"])
 
 
 class Definitions:
@@ -140,11 +148,11 @@ class Definitions:
     def content(self, definition: FileDatasetDefinition, *, seen: bool = False) -> Content | None:
         """What its files held when they were first fetched, None before; with `seen`, when they were last looked at."""
         path = self._path(definition).with_suffix(".seen.json" if seen else ".content.json")
-        return Content.from_json(json.loads(path.read_text("utf-8"))) if path.is_file() else None
+        return Content.loads(path.read_text("utf-8")) if path.is_file() else None
 
     def note_content(self, definition: FileDatasetDefinition, content: Content, *, seen: bool = False) -> None:
         path = self._path(definition).with_suffix(".seen.json" if seen else ".content.json")
-        self._write(path, content.to_json())
+        self._write_text(path, content.dumps())
 
     def _last(self, name: str) -> int:
         path = self._folder / name / _LAST
@@ -156,9 +164,12 @@ class Definitions:
         return self._folder / _UNNAMED / f"{definition.id}.json"
 
     def _write(self, path: Path, document: dict[str, Any]) -> None:
-        # In ASCII: so that names of files that are no UTF-8 come back as they were.
+        self._write_text(path, json.dumps(document, indent=1))
+
+    def _write_text(self, path: Path, text: str) -> None:
+        # JSON in ASCII, so that names of files that are no UTF-8 come back as they were.
         with disk_errors(self._folder, "storing a dataset's definition"):
-            write_whole(path, json.dumps(document, indent=1).encode("ascii"))
+            write_whole(path, text.encode("ascii"))
 
 
 def _read(path: Path) -> FileDatasetDefinition:

@@ -42,6 +42,8 @@ class Gathering:
     ready: Datasets
     find: Callable[[threading.Event], list[Found]]
     datastores: Datastores
+    _seen: tuple[ContentFile, ...] = ()
+    """Its files when they were last looked at."""
 
     def cached(self) -> Path | None:
         """Where the dataset is, if nothing needs to be fetched for it."""
@@ -81,7 +83,8 @@ class Gathering:
         meter = _Meter(progress)
         now = self._gather(self.find(cancelled), log, meter, cancelled)
         changed = self._note(known, now)
-        return self._done(now, changed, meter.source or "this machine", started)
+        here = "this machine" if all(file.local for file in now.files) else "cache"
+        return self._done(now, changed, meter.source or here, started)
 
     def drop(self) -> int:
         known = self.definitions.content(self.definition)
@@ -110,20 +113,21 @@ class Gathering:
         self._check_space(elsewhere)
         meter.expect(elsewhere)
         seen = self.definitions.content(self.definition, seen=True)
-        memory = {(f.source, f.size, f.stamp): f.sha256 for f in (seen.files if seen else ())}
+        self._seen = seen.files if seen else ()
+        memory = {(f.source, f.size, f.stamp): f.sha256 for f in self._seen}
         read = sum(one.entry.size or 0 for one in local) <= READ_BYTES
 
         def one_file(one: Found) -> ContentFile:
             if cancelled.is_set():
                 raise Stopped
-            if one.place.local:
-                return _local_file(one, memory, read=read)
-            return self._fetch_one(one, log, meter, cancelled)
+            return _read_file(one) if one.place.local else self._fetch_one(one, log, meter, cancelled)
 
+        # What needs no reading does not go through the pool: a large folder seen before is told in a moment.
+        told = {one.path: _told_file(one, memory, read=read) for one in local}
         with ThreadPoolExecutor(AT_ONCE, "fetch data") as pool:
-            futures = [pool.submit(one_file, one) for one in found]
+            futures = {one.path: pool.submit(one_file, one) for one in found if told.get(one.path) is None}
             try:
-                files = tuple(future.result() for future in futures)
+                files = tuple(told.get(one.path) or futures[one.path].result() for one in found)
             except BaseException:
                 cancelled.set()  # the others stop too; what they have is kept
                 pool.shutdown(wait=True, cancel_futures=True)
@@ -185,7 +189,7 @@ class Gathering:
 
     def _note(self, known: Content | None, now: Content) -> tuple[str, ...]:
         """What is another than when the version was first fetched; the first time it is noted."""
-        if any(file.local for file in now.files):
+        if any(file.local for file in now.files) and now.files != self._seen:
             self.definitions.note_content(self.definition, now, seen=True)
         if known is None:
             self.definitions.note_content(self.definition, now)
@@ -236,13 +240,21 @@ def differences(before: Iterable[ContentFile], now: Iterable[ContentFile]) -> li
     return sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
 
 
-def _local_file(one: Found, memory: dict[tuple[str, int, str], str], *, read: bool) -> ContentFile:
+def _told_file(one: Found, memory: dict[tuple[str, int, str], str], *, read: bool) -> ContentFile | None:
+    """A local file whose content is known from before, or is not to be read; else None."""
     entry = one.entry
     assert entry.size is not None, "a local file has a size"
-    sha256 = memory.get((entry.path, entry.size, entry.stamp), "")
-    if not sha256 and read:
-        sha256 = content.hash_file(Path(entry.path))
-    return ContentFile(one.path, entry.size, sha256 if read else "", entry.stamp, entry.path, local=True)
+    sha256 = memory.get((entry.path, entry.size, entry.stamp), "") if read else ""
+    if read and not sha256:
+        return None
+    return ContentFile(one.path, entry.size, sha256, entry.stamp, entry.path, local=True)
+
+
+def _read_file(one: Found) -> ContentFile:
+    entry = one.entry
+    assert entry.size is not None, "a local file has a size"
+    sha256 = content.hash_file(Path(entry.path))
+    return ContentFile(one.path, entry.size, sha256, entry.stamp, entry.path, local=True)
 
 
 def _hash(files: Iterable[ContentFile]) -> str:

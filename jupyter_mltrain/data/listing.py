@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -150,13 +150,31 @@ def _match(located: Located, bounds: _Bounds) -> _Part:
     except (ValueError, re.error) as error:
         raise UserErrorException(f"The pattern {located.source} cannot be read: {error}.") from error
     exists = located.place.look(base or "/") == "folder"
-    walked = bounds.watch(located.place.walk(base or "/"), located.source, pattern) if exists else iter(())
+    enter = _may_hold_matches(located.path.rstrip("/"))
+    walked = bounds.watch(located.place.walk(base or "/", enter), located.source, pattern) if exists else ()
     files = tuple((entry, None) for entry in walked)
     if not files:
         raise PathNotFound(
             f"No file matches {located.source}.", mend="Check the pattern: `*` does not go into folders, `**/` does."
         )
     return _Part(located, "pattern", base, files)
+
+
+def _may_hold_matches(pattern: str) -> Callable[[str], bool]:
+    """Tells of a folder whether a match of the pattern can be below it: by its parts, as far as there is no `**`."""
+    from fsspec.utils import glob_translate  # noqa: PLC0415 - see above
+
+    parts = pattern.lstrip("/").split("/")
+    fixed = parts.index("**") if "**" in parts else len(parts)
+    expressions = [re.compile(glob_translate(part)) for part in parts[:fixed]]
+
+    def may(folder: str) -> bool:
+        names = folder.strip("/").split("/")
+        if fixed == len(parts) and len(names) >= len(parts):
+            return False
+        return all(expression.match(name) for expression, name in zip(expressions, names, strict=False))
+
+    return may
 
 
 def _placed(parts: Sequence[_Part]) -> Iterator[tuple[str, Found]]:

@@ -36,6 +36,14 @@ class Entry:
     stamp: str
 
 
+Enter = Callable[[str], bool]
+"""Whether a folder, by its path at the place, is worth looking into."""
+
+
+def _any_folder(_: str) -> bool:
+    return True
+
+
 class Place(Protocol):
     """A file system of one kind. Calls block; they raise `NotReached` with the reason, in one line."""
 
@@ -48,8 +56,8 @@ class Place(Protocol):
         """What is at `path`."""
         ...
 
-    def walk(self, folder: str) -> Iterator[Entry]:
-        """All files below a folder, as they come."""
+    def walk(self, folder: str, enter: Enter = _any_folder) -> Iterator[Entry]:
+        """All files below a folder, as they come; of its folders those whose path `enter` takes."""
         ...
 
     def address(self, path: str) -> str:
@@ -81,9 +89,9 @@ class LocalPlace:
             return "folder"
         return Entry(path, found.st_size, stamp_of(found)) if stat.S_ISREG(found.st_mode) else None
 
-    def walk(self, folder: str) -> Iterator[Entry]:
+    def walk(self, folder: str, enter: Enter = _any_folder) -> Iterator[Entry]:
         """Pipes, sockets and devices are left out; links are followed, but never round in a circle."""
-        yield from _walk(folder.rstrip("/") or "/", frozenset())
+        yield from _walk(folder.rstrip("/") or "/", enter, frozenset())
 
     def address(self, path: str) -> str:
         return path
@@ -101,7 +109,7 @@ def stamp_of(found: os.stat_result) -> str:
     return str(found.st_mtime_ns)
 
 
-def _walk(folder: str, above: frozenset[tuple[int, int]]) -> Iterator[Entry]:
+def _walk(folder: str, enter: Enter, above: frozenset[tuple[int, int]]) -> Iterator[Entry]:
     try:
         here = os.stat(folder)  # noqa: PTH116 - one call per folder of many
         with os.scandir(folder) as entries:
@@ -114,8 +122,8 @@ def _walk(folder: str, above: frozenset[tuple[int, int]]) -> Iterator[Entry]:
             seen = entry.stat()
             if stat.S_ISREG(seen.st_mode):
                 yield Entry(entry.path, seen.st_size, stamp_of(seen))
-            elif stat.S_ISDIR(seen.st_mode) and (seen.st_dev, seen.st_ino) not in inside:
-                yield from _walk(entry.path, inside)
+            elif stat.S_ISDIR(seen.st_mode) and (seen.st_dev, seen.st_ino) not in inside and enter(entry.path):
+                yield from _walk(entry.path, enter, inside)
 
 
 @dataclass(frozen=True)
@@ -134,7 +142,7 @@ class WebPlace:
         size = int(length) if length.isdigit() and not headers.get("Content-Encoding") else None
         return Entry(path, size, (headers.get("ETag") or headers.get("Last-Modified") or "").strip())
 
-    def walk(self, folder: str) -> Iterator[Entry]:
+    def walk(self, folder: str, enter: Enter = _any_folder) -> Iterator[Entry]:  # noqa: ARG002 - as the protocol has it
         raise UserErrorException(
             f"{folder} cannot be listed: web servers have no folders.", mend="Give the address of each file."
         )
@@ -172,7 +180,7 @@ class DriverPlace:
                 mend="Local paths, http and https, and fsspec's schemes are known: s3, gs, abfs, sftp, …",
             )
         try:
-            return fsspec.filesystem(self._protocol, **options)
+            made = fsspec.filesystem(self._protocol, **options)
         except ImportError as error:
             raise UserErrorException(
                 f"Addresses that begin with {self._protocol}:// need a driver that is not installed: {error}.",
@@ -180,6 +188,8 @@ class DriverPlace:
             ) from error
         except Exception as error:  # each driver has errors of its own: mapped here, at the edge
             raise self._told(error) from error
+        made.invalidate_cache()  # drivers are kept, and with them what a folder held when it was last listed
+        return made
 
     def look(self, path: str) -> Entry | Literal["folder"] | None:
         try:
@@ -190,9 +200,11 @@ class DriverPlace:
             raise self._told(error) from error
         return "folder" if found["type"] == "directory" else self._entry(found)
 
-    def walk(self, folder: str) -> Iterator[Entry]:
+    def walk(self, folder: str, enter: Enter = _any_folder) -> Iterator[Entry]:
         try:
-            for _, _, files in self._fs.walk(folder, detail=True, on_error="raise"):
+            for _, folders, files in self._fs.walk(folder, detail=True, on_error="raise"):
+                for name in [name for name, found in folders.items() if not enter(str(found["name"]))]:
+                    del folders[name]  # fsspec then does not go there
                 for name in sorted(files):
                     if name:  # S3 shows a folder as a file without a name in itself
                         yield self._entry(files[name])

@@ -265,7 +265,8 @@ def test_a_cached_file_that_was_written_to_is_fetched_again(store, server):
     dataset = registered(store, server.url("part-0.csv"))
     path = store.fetch(dataset).path
     path.chmod(0o644)
-    path.write_bytes(b"spoiled")
+    path.write_bytes(FILES["part-0.csv"][::-1].lower())
+    assert path.stat().st_size == len(FILES["part-0.csv"])
     assert store.cached(dataset) is None
     assert store.discard_spoiled(dataset)
     fetched = store.fetch(dataset)

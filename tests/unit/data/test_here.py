@@ -359,6 +359,17 @@ def test_a_driver_of_fsspec_is_listed_matched_fetched_and_written(store, folder)
         registered(store, "datastore://mem/d/*.png")
 
 
+def test_a_driver_forgets_what_a_folder_held_when_it_was_last_listed(store, monkeypatch):
+    """fsspec keeps drivers, and some of them their listings: what others put there since would never be seen."""
+    asked: list[object] = []
+    monkeypatch.setattr(
+        "fsspec.implementations.memory.MemoryFileSystem.invalidate_cache", lambda self, path=None: asked.append(path)
+    )
+    store.datastores.locate("memory://b/x")
+    store.datastores.locate("memory://b/x")
+    assert asked == [None, None]
+
+
 def test_a_driver_that_fails_says_so_in_one_line_without_secrets(store, monkeypatch):
     def broken(self, path):
         raise RuntimeError("Access Denied for hunter2\nat line 3")
