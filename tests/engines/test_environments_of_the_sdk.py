@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_mltrain import Environment, Experiment, ScriptRunConfig, Workspace
+from jupyter_mltrain.api.environment import request_of
 from tests.faults.world import World
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -27,9 +28,6 @@ dependencies:
 SCRIPT = """
 import argparse, json, os
 import h5py
-import matplotlib
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 from tensorflow.keras import Model, layers
@@ -69,8 +67,6 @@ class LogRunMetrics(tf.keras.callbacks.Callback):
 board = tf.keras.callbacks.TensorBoard("./logs")
 history = net.fit(x, y, epochs=3, batch_size=32, verbose=2, callbacks=[LogRunMetrics(), board])
 run.log("Final test loss", history.history["loss"][-1])
-plt.plot(history.history["loss"])
-run.log_image("Loss over epochs", plot=plt)
 os.makedirs("./outputs/model", exist_ok=True)
 tf.saved_model.save(net, "./outputs/model/")
 functional = tf.keras.Sequential([layers.Dense(2, input_shape=(3,))])
@@ -94,8 +90,16 @@ def workspace(tmp_path_factory):
             yield Workspace(world.root)
 
 
-def test_a_script_of_2020_runs_in_the_curated_environment_of_its_time(workspace: Workspace, tmp_path: Path):
-    environment = Environment.get(workspace, "AzureML-TensorFlow-2.2-GPU")
+@pytest.fixture
+def article(tmp_path: Path) -> Environment:
+    (tmp_path / "conda_dependencies.yml").write_text(ARTICLE)
+    return Environment.from_conda_specification("tensorflow-2.2-gpu", tmp_path / "conda_dependencies.yml")
+
+
+def test_a_script_of_2020_runs_in_what_the_articles_conda_file_becomes(
+    workspace: Workspace, article: Environment, tmp_path: Path
+):
+    environment = article
     environment.build(workspace).wait_for_completion(show_output=True)
     config = ScriptRunConfig(
         script="tf_mnist.py",
@@ -115,20 +119,24 @@ def test_a_script_of_2020_runs_in_the_curated_environment_of_its_time(workspace:
     assert len(metrics["Loss"]) == len(metrics["Accuracy"]) == 3
     assert metrics["Loss"][-1] < metrics["Loss"][0]
     assert {"outputs/model/saved_model.pb", "outputs/weights.h5"} <= set(run.get_file_names())
-    assert [(one["asked"], one["given"]) for one in run.state["substitutions"]] == [
-        ("AzureML-TensorFlow-2.2-GPU", "tensorflow-2.12")
+    assert [one["asked"] for one in run.state["substitutions"]] == [
+        "3.6.2",
+        "azureml-defaults",
+        "tensorflow-gpu==2.2.0",
     ]
-
-
-def test_the_articles_conda_file_becomes_what_runs_scripts_of_its_time(workspace: Workspace, tmp_path: Path):
-    (tmp_path / "conda_dependencies.yml").write_text(ARTICLE)
-    asked = Environment.from_conda_specification("tensorflow-2.2-gpu", tmp_path / "conda_dependencies.yml")
-    asked.register(workspace)
-    found = workspace.connection.get("/v1/environments/tensorflow-2.2-gpu")
-    assert {"tensorflow-cpu==2.12.1", "numpy==1.23.5"} <= set(found["packages"])
-    assert [one.asked for one in asked.substitutions] == ["3.6.2", "azureml-defaults", "tensorflow-gpu==2.2.0"]
     text = workspace.connection.get("/v1/environments/tensorflow-2.2-gpu/dockerfile")["dockerfile"]
     assert "# tensorflow-gpu==2.2.0 -> tensorflow-cpu==2.12.1" in text
+
+
+def test_the_curated_environment_of_that_time_resolves(workspace: Workspace):
+    found = Environment.get(workspace, "AzureML-TensorFlow-2.2-GPU").clone("mine")
+    preview = workspace.connection.post("/v1/environments/preview", request_of(found.definition), timeout=300)
+    packages = dict(line.split("==") for line in preview["packages"])
+    assert packages["tensorflow-cpu"] == "2.12.1"
+    assert packages["numpy"] == "1.23.5"
+    assert {"matplotlib", "pandas", "pillow", "scikit-learn", "tensorboard", "h5py"} <= set(packages)
+    assert preview["adaptations"] == ["keras_optimizers_1"]
+    assert [one["asked"] for one in preview["substitutions"]] == ["AzureML-TensorFlow-2.2-GPU"]
 
 
 def test_packages_that_notebooks_of_the_time_pin_resolve_together(workspace: Workspace):
