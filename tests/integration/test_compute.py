@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -307,3 +308,34 @@ def test_twenty_runs_share_three_nodes_in_their_order(world: World, workspace: W
     order = sorted(range(20), key=lambda i: queued[i])
     assert sorted(range(20), key=lambda i: placed[i]) == order, "somebody was overtaken"
     print(f"20 runs on 3 nodes: {time.monotonic() - began:.1f} s")
+
+
+def test_gpus_go_to_one_run_at_a_time(
+    world: World, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = tmp_path / "bin" / "nvidia-smi"
+    driver.parent.mkdir()
+    driver.write_text("#!/bin/sh\necho 'NVIDIA H100'\n", encoding="utf-8")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{driver.parent}:{os.environ['PATH']}")
+    made = pool(experiment.workspace, vm_size="STANDARD_NC6", max_nodes=2)
+    assert "1 GPU" in made.substitutions[0]["given"]
+    script = "import os, time\nprint('GPUs', os.environ['CUDA_VISIBLE_DEVICES'], flush=True)\ntime.sleep(600)\n"
+    first, second = experiment.submit(config(made, script)), experiment.submit(config(made, script))
+    eventually(lambda: first.get_status() == "Running", "it does not run")
+
+    def waits() -> bool:
+        second.refresh()
+        return any(stage["note"] == "this machine's GPU is in use" for stage in second.state["stages"])
+
+    eventually(waits, "it does not say what it waits for")
+    with pytest.raises(ResourceUnavailable, match="2 GPUs asked for; a node of target 'pool' has 1"):
+        experiment.submit(config(made, gpus=2))
+    without = experiment.submit(config(made, "import os\nprint('GPUs', os.environ['CUDA_VISIBLE_DEVICES'])", gpus=0))
+    first.cancel()
+    eventually(lambda: second.get_status() == "Running", "the GPU was not given on")
+    without.wait_for_completion(wait_post_processing=True)
+    second.cancel()
+    second.wait_for_completion(wait_post_processing=True, raise_on_error=False)
+    logs = [world.layout.run(run.id) / "streams" / "r0.log" for run in (first, second, without)]
+    assert [path.read_text().split("\n")[0] for path in logs] == ["GPUs 0", "GPUs 0", "GPUs -1"]
