@@ -20,6 +20,8 @@ def dockerfile(definition: EnvironmentDefinition, lock: EnvironmentLock | None, 
     base = definition.docker.base_dockerfile
     lines = [f"# Environment {definition.name}{f':{definition.version}' if definition.version else ''}"]
     lines += [f"# {one.asked} -> {one.given}: {one.reason}" for one in definition.substitutions]
+    if definition.packages.adaptations:
+        lines.append(f"# Without what a build here adds: {', '.join(definition.packages.adaptations)}")
     lines += base.strip().splitlines() if base else [f"FROM {image_of(definition, table)}"]
     lines += [f"ENV {name}={_quoted(value)}" for name, value in definition.environment_variables.items()]
     if definition.user_managed or definition.name == CURRENT:

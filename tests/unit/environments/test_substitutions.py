@@ -331,6 +331,7 @@ def test_the_dockerfile_says_what_is_given_and_installs_the_lock(old_and_new, en
     lines = dockerfile(stored, environments.lock(stored), table).splitlines()
     assert lines[0] == "# Environment mine:1"
     assert any(line.startswith("# tensorflow-gpu==2.2.0 -> tensorflow-cpu==2.12.1: ") for line in lines)
+    assert "# Without what a build here adds: keras_optimizers_1" in lines
     assert f"FROM {DEFAULT_CPU_IMAGE}" in lines
     assert 'ENV A="say \\"\\$HOME\\""' in lines
     assert any("uv pip install" in line and "lock.txt" in line for line in lines)
