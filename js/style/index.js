@@ -2,3 +2,4 @@
 import "../../jupyter_mltrain/widgets/card.css";
 import "./live.css";
 import "./charts.css";
+import "./endpoint.css";

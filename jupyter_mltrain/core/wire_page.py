@@ -8,6 +8,7 @@ from typing import Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from jupyter_mltrain.core.wire import LoggedNumber, RunState, WireError, WorkspaceName
+from jupyter_mltrain.core.wire_endpoints import EndpointLatency
 
 
 class WorkspaceList(TypedDict):
@@ -85,3 +86,17 @@ class SavedRun(TypedDict):
     log: LogTail | None
     reruns: NotRequired[list[SavedRun]]
     """Runs that were started again from this output, oldest first: the page adds them."""
+
+
+class SavedEndpoint(TypedDict):
+    """The value of `application/vnd.mltrain.endpoint+json`: an endpoint as a notebook holds it, without its keys."""
+
+    format: int
+    workspace: str
+    """A UUID, or empty."""
+    endpoint: str
+    recorded: float
+    state: dict[str, Any]
+    """Of an `Endpoint` the keys that a card shows (`widgets.endpoint_output.KEPT`), texts and lists cut."""
+    latency: EndpointLatency | None
+    log: LogTail | None

@@ -47,7 +47,9 @@ _LOG_BEHIND = 1 << 20
 _LOG_PAUSE = 0.1
 _LONG_POLL = 10
 _TIMEOUT = 60.0
-_REGISTER_TIMEOUT = 600.0
+_LONG_TIMEOUT = 600.0
+_LONG = frozenset({"models", "smoke", "deploy", "environments", "preview"})
+"""Commands that copy a model, or may build an environment first."""
 _RAW = frozenset({"log", "file"})
 _RAW_HEADERS = frozenset({"content-type", "content-range", "x-offset", "x-next-offset", "x-complete"})
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
@@ -165,7 +167,9 @@ class CommDoor:
         if path.endswith("/rerun"):
             # The connection may send it twice; with an id it is one run.
             body = {"run_id": new_run_id(str(self._run.state["experiment"])), **body}
-        patience = _REGISTER_TIMEOUT if path.endswith("/models") else _TIMEOUT
+        if method == "DELETE":
+            return self._connection.delete(f"/v1/{path}", timeout=_LONG_TIMEOUT)
+        patience = _LONG_TIMEOUT if path.rpartition("/")[2] in _LONG else _TIMEOUT
         return self._connection.post(f"/v1/{path}", body, timeout=patience)
 
     def _look(self, _key: str, message: dict[str, Any]) -> None:

@@ -238,12 +238,14 @@ export class Rest {
     return modelVersion(await this.json("POST", path, model, { timeoutMs: REGISTER_MS }));
   }
 
-  private async json(method: string, path: string, body?: object, asked: Asked = {}): Promise<unknown> {
+  /** Any request whose answer is JSON; topics of their own (`endpoints.ts`, `environments.ts`) are made of it. */
+  async json(method: string, path: string, body?: object, asked: Asked = {}): Promise<unknown> {
     const response = await this.request(method, path, body, asked);
     return response.json();
   }
 
-  private async request(
+  /** Any request. Raises `RequestError` for an answer that is an error. */
+  async request(
     method: string,
     path: string,
     body: object | undefined,

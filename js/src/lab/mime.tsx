@@ -11,6 +11,7 @@ import type { RunStore } from "../model/run";
 import { RunView } from "../ui/LiveCard";
 import { Unreadable } from "../ui/RunCard";
 import { storeOf } from "../ui/surroundings";
+import endpoint from "./endpoint";
 import { surroundings } from "./page";
 import { SavedOutput } from "./saved";
 
@@ -113,4 +114,4 @@ const extension: IRenderMime.IExtension = {
   },
 };
 
-export default extension;
+export default [extension, endpoint];

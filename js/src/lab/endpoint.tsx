@@ -1,0 +1,71 @@
+/** The renderer of an endpoint's output in JupyterLab and Notebook. */
+
+import type { IRenderMime } from "@jupyterlab/rendermime-interfaces";
+import { Widget } from "@lumino/widgets";
+import { render } from "preact";
+
+import { ENDPOINT_MIME, type EndpointPayload, parseEndpointPayload } from "../api/endpoint";
+import { PayloadError } from "../api/payload";
+import type { EndpointStore } from "../model/endpoint";
+import { speak } from "../model/language";
+import { EndpointView, endpointStore } from "../ui/endpoint/EndpointView";
+import { Unreadable } from "../ui/RunCard";
+import { surroundings } from "./page";
+
+const RANK = -20;
+
+class EndpointOutput extends Widget implements IRenderMime.IRenderer {
+  private store: EndpointStore | null = null;
+
+  constructor() {
+    super();
+    this.addClass("mlt-output");
+  }
+
+  async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
+    let payload: EndpointPayload;
+    try {
+      payload = parseEndpointPayload(model.data[ENDPOINT_MIME]);
+    } catch (error) {
+      if (!(error instanceof PayloadError)) {
+        throw error;
+      }
+      render(<Unreadable reason={error.message} />, this.node);
+      return;
+    }
+    const known = this.store?.recorded;
+    if (known?.endpoint === payload.endpoint && known.workspace === payload.workspace) {
+      this.store?.record(payload);
+      return;
+    }
+    const around = surroundings();
+    this.store = endpointStore(payload, around);
+    render(<EndpointView key={payload.endpoint} store={this.store} around={around} />, this.node);
+  }
+
+  override dispose(): void {
+    if (!this.isDisposed) {
+      render(null, this.node);
+    }
+    super.dispose();
+  }
+}
+
+const extension: IRenderMime.IExtension = {
+  id: "jupyter-mltrain:endpoint",
+  description: "Shows the endpoint card of jupyter_mltrain.",
+  dataType: "json",
+  rank: RANK,
+  rendererFactory: {
+    // Only text is ever rendered, and nothing is asked of an endpoint without a click or a drawing.
+    safe: true,
+    mimeTypes: [ENDPOINT_MIME],
+    defaultRank: RANK,
+    createRenderer: (options) => {
+      speak(options.translator?.languageCode ?? document.documentElement.lang);
+      return new EndpointOutput();
+    },
+  },
+};
+
+export default extension;
