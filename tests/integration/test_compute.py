@@ -16,6 +16,9 @@ from jupyter_mltrain.api.compute import LocalTarget
 from jupyter_mltrain.api.config import ScriptRunConfig
 from jupyter_mltrain.api.experiment import Experiment
 from jupyter_mltrain.client import starter
+from jupyter_mltrain.commands import verbs
+from jupyter_mltrain.commands.candidates import candidates
+from jupyter_mltrain.commands.context import Context
 from jupyter_mltrain.errors import (
     MLTrainError,
     ResourceUnavailable,
@@ -339,3 +342,53 @@ def test_gpus_go_to_one_run_at_a_time(
     second.wait_for_completion(wait_post_processing=True, raise_on_error=False)
     logs = [world.layout.run(run.id) / "streams" / "r0.log" for run in (first, second, without)]
     assert [path.read_text().split("\n")[0] for path in logs] == ["GPUs 0", "GPUs 0", "GPUs -1"]
+
+
+def test_the_verb(world: World, workspace: Workspace) -> None:
+    context = Context(folder=world.root, say=print)
+
+    def said(line: str) -> str:
+        return str(verbs.call(context, "compute", line.split()))
+
+    made = said("create small --size standard_d1_v2 --max-nodes 3 --min-nodes 1 --idle 0")
+    assert made.startswith(
+        "small  AmlCompute, STANDARD_D1_V2\n  nodes      at most 3, 1 always; an idle one goes after 0.0"
+    )
+    assert made.endswith("Use it with `-t small`.")
+    run = world.submit(steady(10_000), target="small")
+    world.wait_running(run)
+    name = world.state(run)["display_name"]
+    shown = said("show small")
+    assert re.search(rf"\n  node 1     running {name} for \d", shown), shown
+    assert [entry["name"] for entry in verbs.call(context, "compute", [])] == ["local", "small"]
+    assert re.search(r"STANDARD_D1_V2  3 nodes +1 running +0  1 CPU, 3\.5 GB, no GPU", said(""))
+    assert "at most 5, 1 always; an idle one goes after 1:30" in said("update small --max-nodes 5 --idle 90s")
+    assert "STANDARD_NC6 " in said("sizes")
+    assert "target small" in repr(verbs.call(context, "doctor", []))
+    with pytest.raises(TargetInUse, match=f"small has 1 live run: {name}"):
+        said("rm small")
+    world.cancel(run)
+    world.check(run)
+    assert said("rm small") == "small is gone."
+
+    for line, wrong in (
+        ("create x", "`compute create` needs the size of a node"),
+        ("show", "`compute show` needs the target's name"),
+        ("update local --size STANDARD_NC6", "A target keeps its size"),
+        ("update local", "`compute update` needs what to change"),
+        ("list --max-nodes 2", "belong to `compute create` and `compute update`"),
+        ("create x --size STANDARD_NC6 --max-nodes 0", "0 is too few"),
+        ("create x --size STANDARD_NC6 --idle soon", "'soon' is not a duration"),
+    ):
+        with pytest.raises(UsageError, match=wrong):
+            said(line)
+
+    def completed(*before: str, word: str = "") -> list[str]:
+        return candidates(["compute", *before], word, cell=False, folder=world.root)
+
+    pool(workspace, "pool")
+    assert completed("show") == ["local", "pool"]
+    assert completed("create", "x", "--size", word="STANDARD_NC6") == [
+        n for n in (size["name"] for size in AmlCompute.supported_vmsizes(workspace)) if n.startswith("STANDARD_NC6")
+    ]
+    assert candidates(["-t"], "po", cell=True, folder=world.root) == ["pool"]
