@@ -123,6 +123,8 @@ def test_the_verbs() -> None:
         "cancel",
         "register",
         "models",
+        "deploy",
+        "endpoints",
         "env",
         "data",
         "export",

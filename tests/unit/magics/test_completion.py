@@ -66,7 +66,7 @@ def test_other_lines_are_none_of_ours(line: str) -> None:
         ("%mltrain logs --tail 5 c", ["calm-fox-1"]),
         ("%mltrain logs --t", ["--tail"]),
         ("%mltrain logs -", ["--tail", "--name", "--help"]),
-        ("%mltrain env ", ["list", "show", "add", "build"]),
+        ("%mltrain env ", ["list", "show", "add", "build", "rm", "prune"]),
         ("%mltrain env build tensorflow-", ["tensorflow-horovod"]),
         ("%mltrain models ", ["tf-mnist"]),
         ("%mltrain nothing ", []),
