@@ -59,7 +59,7 @@ class EnvironmentStore:
             return self._add(CURATED[name])
         if is_reserved(name) and not number:
             return self._legacy(name)
-        versions = self.versions(name) if name and "/" not in name and name not in (".", "..") else []
+        versions = self.versions(name) if name and not set("/\0") & set(name) and name not in (".", "..") else []
         if not versions:
             raise EnvironmentNotFound.of(name, self.names())
         if number and number not in map(str, versions):
@@ -130,8 +130,8 @@ class EnvironmentStore:
 
     def _legacy(self, name: str) -> EnvironmentDefinition:
         """What the table gives for a curated name of the SDK, as a version under that name."""
-        found = self.table.environment(name)
-        if found is None or "/" in name:
+        found = self.table.environment(check_name(name, "Environment"))
+        if found is None:
             raise EnvironmentNotFound(
                 f"There is no environment {name!r} here, and nothing is given in its place.",
                 mend=f"Add an [[environment]] to {self.folder.parent / FILE}, or use one of {', '.join(CURATED)}.",

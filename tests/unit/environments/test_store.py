@@ -49,7 +49,7 @@ def test_unknown_names_and_versions_name_the_nearest(store):
     with pytest.raises(EnvironmentNotFound) as caught:
         store.get("mine:7")
     assert "mine:1" in caught.value.mend
-    for odd in ("", ":", "..", "../mine", "a/b", "mine:x", "\N{SNOWMAN}"):
+    for odd in ("", ":", "..", "../mine", "a/b", "mine:x", "\N{SNOWMAN}", "a\0b"):
         with pytest.raises(EnvironmentNotFound):
             store.get(odd)
 

@@ -19,7 +19,14 @@ from jupyter_mltrain.environments import Environments, EnvironmentStore
 from jupyter_mltrain.environments.curated import CURATED
 from jupyter_mltrain.environments.dockerfile import dockerfile
 from jupyter_mltrain.environments.substitutions import FILE, Table, for_target, image_of, newest, with_image
-from jupyter_mltrain.errors import EnvironmentNotFound, PythonNotFound, ResolveError, SubstitutionRefused, UsageError
+from jupyter_mltrain.errors import (
+    EnvironmentNotFound,
+    InvalidName,
+    PythonNotFound,
+    ResolveError,
+    SubstitutionRefused,
+    UsageError,
+)
 
 ARTICLE = Packages(python="3.6.2", pip=("azureml-defaults", "tensorflow-gpu==2.2.0"), channels=("conda-forge",))
 
@@ -170,7 +177,16 @@ def test_curated_names_of_the_sdk(tmp_path, name, instead):
     assert name in store.names()
 
 
-@pytest.mark.parametrize("name", ["AzureML-PyTorch-1.6-GPU", "AzureML-TensorFlow-1.13-CPU", "AzureML-", "AzureML-../x"])
+@pytest.mark.parametrize(
+    "name", ["AzureML-TensorFlow-2.2-../x", "AzureML-TensorFlow-2.2-\0", "AzureML-TensorFlow-2.2-*"]
+)
+def test_curated_names_that_are_none(tmp_path, name):
+    with pytest.raises(InvalidName):
+        EnvironmentStore(tmp_path / "environments").get(name)
+    assert not (tmp_path / "environments").exists()
+
+
+@pytest.mark.parametrize("name", ["AzureML-PyTorch-1.6-GPU", "AzureML-TensorFlow-1.13-CPU", "AzureML-"])
 def test_curated_names_that_nothing_stands_in_for(tmp_path, name):
     store = EnvironmentStore(tmp_path / "environments")
     with pytest.raises(EnvironmentNotFound) as caught:
