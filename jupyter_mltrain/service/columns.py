@@ -1,8 +1,8 @@
 """Metric points as binary columns with a min/max pyramid: any window of a million points is cheap, no extreme is lost.
 
 A series (rank and name) is one file of 24-byte points (step int64, time and value float64, little-endian) in the order
-they arrived, and one of blocks: for each `BLOCK` points the positions of the smallest and the largest finite value. A
-window is drawn from blocks where one block is smaller than a pixel, else from points; so its cost depends on the number of pixels.
+they arrived, and one of blocks: for each `BLOCK` points the positions of the smallest and the largest finite value, and of
+the first that is not finite. A window is drawn from blocks where one block is smaller than a pixel, else from points; so its cost depends on the number of pixels.
 Exact values (integers above 2⁵³, strings) stay in the stream files; columns are for charts and can be made anew from them.
 """
 
@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 
 POINT = np.dtype([("step", "<i8"), ("time", "<f8"), ("value", "<f8")])
 BLOCK = 128
-_BLOCK = np.dtype([("low", "<i8"), ("high", "<i8")])
+_BLOCK = np.dtype([("low", "<i8"), ("high", "<i8"), ("odd", "<i8")])
+_FORMAT = 2
+"""Of the index and the blocks; columns of another format are made anew from the streams."""
 
 _STEP_LIMIT = 2**62
 
@@ -125,7 +127,7 @@ class Columns:
             self._cut(self._file(number, "blocks"), self._written.get(key, 0) // BLOCK * _BLOCK.itemsize)
             self._extend_blocks(number, self.series[key].count)
         index = {
-            "format": 1,
+            "format": _FORMAT,
             "offsets": self.offsets,
             "extra": self.extra,
             "series": [
@@ -149,8 +151,8 @@ class Columns:
         pixels: int = 1000,
     ) -> Window:
         """At most about `4 * pixels` points of a series with `start <= axis <= stop`: for each pixel its smallest,
-        largest, first and last point, and every point where there are few. Non-finite points count like others and are
-        kept for the first and last of a pixel. A series that is not there gives an empty window.
+        largest, first and last point and the first that is not finite, and every point where there are few. A series that
+        is not there gives an empty window.
         """
         summary = self.series.get(key)
         if summary is None:
@@ -183,14 +185,16 @@ class Columns:
         low_block, high_block = -(-first // BLOCK), min(last // BLOCK, len(blocks))
         inner = blocks[low_block:high_block]
         per_pixel = max(1, bucket // BLOCK)
-        candidates = np.concatenate([inner["low"], inner["high"]])
+        candidates = np.concatenate([inner["low"], inner["high"], inner["odd"]])
         candidates = np.sort(candidates[candidates >= 0])
-        chosen = candidates[_extremes(points["value"][candidates], 2 * per_pixel)] if len(candidates) else candidates
+        if len(candidates):
+            together = math.ceil(len(candidates) * per_pixel / len(inner))
+            candidates = candidates[_extremes(points["value"][candidates], together)]
         ends = np.concatenate(
             [np.arange(first, min(low_block * BLOCK, last)), np.arange(max(high_block * BLOCK, first), last)]
         )
         ends = ends[_extremes(points["value"][ends], bucket)] if len(ends) else ends
-        return Window(total, points[np.unique(np.concatenate([[first], chosen, ends, [last - 1]]).astype(np.int64))])
+        return Window(total, points[np.unique(np.concatenate([[first], candidates, ends, [last - 1]]).astype(np.int64))])
 
     def _points(self, key: tuple[int, str]) -> Points:
         path, written = self._file(self._index[key], "points"), self._written.get(key, 0)
@@ -211,7 +215,9 @@ class Columns:
         blocks = np.empty(full - done, _BLOCK)
         blocks["low"] = base + np.where(finite, values, np.inf).argmin(axis=1)
         blocks["high"] = base + np.where(finite, values, -np.inf).argmax(axis=1)
-        blocks[~finite.any(axis=1)] = -1
+        for name in ("low", "high"):
+            blocks[name][~finite.any(axis=1)] = -1
+        blocks["odd"] = np.where(finite.all(axis=1), -1, base + finite.argmin(axis=1))
         with path.open("ab") as file:
             file.write(blocks.tobytes())
 
@@ -227,8 +233,8 @@ class Columns:
             index: dict[str, Any] = json.loads((self._folder / "index.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             index = {"offsets": {}, "extra": {}, "series": []}
-        if not all(self._whole(entry["number"], entry["count"]) for entry in index["series"]):
-            # A file is gone or cut short (a power cut): all is made anew from the streams.
+        if index.get("format", _FORMAT) != _FORMAT or not all(self._whole(entry["number"], entry["count"]) for entry in index["series"]):
+            # Of an older version, or a file is gone or cut short (a power cut): all is made anew from the streams.
             index = {"offsets": {}, "extra": {}, "series": []}
         self.offsets = index["offsets"]
         self.extra = index["extra"]
@@ -277,7 +283,7 @@ def _slice(along: NDArray[Any], start: float | None, stop: float | None) -> tupl
 
 
 def _extremes(values: NDArray[Any], bucket: int) -> NDArray[np.int64]:
-    """Positions of each bucket's first, last, smallest and largest value, in order."""
+    """Positions of each bucket's first, last, smallest and largest value and of its first that is not finite, in order."""
     count = len(values)
     if bucket <= 4 or count == 0:
         return np.arange(count)
@@ -287,6 +293,7 @@ def _extremes(values: NDArray[Any], bucket: int) -> NDArray[np.int64]:
     base = np.arange(0, whole, bucket)
     low = base + np.where(finite, grid, np.inf).argmin(axis=1)
     high = base + np.where(finite, grid, -np.inf).argmax(axis=1)
+    odd = (base + finite.argmin(axis=1))[~finite.all(axis=1)]
     rest = np.arange(whole, count)
     if len(rest) > 4:
         tail = values[whole:]
@@ -296,9 +303,10 @@ def _extremes(values: NDArray[Any], bucket: int) -> NDArray[np.int64]:
             len(tail) - 1,
             int(np.where(finite, tail, np.inf).argmin()),
             int(np.where(finite, tail, -np.inf).argmax()),
+            int(finite.argmin()),
         ]
         rest = whole + np.array(ends)
-    return np.unique(np.concatenate([base, base + bucket - 1, low, high, rest]))
+    return np.unique(np.concatenate([base, base + bucket - 1, low, high, odd, rest]))
 
 
 def _float(value: float) -> float:

@@ -45,12 +45,13 @@ def test_no_extreme_is_lost_in_any_window(tmp_path_factory, seed, count, spikes,
     got = columns.window(KEY, start=start, stop=stop, pixels=pixels)
     inside = values[start : stop + 1]
     assert got.total == len(inside)
-    assert len(got.points) <= 4 * pixels + 4 * BLOCK + 16
+    assert len(got.points) <= 5 * pixels + 5 * BLOCK + 16
     finite = inside[np.isfinite(inside)]
     if len(finite):
         shown = got.points["value"][np.isfinite(got.points["value"])]
         assert shown.min() == finite.min()
         assert shown.max() == finite.max()
+    assert np.isfinite(inside).all() == np.isfinite(got.points["value"]).all(), "what is not finite is marked"
     assert got.points["step"][0] == start
     assert got.points["step"][-1] == stop
     # Every point shown is a true one, once, in order.
@@ -97,6 +98,24 @@ def test_a_crash_between_data_and_index_counts_nothing_twice(tmp_path):
     last = Columns(tmp_path / "c")
     assert last.window(KEY, start=999).points["value"].tolist() == [999.0, 7.0]
     assert last.window((2, "other")).points["value"].tolist() == [9.0]
+
+
+def test_one_value_among_many_that_is_not_a_number_is_seen(tmp_path):
+    values = [float(i) for i in range(200 * BLOCK)]
+    values[9000] = math.nan
+    got = fill(tmp_path / "c", values).window(KEY, pixels=20)
+    assert 9000 in got.points["step"]
+    assert len(got.points) < 150
+
+
+def test_columns_of_an_older_version_are_made_anew(tmp_path):
+    fill(tmp_path / "c", [1.0, 2.0])
+    index = tmp_path / "c" / "index.json"
+    index.write_text(index.read_text().replace('"format": 2', '"format": 1'))
+    again = Columns(tmp_path / "c")
+    assert again.series == {}
+    assert again.offsets == {}, "the streams are read from their beginning"
+    assert not list((tmp_path / "c").glob("*.points"))
 
 
 def test_steps_that_are_missing_are_counted(tmp_path):
