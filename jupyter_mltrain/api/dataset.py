@@ -224,10 +224,10 @@ class FileDataset:
 
     def reference(self, workspace: Workspace) -> str:
         """`NAME:VERSION`, or `id:ID`: how requests name it. One that is not registered is kept in the workspace now."""
+        self._lend(workspace)
         if self.name:
             return f"{self.name}:{self.version}"
         if not self.id or self._workspace is not workspace:
-            self._lend(workspace)
             self._entry = workspace.connection.post("/v1/datasets", self._body(), timeout=600)
             self._workspace = workspace
         return f"id:{self.id}"
@@ -265,7 +265,7 @@ class FileDataset:
         """Give the service the values that the sources need: those of their datastores, and of `${NAME}` in URLs."""
         for source in self._sources:
             if data_paths.scheme_of(source) == data_paths.DATASTORE:
-                Datastore.get(workspace, source.partition("://")[2].partition("/")[0])
+                Datastore.get(workspace, data_paths.datastore_of(source))
             elif values := values_of([source]):
                 workspace.connection.post("/v1/datastores/default/values", {"values": values})
 

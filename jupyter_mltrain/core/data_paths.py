@@ -26,6 +26,11 @@ def scheme_of(source: str) -> str:
     return found.group(1).lower() if found else ""
 
 
+def datastore_of(source: str) -> str:
+    """`raw` of `datastore://raw/folder/`."""
+    return source.partition("://")[2].partition("/")[0]
+
+
 def is_pattern(source: str) -> bool:
     """Whether a source is a pattern (`*`, `?`, `[…]`). A question mark in a web address begins its query."""
     return bool(_MAGIC.search(source)) if scheme_of(source) not in WEB else "*" in source

@@ -79,13 +79,19 @@ def fill(value: Any, values: Mapping[str, str]) -> Any:
         return [fill(inner, values) for inner in value]
     if not isinstance(value, str):
         return value
-    missing = [name for name in _VARIABLE.findall(value) if name not in values]
-    if missing:
-        raise UserErrorException(
-            f"The environment variable {missing[0]} is not set, and the data cannot be reached without it.",
-            mend=f"Set it (`%env {missing[0]}=…`), then try again from that kernel; its value is not stored.",
-        )
+    for name in _VARIABLE.findall(value):
+        if name not in values:
+            raise value_missing(name)
     return _VARIABLE.sub(lambda found: values[found.group(1)], value)
+
+
+def value_missing(name: str, datastore: str = "") -> UserErrorException:
+    """The error for data that cannot be reached without the environment variable `name`."""
+    again = f"run `Datastore.get(ws, {datastore!r})`" if datastore else "name the data again"
+    return UserErrorException(
+        f"The data cannot be reached without the environment variable {name}, and the service has no value for it.",
+        mend=f"Set it in your kernel (`%env {name}=…`) and {again} there, then submit; the value is not stored.",
+    )
 
 
 def _texts(value: Any) -> Iterator[str]:

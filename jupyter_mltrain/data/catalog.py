@@ -7,8 +7,9 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from jupyter_mltrain.core import data_paths
 from jupyter_mltrain.core.dataset import DatasetDefinition, FileDatasetDefinition, definition_id, select
-from jupyter_mltrain.core.datastore import check_address
+from jupyter_mltrain.core.datastore import check_address, variables_in
 from jupyter_mltrain.core.partition import partition_keys, partition_values
 from jupyter_mltrain.core.spec import Substitution
 from jupyter_mltrain.data import content
@@ -170,6 +171,20 @@ class Catalog:
         known = self.definitions.content(definition)
         kept = [f for f in known.files if not f.local and content.is_kept(f.sha256, f.size)] if known else []
         return sum({f.sha256: f.size for f in kept}.values())
+
+    def missing_values(self, definition: AnyDefinition) -> dict[str, str]:
+        """Environment variables that a fetch of it would need and has no value for; the datastore that names each, or
+        an empty text."""
+        if isinstance(definition, DatasetDefinition):
+            return {}
+        values = self.datastores.values
+        needed = {name: "" for source in definition.sources for name in variables_in([source])}
+        for source in definition.sources:
+            if data_paths.scheme_of(source) == data_paths.DATASTORE:
+                store = self.datastores.get(data_paths.datastore_of(source))
+                needed |= dict.fromkeys(store.variables, store.name)
+        missing = {name: store for name, store in needed.items() if name not in values}
+        return missing if missing and not self.is_here(definition) else {}
 
     def substitutions(self, definition: AnyDefinition) -> list[Substitution]:
         """What is had from elsewhere than its sources say, by the table of addresses that no longer answer."""

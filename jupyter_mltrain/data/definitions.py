@@ -24,6 +24,8 @@ from jupyter_mltrain.core.ids import check_name
 from jupyter_mltrain.errors import DatasetNotFound, UserErrorException
 
 _UNNAMED = ".unnamed"
+_REMEMBERED = 32
+"""Contents that are kept in memory: a list of datasets asks for all of them."""
 _LAST = "removed.json"
 """In the folder of a name: the highest version that was removed."""
 
@@ -81,6 +83,7 @@ class Definitions:
         self._folder = folder
         self._reserved = frozenset(reserved)
         self._lock = threading.Lock()
+        self._read: dict[Path, tuple[int, Content]] = {}
 
     def versions(self, name: str) -> list[FileDatasetDefinition]:
         """All versions of a name, the oldest first; none if there is no such name."""
@@ -148,7 +151,16 @@ class Definitions:
     def content(self, definition: FileDatasetDefinition, *, seen: bool = False) -> Content | None:
         """What its files held when they were first fetched, None before; with `seen`, when they were last looked at."""
         path = self._path(definition).with_suffix(".seen.json" if seen else ".content.json")
-        return Content.loads(path.read_text("utf-8")) if path.is_file() else None
+        try:
+            changed = path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+        known = self._read.get(path)
+        if known is None or known[0] != changed:
+            if len(self._read) >= _REMEMBERED:
+                self._read.clear()
+            known = self._read[path] = (changed, Content.loads(path.read_text("utf-8")))
+        return known[1]
 
     def note_content(self, definition: FileDatasetDefinition, content: Content, *, seen: bool = False) -> None:
         path = self._path(definition).with_suffix(".seen.json" if seen else ".content.json")

@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jupyter_mltrain.cache import Stopped, disk_errors
+from jupyter_mltrain.cache import Stopped, disk_errors, remove_tree
 from jupyter_mltrain.computes.workfolder import KEPT
 from jupyter_mltrain.core import data_paths
 from jupyter_mltrain.core.compute import Mount
 from jupyter_mltrain.core.dataset import DatasetDefinition, FileDatasetDefinition
+from jupyter_mltrain.core.datastore import value_missing
 from jupyter_mltrain.core.spec import DataInput, Substitution
 from jupyter_mltrain.data import FetchedDataset, FetchProgress
 from jupyter_mltrain.data.observed import changes, observe
@@ -51,6 +52,8 @@ def resolve_inputs(
     given: dict[Substitution, None] = {}
     for request in requests:
         definition = service.datasets.resolve(request.dataset or request.name, request.version)
+        for variable, datastore in service.datasets.missing_values(definition).items():
+            raise value_missing(variable, datastore)
         if request.dataset:
             _check_name(request.name)
         if any(other.name == request.name for other in inputs):
@@ -190,10 +193,15 @@ async def settle_data(service: Service, record: Record) -> None:
     await asyncio.to_thread(_settle, service, record)
 
 
-def _settle(service: Service, record: Record) -> None:
+def remove_copies(record: Record) -> None:
+    """Delete the copies of datasets that were made for the run alone. Blocking."""
     private = record.folder / _PRIVATE
     if private.is_dir():
-        shutil.rmtree(private)
+        remove_tree(private)
+
+
+def _settle(service: Service, record: Record) -> None:
+    remove_copies(record)
     path = record.folder / _RECORD
     if not path.is_file():
         return

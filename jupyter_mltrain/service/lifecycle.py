@@ -31,7 +31,7 @@ from jupyter_mltrain.core.spec import NOTEBOOK
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import EngineUnreachable, MLTrainError
 from jupyter_mltrain.service.failure import Failure, explain, first_failed
-from jupyter_mltrain.service.inputs import settle_data
+from jupyter_mltrain.service.inputs import remove_copies, settle_data
 from jupyter_mltrain.service.preparation import prepare_environment, prepare_inputs
 from jupyter_mltrain.service.record import Record
 
@@ -72,6 +72,7 @@ async def drive(service: Service, record: Record) -> None:
         if record.status.terminal:
             service.pool(record.spec.target).release(record.id)
             service.forget_secrets(record.id)
+            await asyncio.to_thread(remove_copies, record)
 
 
 async def _until_granted(service: Service, record: Record) -> None:

@@ -11,6 +11,7 @@ from jupyter_mltrain.core.datastore import DatastoreDefinition
 from jupyter_mltrain.data import FetchProgress
 from jupyter_mltrain.data.catalog import AnyDefinition, Catalog
 from jupyter_mltrain.data.uploads import upload
+from jupyter_mltrain.errors import ConflictError
 from jupyter_mltrain.service.openapi import Router
 from jupyter_mltrain.service.wire import Nothing
 from jupyter_mltrain.service.wire_data import (
@@ -91,14 +92,13 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
 
     @routes.post("/datasets/{name}/remove")
     async def remove(name: str, request: RemoveDatasetRequest) -> answers.Freed:
-        def do() -> int:
-            definition = service.datasets.resolve(name)
-            if request.what == "cache":
-                return service.datasets.drop(definition)
-            service.datasets.remove(definition)
-            return 0
-
-        return {"bytes": await service.working(asyncio.to_thread(do))}
+        definition = await asyncio.to_thread(service.datasets.resolve, name)
+        if request.what == "definition":
+            await asyncio.to_thread(service.datasets.remove, definition)
+            return {"bytes": 0}
+        known = await asyncio.to_thread(describe, service.datasets, definition)
+        await _refuse_while_read(service, known)
+        return {"bytes": await service.working(asyncio.to_thread(service.datasets.drop, definition))}
 
     @routes.get("/datastores")
     async def datastores() -> answers.DatastoreList:
@@ -139,6 +139,20 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
         return {"bytes": 0}
 
     return routes
+
+
+async def _refuse_while_read(service: Service, dataset: answers.Dataset) -> None:
+    """Raise `ConflictError` where a live run has the files before it."""
+    for run_id in await service.store.call(service.store.live):
+        record = await service.record(run_id)
+        same = (dataset["name"], dataset["version"])
+        if any(
+            (read["name"], read["version"]) == same or read.get("key") == dataset["key"] for read in record.doc["data"]
+        ):
+            raise ConflictError(
+                f"The run {record.row['display_name']} reads {dataset['name']}:{dataset['version']} now.",
+                mend="Wait for it to end, or cancel it.",
+            )
 
 
 def describe(catalog: Catalog, definition: AnyDefinition) -> answers.Dataset:

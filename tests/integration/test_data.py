@@ -295,6 +295,42 @@ def test_a_cancel_ends_a_fetch(workspace: Workspace, submit: Callable[..., Run],
     assert eventually(lambda: run.refresh()["status"] == "Canceled", "it goes on")
 
 
+def test_a_copy_goes_with_a_run_that_never_ran(
+    world: World, experiment: Experiment, folder: Path, server: LocalMirror
+) -> None:
+    """One input is copied already when the other cannot be had."""
+    whole = Dataset.File.from_files(folder).as_named_input("whole").as_download()
+    server.hold.clear()
+    never = Dataset.File.from_files(server.url("part-0.csv"), validate=False).as_named_input("never")
+    config = ScriptRunConfig(script="x.py", files={"x.py": READ}, environment="current", arguments=[whole, never])
+    run = experiment.submit(config)
+    copy = world.root / ".mltrain" / "runs" / run.id / "data"
+    assert server.in_body.wait(10)
+    eventually((copy / "whole" / "a.csv").is_file, "nothing was copied")
+    run.cancel()
+    server.hold.set()
+    eventually(lambda: run.refresh()["status"] == "Canceled", "it goes on")
+    eventually(lambda: not copy.exists(), "the copy was left behind")
+
+
+def test_what_a_run_reads_is_not_removed_under_it(
+    workspace: Workspace, submit: Callable[..., Run], server: LocalMirror, tmp_path: Path
+) -> None:
+    dataset = Dataset.File.from_files([server.url("part-0.csv"), server.url("part-1.csv")]).register(workspace, "parts")
+    go = tmp_path / "go"
+    run = submit(
+        dataset.as_mount(), f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)\n{READ}"
+    )
+    eventually(lambda: run.refresh()["status"] == "Running", "it does not run")
+    with pytest.raises(ConflictError, match="reads parts:1 now"):
+        workspace.connection.post("/v1/datasets/parts/remove", {"what": "cache"})
+    go.touch()
+    assert len(seen(run, tmp_path)["seen"]) == 2
+    freed = workspace.connection.post("/v1/datasets/parts/remove", {"what": "cache"})["bytes"]
+    assert freed == sum(len(server.files[f"part-{i}.csv"]) for i in range(2))
+    assert not workspace.connection.get("/v1/datasets/parts")["cached"]
+
+
 # --- what cannot be -------------------------------------------------------------------------------------------------
 
 
@@ -387,6 +423,14 @@ def test_datastores_are_found_by_name(workspace: Workspace, folder: Path, monkey
     Datastore.register(workspace, "cloud", "memory://b", secret="${MEM_SECRET}")
     files = [path for path in (workspace.root / ".mltrain").rglob("*") if path.is_file()]
     assert not [path for path in files if b"hunter2" in path.read_bytes()]
+    raw = Dataset.File.from_files((Datastore.get(workspace, "cloud"), "y.csv"), validate=False)
+    monkeypatch.delenv("MEM_SECRET")
+    workspace.connection.post("/v1/handover")
+    config = ScriptRunConfig(script="x.py", files={"x.py": ""}, environment="current", arguments=[raw.as_mount()])
+    with pytest.raises(UserErrorException, match="without the environment variable MEM_SECRET") as caught:
+        Experiment(workspace, "tests").submit(config)
+    assert "Datastore.get(ws, 'cloud')" in caught.value.mend
+    monkeypatch.setenv("MEM_SECRET", "hunter2")
     # The service has the value from here, not from its own surroundings.
     with pytest.raises(PathNotFound):
         Dataset.File.from_files((Datastore.get(workspace, "cloud"), "x.csv")).register(workspace, "x")

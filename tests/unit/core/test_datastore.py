@@ -16,7 +16,7 @@ def test_variables_stand_for_secrets_and_are_filled_in_late():
     assert DatastoreDefinition.from_json(made.to_json()) == made
     filled = fill(made.options, {"AWS_ID": "a", "AWS_SECRET": "b"})
     assert filled == {**S3, "key": "a", "secret": "b"}
-    with pytest.raises(UserErrorException, match="AWS_SECRET is not set"):
+    with pytest.raises(UserErrorException, match="without the environment variable AWS_SECRET"):
         fill(made.options, {"AWS_ID": "a"})
 
 

@@ -403,8 +403,13 @@ def test_datastores_by_name(store, tmp_path):
 def test_a_value_that_nobody_lent_is_asked_for_by_name(store, monkeypatch):
     monkeypatch.delenv("MEM_KEY", raising=False)
     store.datastores.register(DatastoreDefinition("mem", "memory://b", {"key": "${MEM_KEY}"}))
-    with pytest.raises(UserErrorException, match="MEM_KEY is not set"):
+    with pytest.raises(UserErrorException, match="without the environment variable MEM_KEY"):
         registered(store, "datastore://mem/x")
+    kept = store.keep(FileDatasetDefinition("", ("datastore://mem/x",)), validate=False)
+    assert store.missing_values(kept) == {"MEM_KEY": "mem"}
+    assert store.missing_values(store.keep(FileDatasetDefinition("", ("http://h/x?${SIG}",)), validate=False)) == {
+        "SIG": ""
+    }
     store.datastores.lend({"MEM_KEY": "k"})
     with pytest.raises(PathNotFound):
         registered(store, "datastore://mem/x")
