@@ -55,11 +55,15 @@ def _convert(
 ) -> None:
     widget = data.pop(WIDGET, None)
     if _is_payload(data.get(MIME)):
-        payload = resolve(data.pop(MIME))
-        if all(payload["run"] != known["run"] for known in exported.runs):
-            exported.runs.append(payload)
+        saved = data.pop(MIME)
+        # Below a run stand those that were submitted again from its card.
+        again = [one for one in saved.get("reruns") or () if _is_payload(one)]
+        payloads = [resolve(one) for one in (saved, *again)]
+        for payload in payloads:
+            if all(payload["run"] != known["run"] for known in exported.runs):
+                exported.runs.append(payload)
         exported.plots = True
-        data["text/html"] = card(payload, chart=_live_chart, style=False)
+        data["text/html"] = "".join(card(payload, chart=_live_chart, style=False) for payload in payloads)
     elif PLOTLY in data:
         figure = data.pop(PLOTLY)
         exported.plots = True

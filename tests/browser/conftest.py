@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from hatch_build import digest_of_sources
 from jupyter_mltrain.client.connection import Connection
+from jupyter_mltrain.errors import ConflictError
 
 ROOT = Path(__file__).parents[2]
 ARTIFACTS = ROOT / ".artifacts"
@@ -169,8 +171,20 @@ def folder(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Path]:
     yield folder
     service = Connection.running(folder) if (folder / ".mltrain").exists() else None
     if service is not None:
+        _end_runs(service)
         service.post("/v1/handover")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end_runs(service: Connection) -> None:
+    """A test that failed or ran out of time leaves no process behind."""
+    for run in service.get("/v1/runs", limit=100)["runs"]:
+        if run["status"] not in {"Completed", "Failed", "Canceled"}:
+            with contextlib.suppress(ConflictError):  # it has just ended
+                service.post(f"/v1/runs/{run['id']}/cancel", {"grace": 0})
+            state = run
+            while state["status"] not in {"Completed", "Failed", "Canceled"}:
+                state = service.get(f"/v1/runs/{run['id']}", after=state["revision"], wait=10, timeout=20)
 
 
 @pytest.fixture

@@ -105,6 +105,14 @@ describe("LogStore", () => {
     expect(log.begins).toBe(994);
   });
 
+  it("says what was left out once where no line came in between", () => {
+    const log = new LogStore((look) => look());
+    log.append(bytes("one\n"), 0, 4, false);
+    log.append(bytes("no end"), 1_000, 1_006, false);
+    log.append(bytes("x\nlast\n"), 2_006, 2_013, false);
+    expect(texts(log)).toEqual(["one", "… 1,996 bytes left out …", "last"]);
+  });
+
   it("takes bytes once, and says what was left out", () => {
     const log = filled("one\n");
     log.append(bytes("one\n"), 0, 4, false);

@@ -17,6 +17,8 @@ export class LogStore {
   private decoder = new TextDecoder();
   private next: number | null = null;
   private cutFirst = false;
+  private gapLine: TerminalLine | null = null;
+  private gapBytes = 0;
 
   constructor(schedule?: Schedule) {
     this.changes = new Emitter(schedule);
@@ -102,9 +104,12 @@ export class LogStore {
   private gap(bytes: number): void {
     this.terminal = new Terminal();
     this.decoder = new TextDecoder();
-    this.ended.push([
-      { text: `… ${bytes.toLocaleString("en-US")} bytes left out …`, style: { ...PLAIN, dim: true } },
-    ]);
+    // A log that grows faster than it is shown is skipped again and again: without a line in between, that is one gap.
+    const again = this.gapLine !== null && this.ended.at(-1) === this.gapLine;
+    this.gapBytes = bytes + (again ? this.gapBytes : 0);
+    const words = `… ${this.gapBytes.toLocaleString("en-US")} bytes left out …`;
+    this.gapLine = [{ text: words, style: { ...PLAIN, dim: true } }];
+    this.ended.splice(again ? -1 : this.ended.length, again ? 1 : 0, this.gapLine);
     this.cutFirst = true;
   }
 }

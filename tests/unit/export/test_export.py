@@ -42,6 +42,16 @@ def test_a_run_becomes_its_card_with_living_charts(notebook, saved_run):
     assert len(page.find_all("script", type=False)) == 2
 
 
+def test_what_was_submitted_again_stands_below(notebook, saved_run):
+    output, again = saved_run("completed"), saved_run("failed")
+    output[MIME] = {**output[MIME], "reruns": [again[MIME], {"no": "run"}]}
+    page = soup_of(export_notebook(notebook(output)))
+    assert [name.get_text() for name in page.select(".mlt-name")] == [
+        "tutorial-tf-mnist / brave-otter-7",
+        BeautifulSoup(again["text/html"], "html.parser").select_one(".mlt-name").get_text(),
+    ]
+
+
 def test_where_it_comes_from_stands_at_its_end(notebook, saved_run):
     page = soup_of(export_notebook(notebook(saved_run("completed"), saved_run("completed"))))
     assert len(page.select("footer dl")) == 1, "a run that is shown twice is named once"
