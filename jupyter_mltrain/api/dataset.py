@@ -129,6 +129,11 @@ class FileDataset:
         return dict(self._entry.get("tags", {}))
 
     @property
+    def notes(self) -> list[str]:
+        """What is had from elsewhere than its sources say, a line each."""
+        return [f"{s['given']} for {s['asked']}: {s['reason']}" for s in self._entry.get("substitutions", ())]
+
+    @property
     def partition_keys(self) -> list[str]:
         """The keys that the files' paths hold."""
         return list(partition_keys(self._partition_format))

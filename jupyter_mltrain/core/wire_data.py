@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
+from jupyter_mltrain.core.wire import Substitution
+
 
 class Dataset(TypedDict):
     """A version of a dataset, without where its files lie."""
@@ -37,6 +39,8 @@ class DatasetDetails(Dataset):
     """Its folder (or file) on this machine, if it is there."""
     cached_bytes: int
     """What it takes of the cache."""
+    substitutions: list[Substitution]
+    """What is had from elsewhere than its sources say."""
 
 
 class FetchedDataset(Dataset):

@@ -124,7 +124,7 @@ class Definitions:
                     return versions[-1]
                 raise UserErrorException(
                     f"There is a dataset {given.name!r} already (version {versions[-1].version}), with other files.",
-                    mend="Say create_new_version=True, or choose another name.",
+                    mend="Say create_new_version=True (`data add --new-version`), or choose another name.",
                 )
             version = max(self._last(given.name), versions[-1].version if versions else 0) + 1
             made = dataclasses.replace(given, id=str(uuid.uuid4()), version=version, created=time.time())

@@ -193,7 +193,7 @@ def details(catalog: Catalog, definition: AnyDefinition) -> answers.DatasetDetai
     if isinstance(definition, DatasetDefinition):
         return {
             **common, "sources": [], "selection": [], "partition_format": "", "created": 0.0, "versions": [definition.version], "path": path,
-            "cached_bytes": freed,
+            "cached_bytes": freed, "substitutions": [],
         }  # fmt: skip
     versions = [one.version for one in catalog.definitions.versions(definition.name)] if definition.name else []
     return {
@@ -205,6 +205,10 @@ def details(catalog: Catalog, definition: AnyDefinition) -> answers.DatasetDetai
         "versions": versions,
         "path": path,
         "cached_bytes": freed,
+        "substitutions": [
+            {"kind": s.kind, "asked": s.asked, "given": s.given, "reason": s.reason}
+            for s in catalog.substitutions(definition)
+        ],
     }
 
 

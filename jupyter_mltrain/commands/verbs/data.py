@@ -79,11 +79,12 @@ def _show(connection: Connection, reference: str) -> Text:
         "added": moment(e["created"]) if e["created"] else "",
         "versions": ", ".join(map(str, e["versions"])) if len(e["versions"]) > 1 else "",
         "content": e["key"],
-        "here": e["path"] or "fetched on first use",
+        "here": e["path"] or ("where it lies" if e["cached"] else "fetched on first use"),
         "in cache": size(e["cached_bytes"]) if e["cached_bytes"] else "",
     }
     lines = [f"{e['name']}:{e['version']}  {e['kind']}", *([e["description"]] if e["description"] else [])]
     lines += [f"  {what:<10} {value}" for what, value in facts.items() if value]
+    lines += [f"  {'instead':<10} {_instead(s)}" for s in e["substitutions"]]
     lines += [f"  {'files':<10} {len(paths)}:", *(f"    {path}" for path in paths[:_MOST_PATHS])]
     if len(paths) > _MOST_PATHS:
         lines.append(f"    and {len(paths) - _MOST_PATHS} more")
@@ -124,7 +125,7 @@ def _add(
     given = [path if "://" in path or path.startswith(("/", "~")) else str(context.folder / path) for path in paths]
     dataset = Dataset.File.from_files(given)
     made = dataset.register(context.workspace(), name, description, tags, create_new_version=new_version)
-    return Text(f"Added {made.name}:{made.version}. Use it with `-d {made.name}`.")
+    return Text("\n".join([f"Added {made.name}:{made.version}. Use it with `-d {made.name}`.", *made.notes]))
 
 
 def _remove(context: Context, reference: str, *, unregister: bool) -> Text:
@@ -138,6 +139,10 @@ def _remove(context: Context, reference: str, *, unregister: bool) -> Text:
         connection.post(path, {"what": "definition"})
         said += f" {reference} is no longer registered."
     return Text(said)
+
+
+def _instead(substitution: Mapping[str, Any]) -> str:
+    return f"{substitution['given']} for {substitution['asked']}: {substitution['reason']}"
 
 
 def _step(step: Mapping[str, Any]) -> str:

@@ -254,6 +254,7 @@ class FakeConnection:
             "tags": {"by": "me"}, "key": "sha256:ab12", "files": 2, "bytes": 11_600_000, "cached": False,
             "sources": ["http://h/a", "http://h/b", "http://h/c", "http://h/d"], "created": 0.0, "versions": [1, 2],
             "selection": [{"kind": "split", "share": 0.8, "seed": 7, "part": 0}], "path": None, "cached_bytes": 0,
+            "substitutions": [{"kind": "data", "asked": "http://old", "given": "tiny", "reason": "it is gone"}],
         }  # fmt: skip
 
     def _environment(self, reference: str) -> dict[str, Any]:

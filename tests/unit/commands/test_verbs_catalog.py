@@ -128,6 +128,7 @@ def test_a_dataset_says_where_its_files_lie_and_which_are_taken(context: Context
     assert shown.splitlines()[0] == "mnist:2  registered"
     assert "http://h/a, http://h/b, http://h/c, and 1 more" in shown
     assert "split 0.8, seed 7, part 1" in shown
+    assert "tiny for http://old: it is gone" in shown
     assert "part-19.csv" in shown
     assert "part-20.csv" not in shown
     assert "and 5 more" in shown
@@ -136,7 +137,7 @@ def test_a_dataset_says_where_its_files_lie_and_which_are_taken(context: Context
 def test_files_are_added_under_a_name(context: Context, service: FakeConnection) -> None:
     (context.folder / "a.csv").write_text("1")
     said = str(verbs.call(context, "data", ["add", "own", "a.csv", "https://h/b.csv", "--tag", "k=v", "--new-version"]))
-    assert said == "Added own:1. Use it with `-d own`."
+    assert said.splitlines() == ["Added own:1. Use it with `-d own`.", "tiny for http://old: it is gone"]
     method, path, body = service.requests[-1]
     assert (method, path) == ("POST", "/v1/datasets")
     assert body["sources"] == [str(context.folder / "a.csv"), "https://h/b.csv"]
