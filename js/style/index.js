@@ -3,3 +3,4 @@ import "../../jupyter_mltrain/widgets/card.css";
 import "./live.css";
 import "./charts.css";
 import "./endpoint.css";
+import "./logged.css";

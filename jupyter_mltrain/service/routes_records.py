@@ -12,9 +12,11 @@ from fastapi.responses import FileResponse, Response
 from starlette.background import BackgroundTask
 
 from jupyter_mltrain.core.wire import FileList, LogList, MetricList, SeriesWindow
+from jupyter_mltrain.core.wire_logged import LoggedItems
 from jupyter_mltrain.core.wire_models import Inspection
 from jupyter_mltrain.errors import PathNotFound
 from jupyter_mltrain.service import logs, snapshot
+from jupyter_mltrain.service.logged import logged_items
 from jupyter_mltrain.service.metrics import metric_values
 from jupyter_mltrain.service.openapi import Router
 from jupyter_mltrain.service.wire import LONGEST_WAIT, plain
@@ -39,6 +41,12 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
         record = await service.record(key)
         text = await asyncio.to_thread(lambda: json.dumps(metric_values(record.ingest.streams)))
         return Response(text, media_type="application/json")
+
+    @routes.get("/runs/{key}/logged")
+    async def logged(key: str) -> LoggedItems:
+        """Images and tables, the newest of them."""
+        record = await service.record(key)
+        return plain(await asyncio.to_thread(logged_items, record.ingest.streams))
 
     @routes.get("/runs/{key}/series")
     async def series(

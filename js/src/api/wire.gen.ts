@@ -104,7 +104,10 @@ export interface Documents {
   LogList: LogList;
   LogMessage: LogMessage;
   LogTail: LogTail;
+  LoggedImage: LoggedImage;
+  LoggedItems: LoggedItems;
   LoggedNumber: LoggedNumber;
+  LoggedTable: LoggedTable;
   Metric: Metric;
   MetricList: MetricList;
   ModelList: ModelList;
@@ -695,6 +698,19 @@ export interface DatasetDetails {
    * What it takes of the cache.
    */
   cached_bytes: number;
+  /**
+   * What is had from elsewhere than its sources say.
+   */
+  substitutions: Substitution[];
+}
+/**
+ * Something that was asked for by a legacy name and is given as something else.
+ */
+export interface Substitution {
+  kind: string;
+  asked: string;
+  given: string;
+  reason: string;
 }
 export interface DatasetList {
   datasets: Dataset[];
@@ -822,15 +838,6 @@ export interface EndpointFailure {
   traceback: string | null;
   mend: string;
   revision?: number | null;
-}
-/**
- * Something that was asked for by a legacy name and is given as something else.
- */
-export interface Substitution {
-  kind: string;
-  asked: string;
-  given: string;
-  reason: string;
 }
 export interface EndpointSignature {
   inputs: {
@@ -1303,6 +1310,35 @@ export interface LogMessage {
 export interface LogTail {
   name: string;
   tail: string;
+}
+export interface LoggedImage {
+  name: string;
+  /**
+   * Of a file of the run (`GET /v1/runs/{id}/file`).
+   */
+  path: string;
+  step: number | null;
+}
+export interface LoggedItems {
+  /**
+   * The newest, oldest first.
+   */
+  images: LoggedImage[];
+  images_total: number;
+  tables: LoggedTable[];
+  tables_total: number;
+}
+/**
+ * The newest rows of what `log_row` and `log_table` logged under a name; `rows[i][j]` belongs to `columns[j]`.
+ */
+export interface LoggedTable {
+  name: string;
+  columns: string[];
+  rows: (LoggedNumber | string | boolean | null)[][];
+  /**
+   * How many rows there are.
+   */
+  total: number;
 }
 /**
  * A series of points (one metric of one rank) without its points. Extremes are of finite values, None without any.

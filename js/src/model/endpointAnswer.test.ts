@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import { exampleOf, jsonProblem, pretty, scoresOf } from "./endpointAnswer";
+import { parseEndpoint } from "../api/endpoint";
+import { curlOf, exampleOf, jsonProblem, pretty, scoresOf } from "./endpointAnswer";
 import { nameProblem, positive, suggestedName } from "./endpointName";
 
 describe("scoresOf", () => {
@@ -57,6 +58,12 @@ describe("exampleOf", () => {
     const large = { inputs: { x: tensor("float32", [null, 1000, 1000, 3]) }, outputs: {} };
     expect(exampleOf(large).length).toBeLessThan(100);
   });
+});
+
+it("the copied command has a sample where the shown one has none", () => {
+  const signatures = { s: { inputs: { x: { dtype: "float32", shape: [null, 2] } }, outputs: {} } };
+  const raw = { signatures, default_signature: "s", snippets: { curl: `-d '{"instances": [SAMPLE]}' URL` } };
+  expect(curlOf(parseEndpoint(raw))).toBe(`-d '{"instances": [[0,0]]}' URL`);
 });
 
 describe("what is typed", () => {

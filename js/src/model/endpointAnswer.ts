@@ -1,6 +1,6 @@
 /** What an endpoint is asked and what it answers, as a page shows them. */
 
-import type { Signature, Tensor } from "../api/endpoint";
+import type { Endpoint, Signature, Tensor } from "../api/endpoint";
 
 export interface Scores {
   shares: number[];
@@ -67,6 +67,12 @@ function zeros({ dtype, shape }: Tensor): unknown {
     (inner, size) => Array.from({ length: large ? 1 : size }, () => inner),
     plain,
   );
+}
+
+/** The command that asks, with a sample in it: where that is long, what is shown says SAMPLE in its place. */
+export function curlOf({ snippets, signature }: Endpoint): string {
+  const sample = exampleOf(signature).replace(/^\{"instances":(.*)\}$/s, "$1");
+  return snippets.curl.replace("[SAMPLE]", () => sample);
 }
 
 /** Why a text is no JSON, with its line; "" where it is. */

@@ -237,6 +237,9 @@ const JAPANESE: { readonly [english: string]: string } = {
   Deploy: "デプロイ",
   "built already": "構築済み",
   "built first": "先に構築します",
+  Images: "画像",
+  "step {step}": "ステップ {step}",
+  "{shown} of {total} rows": "{total} 行中 {shown} 行",
 };
 
 let table: { readonly [english: string]: string } | null = null;

@@ -20,6 +20,7 @@ import {
 import { Button, CopyButton, Problem } from "./controls";
 import { DetailsTab } from "./DetailsTab";
 import { type Command, useChanges, useCommand, useSeconds } from "./hooks";
+import { Logged } from "./Logged";
 import { LogsTab } from "./LogsTab";
 import { MetricsTab } from "./MetricsTab";
 import { OutputsTab } from "./OutputsTab";
@@ -138,6 +139,7 @@ function LiveCard({ store, around, asked }: { store: RunStore; around: Surroundi
       <Notes lines={noteLines(state)} />
       <Tabs tabs={tabs} chosen={tab} choose={setChosen}>
         {tab === "metrics" && <MetricsTab store={store} series={series} around={around} />}
+        {tab === "metrics" && <Logged store={store} around={around} />}
         {tab === "logs" && <LogsTab store={store} logs={logs.current} around={around} />}
         {tab === "outputs" && <OutputsTab store={store} around={around} />}
         {tab === "details" && <DetailsTab store={store} around={around} />}

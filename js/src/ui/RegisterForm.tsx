@@ -1,16 +1,22 @@
-import type { ComponentChildren } from "preact";
-import { useEffect, useId, useState } from "preact/hooks";
+import { useEffect, useId, useMemo, useState } from "preact/hooks";
 
+import { Endpoints } from "../api/endpoints";
 import type { Inspection, ModelVersion } from "../api/rest";
 import { formatNumber, formatSize } from "../model/formats";
 import { t } from "../model/language";
 import { type Candidate, parseTags, registerCell, signatureLines } from "../model/outputs";
 import type { RunStore } from "../model/run";
 import { Button, CopyButton, Problem } from "./controls";
+import { Deployed } from "./endpoint/EndpointView";
+import { DeployForm } from "./forms/DeployForm";
+import { Field } from "./forms/Field";
+import { SmokeButton, SmokeResult, useSmoke } from "./forms/Smoke";
 import { useCommand } from "./hooks";
 import type { Surroundings } from "./surroundings";
 
 const MOST_METRICS = 6;
+/** Formats that are served without an entry script (`core.deployment.SERVABLE`). */
+const SERVABLE = new Set(["SavedModel", "Keras", "HDF5"]);
 const NAME_PAUSE_MS = 250;
 
 /** Registers a path of the run's outputs as the next version of a model. Nothing of the model is executed. */
@@ -34,7 +40,11 @@ export function RegisterForm(props: {
   const [done, setDone] = useState<ModelVersion | null>(null);
   const [cell, setCell] = useState(false);
   const [about, setAbout] = useState<Inspection | "reading" | null>(null);
+  const [deploying, setDeploying] = useState(false);
+  const [deployed, setDeployed] = useState<unknown>(null);
   const command = useCommand();
+  const endpoints = useMemo(() => new Endpoints(rest, workspace), []);
+  const smoking = useSmoke(() => endpoints.smokeOutput(run, path));
   const asked = { name: name.trim(), path, tags: parseTags(tags), description: description.trim() };
 
   useEffect(() => {
@@ -58,6 +68,7 @@ export function RegisterForm(props: {
   useEffect(() => {
     const given = new AbortController();
     setAbout("reading");
+    smoking.forget();
     rest.inspect(workspace, run, path, { signal: given.signal }).then(setAbout, () => {
       if (!given.signal.aborted) {
         setAbout(null); // registering says what is wrong
@@ -76,93 +87,109 @@ export function RegisterForm(props: {
     event.preventDefault();
     command.run(async () => {
       setDone(null);
+      setDeploying(false);
       setDone(await rest.register(workspace, run, asked));
     });
   };
+  const servable = typeof about === "object" && about !== null && SERVABLE.has(about.format);
   return (
-    <form
-      class="mlt-form"
-      onSubmit={submit}
-      aria-label={t("Register model")}
-      onKeyDown={(event) => event.stopPropagation()}
-    >
-      <Field label={t("Model")} for={`${id}-path`}>
-        <select id={`${id}-path`} value={path} onChange={(event) => setPath(event.currentTarget.value)}>
-          {models.map((one) => (
-            <option key={one.path} value={one.path}>
-              {one.path} · {kindWords(one)} · {formatSize(one.size)}
-            </option>
-          ))}
-        </select>
-        <About about={about} />
-      </Field>
-      <Field label={t("Name")} for={`${id}-name`} hint={hint}>
-        <input
-          id={`${id}-name`}
-          required
-          value={name}
-          list={`${id}-names`}
-          onInput={(event) => setName(event.currentTarget.value)}
-        />
-        <datalist id={`${id}-names`}>
-          {names.map((one) => (
-            <option key={one} value={one} />
-          ))}
-        </datalist>
-      </Field>
-      {metrics.length > 0 && (
-        <Field label={t("Metrics kept")}>
-          <span class="mlt-mono">
-            {metrics.slice(0, MOST_METRICS).join(", ")}
-            {metrics.length > MOST_METRICS ? ", …" : ""}
-          </span>
+    <>
+      <form
+        class="mlt-form"
+        onSubmit={submit}
+        aria-label={t("Register model")}
+        onKeyDown={(event) => event.stopPropagation()}
+        data-lm-suppress-shortcuts="true"
+      >
+        <Field label={t("Model")} for={`${id}-path`}>
+          <select id={`${id}-path`} value={path} onChange={(event) => setPath(event.currentTarget.value)}>
+            {models.map((one) => (
+              <option key={one.path} value={one.path}>
+                {one.path} · {kindWords(one)} · {formatSize(one.size)}
+              </option>
+            ))}
+          </select>
+          <About about={about} />
         </Field>
+        <Field label={t("Name")} for={`${id}-name`} hint={hint}>
+          <input
+            id={`${id}-name`}
+            required
+            value={name}
+            list={`${id}-names`}
+            onInput={(event) => setName(event.currentTarget.value)}
+          />
+          <datalist id={`${id}-names`}>
+            {names.map((one) => (
+              <option key={one} value={one} />
+            ))}
+          </datalist>
+        </Field>
+        {metrics.length > 0 && (
+          <Field label={t("Metrics kept")}>
+            <span class="mlt-mono">
+              {metrics.slice(0, MOST_METRICS).join(", ")}
+              {metrics.length > MOST_METRICS ? ", …" : ""}
+            </span>
+          </Field>
+        )}
+        <Field label={t("Tags")} for={`${id}-tags`}>
+          <input
+            id={`${id}-tags`}
+            value={tags}
+            placeholder={t("key=value, …")}
+            onInput={(event) => setTags(event.currentTarget.value)}
+          />
+        </Field>
+        <Field label={t("Description")} for={`${id}-description`}>
+          <input
+            id={`${id}-description`}
+            value={description}
+            onInput={(event) => setDescription(event.currentTarget.value)}
+          />
+        </Field>
+        <Problem text={command.problem} />
+        <SmokeResult smoking={smoking} />
+        {done && <Registered model={done} />}
+        {cell && <pre class="mlt-cell">{registerCell(state.displayName, asked)}</pre>}
+        <div class="mlt-row">
+          <button type="submit" class="mlt-button mlt-primary" disabled={command.busy || asked.name === ""}>
+            {command.busy
+              ? t("Registering…")
+              : next === null
+                ? t("Register")
+                : t("Register version {version}", { version: next })}
+          </button>
+          {servable && <SmokeButton smoking={smoking} />}
+          {done && servable && (
+            <Button pressed={deploying} onClick={() => setDeploying(!deploying)}>
+              {t("Deploy")}
+            </Button>
+          )}
+          <Button onClick={close}>{t("Close")}</Button>
+          <span class="mlt-gap" />
+          {cell && <CopyButton text={() => registerCell(state.displayName, asked)}>{t("Copy")}</CopyButton>}
+          <Button onClick={() => setCell(!cell)}>{t(cell ? "Hide the cell" : "Show as a cell")}</Button>
+        </div>
+      </form>
+      {deploying && done && (
+        <DeployForm
+          key={`${done.name}:${done.version}`}
+          endpoints={endpoints}
+          model={done}
+          close={() => setDeploying(false)}
+          deployed={(raw) => {
+            setDeploying(false);
+            setDeployed(raw);
+          }}
+        />
       )}
-      <Field label={t("Tags")} for={`${id}-tags`}>
-        <input
-          id={`${id}-tags`}
-          value={tags}
-          placeholder={t("key=value, …")}
-          onInput={(event) => setTags(event.currentTarget.value)}
-        />
-      </Field>
-      <Field label={t("Description")} for={`${id}-description`}>
-        <input
-          id={`${id}-description`}
-          value={description}
-          onInput={(event) => setDescription(event.currentTarget.value)}
-        />
-      </Field>
-      <Problem text={command.problem} />
-      {done && <Registered model={done} />}
-      {cell && <pre class="mlt-cell">{registerCell(state.displayName, asked)}</pre>}
-      <div class="mlt-row">
-        <button type="submit" class="mlt-button mlt-primary" disabled={command.busy || asked.name === ""}>
-          {command.busy
-            ? t("Registering…")
-            : next === null
-              ? t("Register")
-              : t("Register version {version}", { version: next })}
-        </button>
-        <Button onClick={close}>{t("Close")}</Button>
-        <span class="mlt-gap" />
-        {cell && <CopyButton text={() => registerCell(state.displayName, asked)}>{t("Copy")}</CopyButton>}
-        <Button onClick={() => setCell(!cell)}>{t(cell ? "Hide the cell" : "Show as a cell")}</Button>
-      </div>
-    </form>
-  );
-}
-
-function Field(props: { label: string; for?: string; hint?: string; children: ComponentChildren }) {
-  const { label, hint, children } = props;
-  return (
-    <div class="mlt-field">
-      {props.for ? <label for={props.for}>{label}</label> : <span>{label}</span>}
-      <div>
-        {children}
-        {hint && <small class="mlt-dim">{hint}</small>}
-      </div>
-    </div>
+      {deployed !== null && (
+        <div class="mlt-inner">
+          <Deployed raw={deployed} workspace={workspace} around={around} />
+        </div>
+      )}
+    </>
   );
 }
 

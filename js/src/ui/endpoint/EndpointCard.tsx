@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 
 import type { Endpoint } from "../../api/endpoint";
 import { busy, type EndpointStore } from "../../model/endpoint";
+import { curlOf } from "../../model/endpointAnswer";
 import { formatClock, formatDate, formatNumber, formatSize } from "../../model/formats";
 import { t } from "../../model/language";
 import { Button, CopyButton, Problem } from "../controls";
@@ -38,7 +39,7 @@ export function EndpointCard({ store, open }: { store: EndpointStore; open: () =
     { key: "details", label: t("Details") },
   ];
   const tab = chosen ?? (busy(state.phase) || state.phase === "failed" ? "logs" : "try");
-  const curl = () => state.snippets.curl;
+  const curl = () => curlOf(state);
   return (
     // biome-ignore lint/a11y/useSemanticElements: a fieldset is for forms
     <div

@@ -1,4 +1,5 @@
 import type { Endpoint } from "../../api/endpoint";
+import { curlOf } from "../../model/endpointAnswer";
 import { t } from "../../model/language";
 import { CopyButton } from "../controls";
 
@@ -27,7 +28,7 @@ export function Uses({ state }: { state: Endpoint }) {
             <div class="mlt-row">
               <b>{label}</b>
               <span class="mlt-gap" />
-              <CopyButton text={() => text}>{t("Copy")}</CopyButton>
+              <CopyButton text={() => (text === curl ? curlOf(state) : text)}>{t("Copy")}</CopyButton>
             </div>
             <pre class="mlt-cell">{text}</pre>
           </section>
