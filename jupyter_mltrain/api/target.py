@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, cast
 from urllib.parse import quote
@@ -161,8 +162,11 @@ class ComputeTarget:
             print('Provisioning operation finished, operation "Succeeded"')  # noqa: T201 - the SDK's words
 
     def delete(self) -> None:
-        """Take the target away. Raises `TargetInUse` naming its live runs; `local` cannot go."""
-        self.workspace.connection.delete(path(self.name))
+        """Take the target away; one that is gone already is no error. Raises `TargetInUse` naming its live runs; `local`
+        cannot go."""
+        # A sending that was repeated because the service went away may find its work done.
+        with suppress(TargetNotFound):
+            self.workspace.connection.delete(path(self.name))
 
     def detach(self) -> None:
         """The same as `delete`: what is attached stays as it is."""

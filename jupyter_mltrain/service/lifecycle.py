@@ -89,10 +89,8 @@ async def _until_granted(service: Service, record: Record) -> None:
             return
     if record.status is not Status.QUEUED:
         return
-    pool = service.pool(record.spec.target)
-    grant = await pool.acquire(record.id, record.spec.resources)
+    grant = await service.pool(record.spec.target).acquire(record.id, record.spec.resources)
     record.doc["grant"] = dataclasses.asdict(grant)
-    record.doc["node"] = grant.node if pool.share else None
     await record.progress(Status.STARTING)
 
 

@@ -175,22 +175,9 @@ class Pool:
         return None
 
     def note(self, run_id: str) -> str:
-        """What a waiting run waits for; the node that a placed one has; empty for others."""
-        index = (self.position(run_id) or 0) - 1
-        if index < 0:
-            node = self._node_of(run_id)
-            return f"node {node.number}" if node and self.share else ""
-        ahead = [node for node in self._nodes if node.state is NodeState.IDLE]
-        ahead += [node for node in self._nodes if node.state in {NodeState.PREPARING, NodeState.UNUSABLE}]
-        if index >= len(ahead):
-            most = self.scale.max_nodes
-            return f"all {most} {'nodes' if self.share else 'slots'} are busy" if most > 1 else "busy with another run"
-        node = ahead[index]
-        if node.state is NodeState.UNUSABLE:
-            return f"node {node.number} cannot be used: {node.problem}"
-        if node.state is NodeState.PREPARING:
-            return f"starting node {node.number} of {self.scale.max_nodes}"
-        return self._short_of(self._queue[index].want)
+        """What a waiting run waits for; empty for others."""
+        position = self.position(run_id)
+        return self._lacks(position - 1, self._free()) if position else ""
 
     # -- what is seen of it ----------------------------------------------------------------------------------------
 
@@ -329,11 +316,29 @@ class Pool:
 
     def tell(self) -> None:
         """Tell of each run that waits whose place, or what it waits for, is another than when it was last told."""
-        now = {waiting.run_id: f"{index} {self.note(waiting.run_id)}" for index, waiting in enumerate(self._queue)}
+        free = self._free()
+        now = {waiting.run_id: f"{i} {self._lacks(i, free)}" for i, waiting in enumerate(self._queue)}
         before, self._told = self._told, now
         for run_id, said in now.items():
             if before.get(run_id) != said:
                 self._moved(run_id)
+
+    def _free(self) -> list[Node]:
+        """Nodes without a run, those that can be used first."""
+        order = (NodeState.IDLE, NodeState.PREPARING, NodeState.UNUSABLE)
+        return sorted((node for node in self._nodes if not node.run_id), key=lambda node: order.index(node.state))
+
+    def _lacks(self, index: int, free: Sequence[Node]) -> str:
+        """What the run at that place of the queue waits for."""
+        if index >= len(free):
+            most = self.scale.max_nodes
+            return f"all {most} {'nodes' if self.share else 'slots'} are busy" if most > 1 else "busy with another run"
+        node = free[index]
+        if node.state is NodeState.UNUSABLE:
+            return f"node {node.number} cannot be used: {node.problem}"
+        if node.state is NodeState.PREPARING:
+            return f"starting node {node.number} of {self.scale.max_nodes}"
+        return self._short_of(self._queue[index].want)
 
     def _forget(self, waiting: _Waiting) -> None:
         if waiting in self._queue:

@@ -23,12 +23,13 @@ async def run_state(service: Service, record: Record) -> RunState:
     """The whole state: what `GET /v1/runs/{id}` answers."""
     series, points, extra = await record.ingest.summary()
     summary = run_summary(service, record.row)
+    waits = record.status is Status.QUEUED
     # What the script said is among them from the end of the run on, and may be taken away again.
     said: dict[str, Any] = {} if record.doc.get("said") else extra
     return {
         **summary,
         "history": [c.to_json() for c in record.history],
-        "stages": stages(record, _place(service, record)),
+        "stages": stages(record, service.pool(record.spec.target).note(record.id) if waits else ""),
         "progress": _progress(extra, record),
         "metrics": plain(series[:_MOST_SERIES]),
         "metric_series": len(series),
@@ -84,9 +85,9 @@ def run_summary(service: Service, row: dict[str, Any]) -> RunSummary:
     }
 
 
-def stages(record: Record, place: str = "") -> list[Stage]:
-    """The stages as a ruler of time: each with its state, start, end (seconds since the epoch) and a short note. `place`:
-    what a run in the queue waits for, or the node that it has."""
+def stages(record: Record, lacks: str = "") -> list[Stage]:
+    """The stages as a ruler of time: each with its state, start, end (seconds since the epoch) and a short note. `lacks`:
+    what a run in the queue waits for."""
     entered: dict[Status, float] = {}
     left: dict[Status, float] = {}
     current: Status | None = None
@@ -100,10 +101,10 @@ def stages(record: Record, place: str = "") -> list[Stage]:
             current = change.status
         elif change.status.terminal:
             current = None
-    return [_stage(record, stage, entered.get(stage), left.get(stage), place) for stage in STAGES]
+    return [_stage(record, stage, entered.get(stage), left.get(stage), lacks) for stage in STAGES]
 
 
-def _stage(record: Record, stage: Status, started: float | None, ended: float | None, place: str) -> Stage:
+def _stage(record: Record, stage: Status, started: float | None, ended: float | None, lacks: str) -> Stage:
     over = record.status.terminal
     if started is None:
         state = "skipped" if over else "pending"
@@ -113,14 +114,13 @@ def _stage(record: Record, stage: Status, started: float | None, ended: float | 
         state = "failed"
     else:
         state = "done"
-    return {"name": stage.value, "state": state, "started": started, "ended": ended, "note": _note(record, stage, place)}
-
-
-def _place(service: Service, record: Record) -> str:
-    if record.status is Status.QUEUED:
-        return service.pool(record.spec.target).note(record.id)
-    node = record.doc.get("node")
-    return f"node {node}" if node else ""
+    return {
+        "name": stage.value,
+        "state": state,
+        "started": started,
+        "ended": ended,
+        "note": _note(record, stage, lacks),
+    }
 
 
 def _broken(record: Record) -> Status | None:
@@ -131,11 +131,11 @@ def _broken(record: Record) -> Status | None:
     return seen[-1] if seen else None
 
 
-def _note(record: Record, stage: Status, place: str) -> str:
+def _note(record: Record, stage: Status, lacks: str) -> str:
     if stage is Status.PREPARING:
         return str(record.doc.get("preparing", ""))
     if stage is Status.QUEUED:
-        return place
+        return lacks
     if stage is Status.FINALIZING and record.status.terminal:
         return {"synced": "MLflow synced", "pending": "MLflow pending", "error": "MLflow error"}.get(
             record.doc["tracking"]["state"], ""

@@ -159,7 +159,7 @@ async def test_nodes_start_when_runs_wait_and_go_when_they_are_idle():
         (2, NodeState.RUNNING, "r1"),
     ]
     assert pool.note("r2") == "all 2 nodes are busy"
-    assert pool.note("r1") == "node 2"
+    assert pool.note("r1") == "", "it waits for nothing"
     clock.now += 500
     pool.release("r0")
     await settle()
