@@ -94,11 +94,18 @@ def _facts(state: Mapping[str, Any]) -> dict[str, Any]:
         "code": state["snapshot"]["digest"][:12],
         "commit": state["git"].get("commit", "")[:12] or None,
     }
-    facts |= {f"data {d['name']}": d["version"] for d in state["data"]}
+    facts |= {f"data {d['name']}": _read(d) for d in state["data"]}
     facts |= {f"argument {name}": value for name, value in _arguments(state["arguments"]).items()}
     facts |= {f"{name} (last)": m["last"] for m in state["metrics"] if m["rank"] == 0 for name in [m["name"]]}
     facts |= {f"tag {key}": value for key, value in state["tags"].items()}
     return facts
+
+
+def _read(data: Mapping[str, Any]) -> object:
+    """Which data a run read: its version; its content's hash, where that is not said by the version."""
+    if data["version"] is not None and not data.get("changed"):
+        return data["version"]
+    return str(data.get("key") or "")[:19]
 
 
 def _arguments(arguments: Sequence[str]) -> dict[str, str]:

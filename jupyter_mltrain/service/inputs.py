@@ -10,7 +10,7 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.cache import Stopped, disk_errors, remove_tree
 from jupyter_mltrain.computes.workfolder import KEPT
@@ -23,13 +23,12 @@ from jupyter_mltrain.data import FetchedDataset, FetchProgress
 from jupyter_mltrain.data.observed import changes, observe
 from jupyter_mltrain.data.places import LocalPlace
 from jupyter_mltrain.errors import DatasetChanged, InvalidName, SubstitutionRefused, UserErrorException
+from jupyter_mltrain.service.long_work import in_thread
 from jupyter_mltrain.service.record import Record
 from jupyter_mltrain.service.wire import DataRequest
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
-
-T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TAKEN = re.compile(r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|LANG|(PYTHON|LD_|MLTRAIN_|AZUREML_|CUDA_|MLFLOW_|LC_).*")
@@ -113,7 +112,7 @@ async def prepare_data(service: Service, record: Record, say: Callable[[str, str
     seen: dict[str, Any] = {}
 
     async def one(data: DataInput) -> Mount:
-        mount, entry, found = await _in_thread(lambda stop: _prepare_one(service, record, data, say, stop))
+        mount, entry, found = await in_thread(lambda stop: _prepare_one(service, record, data, say, stop))
         for known in record.doc["data"]:
             if known.get("input", known["name"]) == data.name:
                 known.update(entry)
@@ -244,13 +243,3 @@ def _copy(source: Path, target: Path, stop: threading.Event) -> Path:
             inside.parent.mkdir(parents=True, exist_ok=True)
             copy(entry.path, str(inside))
     return target
-
-
-async def _in_thread(work: Callable[[threading.Event], T]) -> T:
-    """Run blocking `work`; cancelling the wait sets the event it is given."""
-    stop = threading.Event()
-    try:
-        return await asyncio.to_thread(work, stop)
-    except asyncio.CancelledError:
-        stop.set()
-        raise

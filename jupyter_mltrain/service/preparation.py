@@ -7,13 +7,13 @@ import dataclasses
 import json
 import threading
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from jupyter_mltrain.core.compute import Mount, PreparedEnvironment
 from jupyter_mltrain.environments import Progress, ReadyEnvironment
 from jupyter_mltrain.service.inputs import prepare_data
 from jupyter_mltrain.service.logs import BUILD
+from jupyter_mltrain.service.long_work import in_thread
 from jupyter_mltrain.service.record import Record
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ async def prepare_environment(service: Service, record: Record) -> PreparedEnvir
                 progress=lambda p: note.say("environment", _progress(p)),
             )
 
-    ready = await _in_thread(prepare)
+    ready = await in_thread(prepare)
     how = "cached" if ready.cached else f"built in {ready.seconds:.0f} s"
     note.say("environment", how, at_once=True)
     record.doc["environment"] |= {
@@ -88,16 +88,6 @@ async def prepare_environment(service: Service, record: Record) -> PreparedEnvir
 async def prepare_inputs(service: Service, record: Record) -> list[Mount]:
     """The run's datasets on this machine, fetched if they have to be; how far, under the stage."""
     return await prepare_data(service, record, _Note(record).say)
-
-
-async def _in_thread(work: Callable[[threading.Event], T]) -> T:
-    """Run blocking `work`; cancelling the wait sets the event it is given."""
-    stop = threading.Event()
-    try:
-        return await asyncio.to_thread(work, stop)
-    except asyncio.CancelledError:
-        stop.set()
-        raise
 
 
 def _progress(progress: Progress) -> str:

@@ -12,6 +12,7 @@ from jupyter_mltrain.data import FetchProgress
 from jupyter_mltrain.data.catalog import AnyDefinition, Catalog
 from jupyter_mltrain.data.uploads import upload
 from jupyter_mltrain.errors import ConflictError
+from jupyter_mltrain.service.long_work import in_thread
 from jupyter_mltrain.service.openapi import Router
 from jupyter_mltrain.service.wire import Nothing
 from jupyter_mltrain.service.wire_data import (
@@ -43,7 +44,7 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
     @routes.post("/datasets", status_code=201)
     async def add(request: DatasetRequest) -> answers.DatasetDetails:
         """Register it; one without a name is kept by its id."""
-        return await service.working(asyncio.to_thread(_add, service.datasets, request))
+        return await service.working(in_thread(lambda _: _add(service.datasets, request)))
 
     @routes.get("/datasets/{name}")
     async def dataset(name: str) -> answers.DatasetDetails:
@@ -58,7 +59,7 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
             found = service.datasets.paths(service.datasets.resolve(name))
             return [path.encode(errors="surrogateescape").decode(errors="replace") for path in found]
 
-        return {"paths": await service.working(asyncio.to_thread(read))}
+        return {"paths": await service.working(in_thread(lambda _: read()))}
 
     @routes.post("/datasets/{name}/fetch")
     async def fetch(name: str, _: Nothing) -> answers.FetchedDataset:
@@ -71,7 +72,9 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
             now["source"], now["done"], now["total"] = progress.source, progress.done, progress.total
 
         try:
-            fetched = await service.working(asyncio.to_thread(service.datasets.fetch, definition, progress=report))
+            fetched = await service.working(
+                in_thread(lambda stop: service.datasets.fetch(definition, progress=report, cancelled=stop))
+            )
         except BaseException:
             under_way[name]["state"] = "failed"
             raise
@@ -98,7 +101,7 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
             return {"bytes": 0}
         known = await asyncio.to_thread(describe, service.datasets, definition)
         await _refuse_while_read(service, known)
-        return {"bytes": await service.working(asyncio.to_thread(service.datasets.drop, definition))}
+        return {"bytes": await service.working(in_thread(lambda _: service.datasets.drop(definition)))}
 
     @routes.get("/datastores")
     async def datastores() -> answers.DatastoreList:
@@ -128,7 +131,7 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
         """Copy files of this machine into it."""
         stores = service.datasets.datastores
         done = await service.working(
-            asyncio.to_thread(upload, stores, name, request.files, overwrite=request.overwrite)
+            in_thread(lambda _: upload(stores, name, request.files, overwrite=request.overwrite))
         )
         return {"files": done.files, "bytes": done.bytes, "skipped": done.skipped}
 

@@ -331,6 +331,22 @@ def test_what_a_run_reads_is_not_removed_under_it(
     assert not workspace.connection.get("/v1/datasets/parts")["cached"]
 
 
+def test_many_runs_that_wait_for_data_do_not_stop_the_service(
+    workspace: Workspace, submit: Callable[..., Run], server: LocalMirror
+) -> None:
+    dataset = Dataset.File.from_files(server.url("part-0.csv")).register(workspace, "p")
+    server.hold.clear()
+    runs = [submit(dataset.as_mount()) for _ in range(12)]
+    assert server.in_body.wait(10)
+    started = time.monotonic()
+    assert len(workspace.connection.get("/v1/datasets", timeout=10)["datasets"]) == 3
+    assert time.monotonic() - started < 5
+    server.hold.set()
+    for run in runs:
+        run.wait_for_completion()
+    assert len(server.bodies()) == 1
+
+
 # --- what cannot be -------------------------------------------------------------------------------------------------
 
 
