@@ -8,9 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_NAMES = {"RunDetails": "run_details", "RunWidget": "run_widget"}
+_NAMES = {
+    "DeployForm": "forms",
+    "EnvironmentForm": "forms",
+    "RunDetails": "run_details",
+    "RunWidget": "run_widget",
+}
 
-__all__ = ["RunDetails", "RunWidget"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["DeployForm", "EnvironmentForm", "RunDetails", "RunWidget"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -67,7 +67,7 @@ class RunWidget(anywidget.AnyWidget):
         super().__init__(**options)
         self._door = CommDoor(run, self._tell, self._follow)
         self.on_msg(lambda _widget, content, _buffers: self._door.handle(content))
-        _let_pages_choose_the_thread(self.comm)
+        let_pages_choose_the_thread(self.comm)
         watcher(kernel_shell()).add(run.id, self, state, _PACE)
 
     def refresh(self, after: int, wait: float) -> Mapping[str, Any]:
@@ -169,7 +169,7 @@ def _wire(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {name: finite_or_name(value) if isinstance(value, float) else value for name, value in metrics.items()}
 
 
-def _let_pages_choose_the_thread(comm: Any) -> None:
+def let_pages_choose_the_thread(comm: Any) -> None:
     """ipykernel 7.4 sends a page's messages to the shell that spoke last on the comm, which for ours is the main one: busy
     while a cell runs. Ours are handled by any thread, so they go where the page sent them, as in 7.1 to 7.3."""
     if hasattr(comm, "_reply_subshell_for"):

@@ -3,6 +3,7 @@
 import { render as draw } from "preact";
 import { useState } from "preact/hooks";
 
+import type { ModelId } from "../api/endpoints";
 import { parsePayload } from "../api/parse";
 import type { RunPayload } from "../api/payload";
 import { speak, t } from "../model/language";
@@ -12,6 +13,7 @@ import { useChanges } from "../ui/hooks";
 import { RunView } from "../ui/LiveCard";
 import { type Surroundings, storeOf } from "../ui/surroundings";
 import { CommDoor, GONE } from "./comm";
+import { Form } from "./forms";
 import type { Card, Load, Model, View } from "./model";
 import { pageDoor } from "./page";
 import { plotlyFrom } from "./plotly";
@@ -34,7 +36,7 @@ export const render: Card["render"] = ({ model, el }: View, load: Load) => {
   let leave = () => {};
   void surroundings(model).then((around) => {
     if (!over) {
-      leave = show(model, host, around);
+      leave = (model.get("_form") ? showForm : show)(model, host, around);
     }
   });
   return () => {
@@ -43,6 +45,29 @@ export const render: Card["render"] = ({ model, el }: View, load: Load) => {
     host.remove();
   };
 };
+
+function showForm(model: Model, host: HTMLElement, around: Surroundings): () => void {
+  const { door } = around;
+  draw(
+    <>
+      <Form
+        form={String(model.get("_form"))}
+        workspace={workspaceOf(model)}
+        given={(model.get("_given") ?? {}) as { model?: ModelId }}
+        around={around}
+      />
+      {door instanceof CommDoor && <Comm door={door} host={host} />}
+    </>,
+    host,
+  );
+  return () => draw(null, host);
+}
+
+function workspaceOf(model: Model): string {
+  return model.get("_form")
+    ? String(model.get("_workspace"))
+    : parsePayload(model.get("_recorded")).workspace;
+}
 
 function show(model: Model, host: HTMLElement, around: Surroundings): () => void {
   const recorded = (): RunPayload => parsePayload(model.get("_recorded"));
@@ -124,7 +149,7 @@ function surroundings(model: Model): Promise<Surroundings> {
 }
 
 async function chosen(model: Model): Promise<Surroundings> {
-  const { workspace } = parsePayload(model.get("_recorded"));
+  const workspace = workspaceOf(model);
   const door = pageDoor();
   if (door) {
     const registered = new Registered(() => door.rest.workspaces());

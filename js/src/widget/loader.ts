@@ -63,7 +63,7 @@ const SILENT = document.documentElement.lang.startsWith("ja")
 function waiting({ model, el }: View): () => void {
   const line = document.createElement("div");
   const say = () => {
-    line.textContent = `${model.get("run_id")}: ${model.get("status")}. ${SILENT}`;
+    line.textContent = `${model.get("_form") ? "" : `${model.get("run_id")}: ${model.get("status")}. `}${SILENT}`;
   };
   const timer = setTimeout(() => {
     say();
