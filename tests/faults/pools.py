@@ -19,7 +19,7 @@ POOL = {"name": "pool", "size": "STANDARD_D1_V2", "max_nodes": NODES}
 @case()
 def service_killed_with_a_pool_of_four(world: World) -> None:
     world.connection.post("/v1/targets", POOL)
-    requests = [world.request(steady(world.random.randrange(1, 40)), target="pool") for _ in range(RUNS)]
+    requests = [world.request(steady(world.random.randrange(20, 200)), target="pool") for _ in range(RUNS)]
     with ThreadPoolExecutor(RUNS) as threads:
         sending = [threads.submit(world.connection.post, "/v1/runs", body) for _, body in requests]
         for _ in range(2):
