@@ -27,6 +27,8 @@ _PASS = (
 )
 _COMPILED = tuple((method, re.compile(pattern)) for method, pattern in _PASS)
 
+_NOT_TAKEN = frozenset({"inference", "interpreter", "kernel_python", "source_directory"})
+
 _HIDDEN = frozenset({"source_directory", "kernel_python", "root"})
 
 
@@ -35,6 +37,11 @@ def passes(method: str, path: str) -> bool:
     if ".." in path.split("/"):
         return False
     return any(method == m and pattern.fullmatch(path) for m, pattern in _COMPILED)
+
+
+def takes(body: Any) -> bool:
+    """Whether what a browser sends names no file of this machine and no interpreter: those are said in Python alone."""
+    return not isinstance(body, dict) or not any(body.get(key) for key in _NOT_TAKEN)
 
 
 def starts_service(method: str) -> bool:

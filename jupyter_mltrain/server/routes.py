@@ -3,6 +3,7 @@ the widget's front end, which hold nothing but our own scripts."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from http import HTTPStatus
 from typing import Any
@@ -14,7 +15,7 @@ from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
-from jupyter_mltrain.core.door import passes, starts_service, visible
+from jupyter_mltrain.core.door import passes, starts_service, takes, visible
 from jupyter_mltrain.errors import MLTrainError, NotFoundError, ServiceUnavailable, UsageError
 from jupyter_mltrain.server.live import LiveSocket
 from jupyter_mltrain.server.services import Services, error_of
@@ -61,6 +62,13 @@ class ScriptHandler(JupyterHandler):
         self.set_header("Content-Type", "text/javascript; charset=utf-8")
         self.set_header("Cache-Control", "public, max-age=31536000, immutable")
         self.finish(front_end.read(name))
+
+
+def _json(body: bytes) -> Any:
+    """What the body says; None where it is no JSON, which the service refuses itself."""
+    with contextlib.suppress(ValueError):
+        return json.loads(body)
+    return None
 
 
 class _Handler(APIHandler):
@@ -130,6 +138,8 @@ class DoorHandler(_Handler):
                 raise NotFoundError(f"There is no {method} {path[:100]} here.")
             if len(self.request.body) > _MOST_BODY:
                 raise UsageError("The request is too large.")
+            if not takes(_json(self.request.body)):
+                raise UsageError("A page names no file of this machine and no interpreter.", mend="Ask in Python.")
             client = await self.services.client(workspace, start=starts_service(method))
             request = client.build_request(
                 method,

@@ -26,7 +26,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from jupyter_mltrain.core.door import passes, visible
+from jupyter_mltrain.core.door import passes, takes, visible
 from jupyter_mltrain.core.ids import new_run_id
 from jupyter_mltrain.errors import MLTrainError, NotFoundError, UsageError, WorkspaceNotFound
 from jupyter_mltrain.widgets import front_end
@@ -140,7 +140,10 @@ class CommDoor:
         elif method == "GET":
             self._get(key, path, dict(parse_qsl(query)), str(message.get("range") or ""))
         else:
-            self._answer(key, 200, self._command(method, path, json.loads(text)))
+            body = json.loads(text)
+            if not takes(body):
+                raise UsageError("A page names no file of this machine and no interpreter.", mend="Ask in Python.")
+            self._answer(key, 200, self._command(method, path, body))
 
     def _own(self, workspace: str) -> None:
         if workspace != self._run.workspace.id:

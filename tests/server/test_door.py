@@ -13,7 +13,7 @@ from tornado.web import Application
 from tornado.websocket import websocket_connect
 
 from jupyter_mltrain.client import workspaces
-from jupyter_mltrain.core.door import passes, visible
+from jupyter_mltrain.core.door import passes, takes, visible
 from jupyter_mltrain.server.routes import ScriptHandler, add_routes
 from jupyter_mltrain.widgets import front_end
 
@@ -250,3 +250,33 @@ def test_the_tables_of_the_door():
     assert not passes("DELETE", "environments/mine")
     assert not passes("GET", "runs/x/y/z")
     assert visible({"a": [{"source_directory": "/home/me", "b": 1}]}) == {"a": [{"b": 1}]}
+
+
+def test_the_table_for_endpoints_and_models():
+    for path in ("endpoints", "endpoints/e", "endpoints/e/log", "endpoints/e/latency", "runs/r/logged"):
+        assert passes("GET", path), path
+    for path in ("endpoints/e/test", "endpoints/e/reload", "models/m/1/smoke", "models/m/1/deploy", "runs/r/smoke"):
+        assert passes("POST", path), path
+        assert not passes("GET", path), path
+    assert passes("DELETE", "endpoints/e")
+    for method, path in (
+        ("GET", "endpoints/e/keys"),
+        ("POST", "endpoints/e/keys"),
+        ("POST", "endpoints"),
+        ("PATCH", "endpoints/e"),
+        ("DELETE", "endpoints"),
+        ("DELETE", "models/m/1"),
+        ("GET", "models/m/1/path"),
+        ("POST", "models"),
+    ):
+        assert not passes(method, path), (method, path)
+
+
+@pytest.mark.parametrize("key", ["interpreter", "kernel_python", "source_directory", "inference"])
+def test_a_page_names_no_interpreter_and_no_file(server, workspace, run, key):
+    assert takes({"name": "mine", key: None})
+    answer = server.trusted().post(
+        f"mltrain/workspaces/{workspace.id}/environments/preview", json={"name": "mine", key: "/usr/bin/python3"}
+    )
+    assert answer.status_code == 400
+    assert "no interpreter" in answer.json()["error"]["message"]
