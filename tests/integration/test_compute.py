@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -301,7 +300,6 @@ def test_other_things_that_cannot_be(workspace: Workspace) -> None:
 @pytest.mark.slow
 def test_twenty_runs_share_three_nodes_in_their_order(world: World, workspace: Workspace) -> None:
     pool(workspace, max_nodes=3)
-    began = time.monotonic()
     runs = [world.submit(steady(5), target="pool") for _ in range(20)]
     states = [world.check(run) for run in runs]
     assert [state["status"] for state in states] == ["Completed"] * 20
@@ -312,7 +310,6 @@ def test_twenty_runs_share_three_nodes_in_their_order(world: World, workspace: W
     queued = [next(c["time"] for c in s["history"] if c["status"] == "Queued") for s in states]
     order = sorted(range(20), key=lambda i: queued[i])
     assert sorted(range(20), key=lambda i: placed[i]) == order, "somebody was overtaken"
-    print(f"20 runs on 3 nodes: {time.monotonic() - began:.1f} s")
 
 
 def test_gpus_go_to_one_run_at_a_time(
