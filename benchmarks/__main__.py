@@ -22,7 +22,7 @@ from benchmarks.table import Row, render
 BUSY = 15
 """Percent of the machine's processors in use by others above which times are not to be believed."""
 
-TOPICS = ("load_ext", "cell", "first_line", "logging", "training", "points", "service", "card", "models")
+TOPICS = ("load_ext", "cell", "first_line", "logging", "training", "points", "service", "card", "models", "serving")
 
 LONG = ("soak",)
 """Half an hour: measured where it is asked for."""

@@ -399,16 +399,6 @@ def test_requests_are_bounded_and_measured(world: World, workspace: Workspace, s
     assert 'mltrain_requests_total{service="scorer",status="200",version="1"} 6.0' in metrics
 
 
-def test_a_deployment_goes_on_after_its_service_was_killed(world: World, workspace: Workspace, source: Source) -> None:
-    for pause in (0.0, 0.05, 0.2):
-        service = Model.deploy(workspace, "scorer", [], source.config(), LocalWebservice.deploy_configuration())
-        time.sleep(pause)
-        world.kill_service()
-        service.wait_for_deployment()
-        assert service.run({})["version"] == 1
-        assert service.entry["serving"] == service.entry["revision"]
-
-
 @pytest.mark.slow
 def test_a_stuck_event_loop_is_ended(
     world: World, workspace: Workspace, source: Source, monkeypatch: pytest.MonkeyPatch
