@@ -96,4 +96,6 @@ class ModelVersion:
     def from_json(cls, raw: Mapping[str, Any]) -> ModelVersion:
         """The version that `to_json` wrote. Unknown keys (written by a newer version) are left out."""
         known = {f.name for f in dataclasses.fields(cls)}
-        return cls(**{k: tuple(v) if k == "data" else v for k, v in raw.items() if k in known})
+        values: dict[str, Any] = {k: v for k, v in raw.items() if k in known}
+        values["data"] = tuple(values.get("data", ()))
+        return cls(**values)

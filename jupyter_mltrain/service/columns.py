@@ -194,7 +194,9 @@ class Columns:
             [np.arange(first, min(low_block * BLOCK, last)), np.arange(max(high_block * BLOCK, first), last)]
         )
         ends = ends[_extremes(points["value"][ends], bucket)] if len(ends) else ends
-        return Window(total, points[np.unique(np.concatenate([[first], candidates, ends, [last - 1]]).astype(np.int64))])
+        return Window(
+            total, points[np.unique(np.concatenate([[first], candidates, ends, [last - 1]]).astype(np.int64))]
+        )
 
     def _points(self, key: tuple[int, str]) -> Points:
         path, written = self._file(self._index[key], "points"), self._written.get(key, 0)
@@ -233,7 +235,9 @@ class Columns:
             index: dict[str, Any] = json.loads((self._folder / "index.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             index = {"offsets": {}, "extra": {}, "series": []}
-        if index.get("format", _FORMAT) != _FORMAT or not all(self._whole(entry["number"], entry["count"]) for entry in index["series"]):
+        if index.get("format", _FORMAT) != _FORMAT or not all(
+            self._whole(entry["number"], entry["count"]) for entry in index["series"]
+        ):
             # Of an older version, or a file is gone or cut short (a power cut): all is made anew from the streams.
             index = {"offsets": {}, "extra": {}, "series": []}
         self.offsets = index["offsets"]

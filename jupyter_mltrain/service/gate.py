@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 
@@ -16,7 +16,7 @@ class Gate:
         self._alone = False
 
     @asynccontextmanager
-    async def shared(self) -> AsyncIterator[None]:
+    async def shared(self) -> AsyncGenerator[None]:
         async with self._changed:
             await self._changed.wait_for(lambda: not self._alone)
             self._inside += 1
@@ -28,7 +28,7 @@ class Gate:
                 self._changed.notify_all()
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
+    async def alone(self) -> AsyncGenerator[None]:
         async with self._changed:
             await self._changed.wait_for(lambda: not self._alone)
             self._alone = True
