@@ -22,6 +22,7 @@ from jupyter_mltrain import (
     Workspace,
 )
 from jupyter_mltrain.errors import WebserviceException
+from tests.documents import Documents
 from tests.faults.world import World, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -163,7 +164,9 @@ def test_what_is_damaged_or_unknown_is_refused_and_the_endpoint_goes_on(trained:
 def test_a_smoke_prediction_runs_where_it_can_do_no_harm(trained: tuple[World, Workspace, Any]) -> None:
     world, _, run = trained
     old = run.register_model("old-mnist", "outputs/mlp.h5")
+    documents = Documents(world.connection.get("/openapi.json"))
     found = world.connection.post(f"/v1/models/{old.name}/{old.version}/smoke", {"sample": SAMPLE}, timeout=300)
+    documents.holds("POST /v1/models/{name}/{version}/smoke", found)
     assert found["ok"], found["failure"]
     [[outputs]] = found["outputs"].values()
     assert sum(outputs) == pytest.approx(1, abs=1e-4)
@@ -171,6 +174,10 @@ def test_a_smoke_prediction_runs_where_it_can_do_no_harm(trained: tuple[World, W
     wrong = world.connection.post(f"/v1/models/{old.name}/{old.version}/smoke", {"sample": [[1]]}, timeout=300)
     assert not wrong["ok"]
     assert "the model takes [any, 784]" in wrong["failure"]["title"]
+    documents.holds("POST /v1/models/{name}/{version}/smoke", wrong)
+    left = world.connection.post(f"/v1/runs/{run.id}/smoke", {"path": "outputs/model"}, timeout=300)
+    documents.holds("POST /v1/runs/{key}/smoke", left)
+    assert left["ok"], left["failure"]
 
 
 def test_keys_are_asked_for_where_they_are_wanted(trained: tuple[World, Workspace, Any]) -> None:

@@ -47,9 +47,14 @@ BYTES = {
     "GET /v1/runs/{key}/file",
     "GET /v1/runs/{key}/snapshot",
     "GET /v1/environments/{name}/log",
+    "GET /v1/endpoints/{name}/log",
 }
 ELSEWHERE = {
     "GET /v1/environments/{name}/dockerfile",  # of what a package index resolved
+    # Load a real model: tests/engines/test_serving_real.py.
+    "POST /v1/models/{name}/{version}/deploy",
+    "POST /v1/models/{name}/{version}/smoke",
+    "POST /v1/runs/{key}/smoke",
     "POST /v1/attached-targets",  # needs an engine beside this machine's own
 }
 
@@ -71,6 +76,7 @@ def test_every_route_answers_what_the_document_says(world: World, documents: Doc
     _datasets(world, documents)
     _datastores(world, documents)
     _targets(world, documents)
+    _endpoints(world, documents)
     documents.holds("POST /v1/prune", ask.post("/v1/prune", {"older_than": 0, "keep": 0}, timeout=60))
     documents.holds("GET /v1/doctor", ask.get("/v1/doctor", timeout=60))
     documents.holds("POST /v1/handover", ask.post("/v1/handover"))
@@ -209,6 +215,40 @@ def _targets(world: World, documents: Documents) -> None:
     documents.holds("GET /v1/targets/{name}", ask.get("/v1/targets/pool"))
     documents.holds("PATCH /v1/targets/{name}", ask.patch("/v1/targets/pool", {"description": "d"}))
     documents.holds("DELETE /v1/targets/{name}", ask.delete("/v1/targets/pool"))
+
+
+def _endpoints(world: World, documents: Documents) -> None:
+    """One with an entry script: before, while and after it is there."""
+    ask = world.connection
+    folder = world.base / "scoring"
+    folder.mkdir()
+    (folder / "score.py").write_text("def init():\n    pass\n\ndef run(raw):\n    return raw\n")
+    script = {"entry_script": "score.py", "source_directory": str(folder), "environment": "current"}
+    limits = {"kind": "Local", "memory_gb": 0.1}
+    body = {"name": "scorer", "inference": script, "deployment": limits, "kernel_python": sys.executable}
+    documents.holds("POST /v1/endpoints/plan", ask.post("/v1/endpoints/plan", body))
+    plan = "/v1/models/weights/1/deployment-plan"
+    documents.holds("POST /v1/models/{name}/{version}/deployment-plan", ask.post(plan, {"name": "weights"}))
+    state = ask.post("/v1/endpoints", body)
+    documents.holds("POST /v1/endpoints", state)
+    while state["phase"] != "running":
+        documents.holds("GET /v1/endpoints/{name}", state)
+        assert state["phase"] != "failed", state["failure"]
+        state = ask.get("/v1/endpoints/scorer", after=state["news"], wait=1)
+    documents.holds("GET /v1/endpoints/{name}", state)
+    documents.holds("GET /v1/endpoints", ask.get("/v1/endpoints"))
+    documents.holds("POST /v1/endpoints/{name}/test", ask.post("/v1/endpoints/scorer/test", {"body": {}}))
+    documents.holds("GET /v1/endpoints/{name}/latency", ask.get("/v1/endpoints/scorer/latency"))
+    documents.holds("GET /v1/endpoints/{name}/keys", ask.get("/v1/endpoints/scorer/keys"))
+    documents.holds("POST /v1/endpoints/{name}/keys", ask.post("/v1/endpoints/scorer/keys", {"key": "primary"}))
+    documents.holds("PATCH /v1/endpoints/{name}", ask.patch("/v1/endpoints/scorer", {"description": "d"}))
+    (folder / "score.py").write_text("1 / 0\n")
+    state = ask.post("/v1/endpoints/scorer/reload")
+    documents.holds("POST /v1/endpoints/{name}/reload", state)
+    failed = eventually(lambda: ask.get("/v1/endpoints/scorer")["failure"], "it does not fail")
+    assert failed["revision"] == 2
+    documents.holds("GET /v1/endpoints/{name}", ask.get("/v1/endpoints/scorer"))
+    documents.holds("DELETE /v1/endpoints/{name}", ask.delete("/v1/endpoints/scorer"))
 
 
 @pytest.mark.parametrize("value", ["5", "float('nan')", "'text'"])
