@@ -8,7 +8,7 @@ from jupyter_mltrain.api.experiment import Experiment
 from jupyter_mltrain.api.run import Run
 from jupyter_mltrain.api.workspace import Workspace
 
-SCRIPT = '''
+SCRIPT = """
 import gzip, pathlib, sys
 import numpy as np
 import tensorflow as tf
@@ -30,7 +30,7 @@ model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 history = model.fit(x, y, batch_size=128, epochs=2, verbose=2)
 Run.get_context().log("accuracy", history.history["accuracy"][-1])
 model.export("outputs/model", verbose=False)
-'''
+"""
 
 
 def trained(workspace: Workspace) -> Run:
