@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mltrain.cache import Stopped, disk_errors, remove_tree
+from jupyter_mltrain.cache import Stopped, disk_errors, remove_tree, write_whole
 from jupyter_mltrain.computes.workfolder import KEPT
 from jupyter_mltrain.core import data_paths
 from jupyter_mltrain.core.compute import Mount
@@ -22,7 +22,7 @@ from jupyter_mltrain.core.spec import DataInput, Substitution
 from jupyter_mltrain.data import FetchedDataset, FetchProgress
 from jupyter_mltrain.data.observed import changes, observe
 from jupyter_mltrain.data.places import LocalPlace
-from jupyter_mltrain.errors import DatasetChanged, InvalidName, SubstitutionRefused, UserErrorException
+from jupyter_mltrain.errors import DatasetChanged, DatasetNotFound, InvalidName, SubstitutionRefused, UserErrorException
 from jupyter_mltrain.service.long_work import in_thread
 from jupyter_mltrain.service.record import Record
 from jupyter_mltrain.service.wire import DataRequest
@@ -37,6 +37,8 @@ _RECORD = "data.json"
 _PRIVATE = "data"
 """In the run's folder while it lives: copies of datasets that it may change."""
 _NAMED = 20
+_LISTED = 10_000
+"""Files that a run's record names one by one; the hash is of all."""
 
 
 def resolve_inputs(
@@ -121,8 +123,7 @@ async def prepare_data(service: Service, record: Record, say: Callable[[str, str
 
     mounts = list(await asyncio.gather(*(one(d) for d in record.spec.data)))
     if seen:
-        text = json.dumps({"format": 1, "inputs": seen}, indent=1)
-        await asyncio.to_thread((record.folder / _RECORD).write_text, text, "ascii")
+        await asyncio.to_thread((record.folder / _RECORD).write_text, _record_text(seen), "ascii")
     return mounts
 
 
@@ -160,7 +161,7 @@ def _prepare_one(
         "path": str(path),
         "hash": fetched.key,
         "sources": list(getattr(definition, "sources", ())),
-        "files": [[f.path, f.size, f.sha256 or f.unpacked] for f in fetched.files],
+        "files": [[f.path, f.size, f.sha256 or f.unpacked] for f in fetched.files[:_LISTED]],
         "seen": observe(path) if data.mode != "download" else None,
     }
     return Mount(data.name, path, data.variable, _mount_key(fetched.key, path), data.path_on_compute), entry, found
@@ -204,18 +205,26 @@ def _settle(service: Service, record: Record) -> None:
     path = record.folder / _RECORD
     if not path.is_file():
         return
-    inputs: Mapping[str, Any] = json.loads(path.read_text("ascii"))["inputs"]
+    inputs: dict[str, Any] = json.loads(path.read_text("ascii"))["inputs"]
     for data in record.spec.data:
-        before = inputs.get(data.name, {}).get("seen")
+        before = inputs.get(data.name, {}).pop("seen", None)
         changed = changes(before, observe(Path(inputs[data.name]["path"]))) if before else []
         if not changed:
             continue
-        spoiled = service.datasets.discard_spoiled(service.datasets.resolve(data.reference))
+        try:
+            spoiled = service.datasets.discard_spoiled(service.datasets.resolve(data.reference))
+        except DatasetNotFound:  # its definition was removed meanwhile
+            spoiled = False
         end = "; the cached copy was thrown away and will be fetched again" if spoiled else ""
         notice = f"the data of {data.name} changed while the run was there: {_some(changed)}{end}"
         notices = record.doc.setdefault("notices", [])
         if notice not in notices:
             notices.append(notice)
+    write_whole(path, _record_text(inputs).encode("ascii"), 0o600)
+
+
+def _record_text(inputs: Mapping[str, Any]) -> str:
+    return json.dumps({"format": 1, "inputs": inputs}, indent=1)
 
 
 def _some(paths: Sequence[str]) -> str:

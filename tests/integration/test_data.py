@@ -85,7 +85,7 @@ def submit(experiment: Experiment) -> Callable[..., Run]:
 
 
 def seen(run: Run, tmp_path: Path) -> dict[str, object]:
-    run.wait_for_completion()
+    run.wait_for_completion(wait_post_processing=True)
     run.download_file("outputs/seen.json", tmp_path / "seen.json")
     return json.loads((tmp_path / "seen.json").read_text())
 
@@ -116,9 +116,13 @@ def test_a_run_reads_urls_once_fetched_and_says_what_it_read(
     assert entry["key"].startswith("sha256:")
     assert entry["bytes"] == sum(len(server.files[f"part-{i}.csv"]) for i in range(4))
     assert entry["source"] == "127.0.0.1"
+    kept = json.loads((workspace.root / ".mltrain" / "runs" / run.id / "data.json").read_text())["inputs"][name]
+    assert kept["hash"] == entry["key"]
+    assert kept["sources"] == [server.url(f"part-{i}.csv") for i in range(4)]
+    assert [size for _, size, _ in kept["files"]] == [len(server.files[f"part-{i}.csv"]) for i in range(4)]
     bodies = len(server.bodies())
     again = submit(dataset.as_mount())
-    again.wait_for_completion()
+    again.wait_for_completion(wait_post_processing=True)
     assert len(server.bodies()) == bodies == 4
     assert again.state["data"][0]["key"] == entry["key"]
 
@@ -218,7 +222,7 @@ def test_a_version_whose_folder_changed_is_used_and_told(
 ) -> None:
     dataset = Dataset.File.from_files(folder).register(workspace, "words")
     first = submit(dataset.as_mount())
-    first.wait_for_completion()
+    first.wait_for_completion(wait_post_processing=True)
     (folder / "a.csv").write_text("other")
     run = submit(dataset.as_mount())
     assert seen(run, tmp_path)["seen"]["a.csv"] == "other"
@@ -260,7 +264,7 @@ def test_two_inputs_and_a_rerun_with_the_same_version(
     Dataset.File.from_files(folder).register(workspace, "one", create_new_version=True)
     answer = workspace.connection.post(f"/v1/runs/{run.id}/rerun", {})
     again = Run.of(workspace, answer)
-    again.wait_for_completion()
+    again.wait_for_completion(wait_post_processing=True)
     assert [entry["version"] for entry in again.state["data"]] == [1, 1]
 
 
@@ -343,7 +347,7 @@ def test_many_runs_that_wait_for_data_do_not_stop_the_service(
     assert time.monotonic() - started < 5
     server.hold.set()
     for run in runs:
-        run.wait_for_completion()
+        run.wait_for_completion(wait_post_processing=True)
     assert len(server.bodies()) == 1
 
 
