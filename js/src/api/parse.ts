@@ -23,6 +23,7 @@ import type * as wire from "./wire.gen";
 
 const MAX_ITEMS = 200;
 const MAX_POINTS = 4000;
+const MAX_METRICS = 50_000;
 const MAX_RERUNS = 20;
 const STAGE_STATES: readonly StageState[] = ["pending", "active", "done", "failed", "skipped"];
 const OUTCOMES: readonly wire.OutcomeName[] = ["Completed", "Failed", "Canceled"];
@@ -68,6 +69,7 @@ export function parseState(given: unknown, run: string): RunState {
   const tracking = claimed<wire.TrackingState>(raw.tracking);
   const outputs = claimed<wire.OutputsSummary>(raw.outputs);
   const snapshot = claimed<wire.SnapshotSummary>(raw.snapshot);
+  const metrics = list(raw.metrics).map(parseMetric);
   return {
     id: run,
     experiment: text(raw.experiment),
@@ -93,7 +95,8 @@ export function parseState(given: unknown, run: string): RunState {
       pending: number(tracking.pending) ?? 0,
       message: text(tracking.message),
     },
-    metrics: list(raw.metrics).map(parseMetric),
+    metrics,
+    metricSeries: Math.max(number(raw.metric_series) ?? 0, metrics.length),
     metricPoints: number(raw.metric_points) ?? 0,
     substitutions: list(raw.substitutions).map((one) => {
       const fields = claimed<wire.Substitution>(one);
@@ -115,6 +118,11 @@ export function parseState(given: unknown, run: string): RunState {
     models: list(raw.models).map(versioned),
     queuePosition: number(raw.queue_position),
   };
+}
+
+/** All metrics of a run, as the service lists them. */
+export function parseMetrics(given: unknown): Metric[] {
+  return list(claimed<wire.MetricList>(given).series, MAX_METRICS).map(parseMetric);
 }
 
 function parseLog(fields: Claimed<wire.LogTail>): { name: string; tail: string } {

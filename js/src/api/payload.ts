@@ -93,7 +93,10 @@ export interface RunState {
   progress: Progress | null;
   failure: Failure | null;
   tracking: Tracking;
+  /** The first of them. */
   metrics: Metric[];
+  /** How many there are. */
+  metricSeries: number;
   metricPoints: number;
   substitutions: Omit<wire.Substitution, "kind">[];
   notices: string[];

@@ -5,6 +5,8 @@
 
 import { claimed } from "./claimed";
 import { type WireError, wireError } from "./live";
+import { parseMetrics } from "./parse";
+import type { Metric } from "./payload";
 import type * as wire from "./wire.gen";
 
 export type Send = (path: string, init: RequestInit) => Promise<Response>;
@@ -142,6 +144,11 @@ export class Rest {
       times: list(times).map(Number),
       values: list(values),
     };
+  }
+
+  /** All metrics of a run; its state has the first of them. */
+  async metrics(workspace: string, run: string, asked: Asked = {}): Promise<Metric[]> {
+    return parseMetrics(await this.json("GET", runPath(workspace, run, "metrics"), undefined, asked));
   }
 
   async logs(workspace: string, run: string, asked: Asked = {}): Promise<LogFile[]> {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { asNumber, HEIGHT, layOut, lineOf, niceTicks, WIDTH } from "./chart";
+import { asNumber, HEIGHT, layOut, lineOf, looksLike, niceTicks, PLAIN_VIEW, WIDTH } from "./chart";
 
 const line = (values: number[]) => ({ rank: 0, steps: values.map((_, i) => i), values });
 
@@ -22,6 +22,28 @@ describe("niceTicks", () => {
       expect(ticks.at(-1)).toBeGreaterThanOrEqual(7.7 * 10 ** power);
       expect(ticks.length).toBeLessThan(10);
     }
+  });
+});
+
+describe("looksLike", () => {
+  const drawn = (values: number[], view = PLAIN_VIEW) => layOut([line(values)], view);
+
+  it("tells whether a line that was fetched again is the one on the screen", () => {
+    expect(looksLike(drawn([1, 2, Number.NaN]), drawn([1, 2, Number.NaN]))).toBe(true);
+  });
+
+  it.each([
+    ["another point", [1, 2, Number.NaN, 1]],
+    ["another value", [1, 1.5, Number.NaN]],
+    ["another scale", [10, 20, Number.NaN]],
+    ["another value that is no number", [1, 2, Number.POSITIVE_INFINITY]],
+  ])("sees %s", (_, values) => {
+    expect(looksLike(drawn([1, 2, Number.NaN]), drawn(values))).toBe(false);
+  });
+
+  it("sees what lies behind smoothed lines", () => {
+    const smooth = { ...PLAIN_VIEW, smoothing: 0.5 };
+    expect(looksLike(drawn([2, 2]), drawn([2, 2], smooth))).toBe(false);
   });
 });
 

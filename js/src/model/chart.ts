@@ -143,6 +143,19 @@ export function layOut(all: readonly Line[], view: View = PLAIN_VIEW): Chart {
   };
 }
 
+/** Whether two charts are the same picture. */
+export function looksLike(one: Chart, other: Chart): boolean {
+  const same = (mine: readonly string[], yours: readonly string[]) =>
+    mine.length === yours.length && mine.every((part, index) => part === yours[index]);
+  const words = ({ ticks, markers, firstStep, lastStep }: Chart) => [
+    ...ticks.map(({ label }) => label),
+    ...markers.map(({ title }) => title),
+    firstStep,
+    lastStep,
+  ];
+  return same(one.paths, other.paths) && same(one.behind, other.behind) && same(words(one), words(other));
+}
+
 /** What was placed last of each line, and how: a line is looked at many times, and Plotly tells by identity what is new. */
 const knownLog = new WeakMap<Line, { way: string; line: Line }>();
 const knownPlain = new WeakMap<Line, { way: string; line: Line }>();

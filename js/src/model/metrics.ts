@@ -56,8 +56,15 @@ export function chartsOf(
   const wanted = filter.toLowerCase();
   const names = new Map<string, Metric[]>();
   for (const metric of metrics) {
-    if (metric.name.toLowerCase().includes(wanted)) {
-      names.set(metric.name, [...(names.get(metric.name) ?? []), metric]);
+    const { name } = metric;
+    if (wanted !== "" && !name.toLowerCase().includes(wanted)) {
+      continue;
+    }
+    const ranks = names.get(name);
+    if (ranks === undefined) {
+      names.set(name, [metric]);
+    } else {
+      ranks.push(metric);
     }
   }
   const charts: { name: string; metrics: Metric[] }[] = [];

@@ -25,10 +25,13 @@ const points = (count: number): Points => ({
 
 let open: { name: string; answer: (points: Points) => void; refuse: () => void }[];
 let store: SeriesStore;
+/** When the run's newest state was true. */
+let seen: number;
 
 beforeEach(() => {
   vi.useFakeTimers();
   open = [];
+  seen = 0;
   store = new SeriesStore(
     ({ name }) =>
       new Promise((resolve, reject) => {
@@ -37,6 +40,8 @@ beforeEach(() => {
     600,
     (look) => look(),
     () => Date.now(),
+    undefined,
+    () => seen,
   );
 });
 
@@ -98,6 +103,15 @@ describe("SeriesStore", () => {
     const { line, total } = store.line(metric("loss", 5, 0.25));
     expect([line.steps.at(-1), line.values.at(-1), total]).toEqual([4, 0.25, 5]);
     expect(store.line(metric("loss", 3)).line.values).toHaveLength(3);
+  });
+
+  it("puts a point where its state was seen, and never before the one before it", async () => {
+    store.want([metric("loss", 3)]);
+    await answer(3);
+    seen = 1007.5;
+    expect(store.line(metric("loss", 4)).line.times).toEqual([1000, 1001, 1002, 1007.5]);
+    seen = 1003;
+    expect(store.line(metric("loss", 5)).line.times?.at(-1)).toBe(1007.5);
   });
 
   it("draws every point that a slow run's states bring, and the same line until there is another", async () => {

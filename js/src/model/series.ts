@@ -51,6 +51,8 @@ export class SeriesStore {
     schedule?: Schedule,
     private readonly now: () => number = () => performance.now(),
     private readonly within: Omit<Window, "points"> = { axis: "step" },
+    /** When the run's newest state was true, in seconds since the epoch. */
+    private readonly seen: () => number = () => 0,
   ) {
     this.changes = new Emitter(schedule);
   }
@@ -102,7 +104,7 @@ export class SeriesStore {
       return { line, total: Math.max(entry.total, metric.count) };
     }
     if (metric.count > known.count && step > (known.line.steps.at(-1) ?? Number.NEGATIVE_INFINITY)) {
-      entry.ahead = { of: line, count: metric.count, line: longer(known.line, step, last) };
+      entry.ahead = { of: line, count: metric.count, line: longer(known.line, step, this.seen(), last) };
       return { line: entry.ahead.line, total: metric.count };
     }
     return { line: known.line, total: metric.count };
@@ -202,11 +204,11 @@ export function lineOfPoints(rank: number, points: Points): Line {
   return line;
 }
 
-function longer(line: Line, step: number, value: number): Line {
+function longer(line: Line, step: number, time: number, value: number): Line {
   return {
     rank: line.rank,
     steps: [...line.steps, step],
-    times: [...(line.times ?? []), line.times?.at(-1) ?? 0],
+    times: [...(line.times ?? []), Math.max(time, line.times?.at(-1) ?? 0)],
     values: [...line.values, value],
   };
 }

@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { render } from "preact";
 import { act } from "preact/test-utils";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import completed from "../../../tests/fixtures/run-completed.json";
 import failed from "../../../tests/fixtures/run-failed.json";
@@ -14,6 +14,16 @@ import { Registered } from "../model/registered";
 import { RunStore } from "../model/run";
 import { RunView } from "./LiveCard";
 import type { Surroundings } from "./surroundings";
+
+/** The tab of metrics is on the screen; its charts are not, so that none of them loads Plotly. */
+class Observer {
+  constructor(private readonly told: (seen: object[]) => void) {}
+  observe(target: Element): void {
+    this.told([{ target, isIntersecting: target.matches(".mlt-metrics") }]);
+  }
+  unobserve(): void {}
+}
+vi.stubGlobal("IntersectionObserver", Observer);
 
 let host: HTMLElement;
 let requests: { method: string; path: string; body: unknown }[];
@@ -55,7 +65,7 @@ const button = (name: string) =>
   Array.from(host.querySelectorAll("button")).find(
     (one) => one.textContent?.trim() === name,
   ) as HTMLButtonElement;
-const settle = () => act(() => new Promise((resolve) => setTimeout(resolve, 0)));
+const settle = (ms = 0) => act(() => new Promise((resolve) => setTimeout(resolve, ms)));
 
 describe("RunView", () => {
   it("is the recorded card until a service has spoken", async () => {
@@ -87,6 +97,42 @@ describe("RunView", () => {
     await say({ ...running.state, revision: running.state.revision + 1, status: "Completed" });
     expect(texts(".mlt-pill")).toEqual(["Completed"]);
     expect(button("Cancel")).toBeUndefined();
+  });
+
+  it("fetches the metrics that a state does not carry, and looks for a name in all of them", async () => {
+    const series = Array.from({ length: 200 }, (_, index) => ({
+      ...running.state.metrics[0],
+      name: index === 150 ? "deep/needle" : `m${index}`,
+    }));
+    const state = { ...running.state, metrics: series.slice(0, 50), metric_series: 200 };
+    await show(running);
+    answers.set("/metrics", { series });
+    await say(state);
+    expect(texts("[role=tab]")[0]).toBe("Metrics 200");
+    await settle(60);
+    const search = host.querySelector("input[type=search]") as HTMLInputElement;
+    search.value = "NEEDLE";
+    await act(() => void search.dispatchEvent(new Event("input", { bubbles: true })));
+    expect(texts(".mlt-title > span:first-child")).toEqual(["deep/needle"]);
+    expect(requests.filter(({ path }) => path.endsWith("/metrics"))).toHaveLength(1);
+  });
+
+  it("shows some of many single values, and more on a click", async () => {
+    const series = Array.from({ length: 130 }, (_, index) => ({
+      ...running.state.metrics[0],
+      name: `m${index}`,
+      count: 1,
+    }));
+    await show(running);
+    answers.set("/metrics", { series });
+    await say({ ...running.state, metrics: series.slice(0, 50), metric_series: 130 });
+    await settle(60);
+    expect(texts(".mlt-values span")).toHaveLength(60);
+    await act(() => button("Show 60 more values").click());
+    expect(texts(".mlt-values span")).toHaveLength(120);
+    await act(() => button("Show 10 more values").click());
+    expect(texts(".mlt-values span").at(-1)).toBe("m129");
+    expect(button("Show 10 more values")).toBeUndefined();
   });
 
   it("cancels on a click, and shows what the service answers", async () => {

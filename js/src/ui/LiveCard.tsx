@@ -6,6 +6,7 @@ import { lineOf } from "../model/chart";
 import { formatClock, formatDate, formatNumber, formatSize } from "../model/formats";
 import { t } from "../model/language";
 import type { LogStore } from "../model/log";
+import { MetricList } from "../model/metricList";
 import { type RunStore, terminal } from "../model/run";
 import { SeriesStore } from "../model/series";
 import {
@@ -79,11 +80,29 @@ function LiveCard({ store, around, asked }: { store: RunStore; around: Surroundi
       (metric, window, signal) => rest.series(recorded.workspace, recorded.run, metric, window, { signal }),
       SMALL_POINTS,
       inTurn(),
+      undefined,
+      undefined,
+      () => store.seen,
     );
     made.seed(recorded.series, lineOf);
     return made;
   }, []);
-  useEffect(() => () => series.dispose(), []);
+  const metrics = useMemo(
+    () =>
+      new MetricList(
+        (signal) => around.door.rest.metrics(recorded.workspace, recorded.run, { signal }),
+        inTurn(),
+      ),
+    [],
+  );
+  useChanges(metrics.changes);
+  useEffect(
+    () => () => {
+      series.dispose();
+      metrics.dispose();
+    },
+    [],
+  );
   const card = useRef<HTMLDivElement>(null);
   useEffect(() => {
     if (asked) {
@@ -103,11 +122,7 @@ function LiveCard({ store, around, asked }: { store: RunStore; around: Surroundi
       store.root.rerun(raw);
     });
   const tabs = [
-    {
-      key: "metrics",
-      label: t("Metrics"),
-      note: countWords(new Set(state.metrics.map((one) => one.name)).size),
-    },
+    { key: "metrics", label: t("Metrics"), note: countWords(metrics.count(state)) },
     { key: "logs", label: t("Logs") },
     { key: "outputs", label: t("Outputs"), note: countWords(state.outputs.files) },
     { key: "details", label: t("Details") },
@@ -138,7 +153,7 @@ function LiveCard({ store, around, asked }: { store: RunStore; around: Surroundi
       <Ended state={state} />
       <Notes lines={noteLines(state)} />
       <Tabs tabs={tabs} chosen={tab} choose={setChosen}>
-        {tab === "metrics" && <MetricsTab store={store} series={series} around={around} />}
+        {tab === "metrics" && <MetricsTab store={store} list={metrics} series={series} around={around} />}
         {tab === "metrics" && <Logged store={store} around={around} />}
         {tab === "logs" && <LogsTab store={store} logs={logs.current} around={around} />}
         {tab === "outputs" && <OutputsTab store={store} around={around} />}

@@ -9,6 +9,7 @@ import {
   HEIGHT,
   type Line,
   layOut,
+  looksLike,
   nearest,
   placed,
   placeWords,
@@ -112,28 +113,35 @@ function useDrawn(props: {
   const key = useRef({}).current;
   const way = useRef<unknown[]>([]);
   const latest = useRef(show);
+  const onScreen = useRef(shown);
+  onScreen.current = shown;
   latest.current = show;
   useLayoutEffect(() => {
     if (!seen) {
       return;
     }
-    const draw = () => {
+    const node = host.current;
+    const plotted = plotly !== null && node !== null && width > 0;
+    const draw = (always: boolean) => {
       const layout = layOut(lines, view);
-      const node = host.current;
-      const plotted = plotly !== null && node !== null && width > 0;
+      if (!always && plotted === onScreen.current.plotted && looksLike(layout, onScreen.current.layout)) {
+        return;
+      }
       if (plotted) {
         plot(plotly, node, layout, view, width, (range) => latest.current(range));
       }
-      setShown({ layout, lines, view, plotted });
+      onScreen.current = { layout, lines, view, plotted };
+      setShown(onScreen.current);
     };
     // What a person did is drawn now; what the run said, in its turn.
     const now = [view, width, seen, plotly];
     const same = now.every((one, index) => one === way.current[index]);
     way.current = now;
     if (same) {
-      chartBudget().news(key, draw);
+      // Fetched points of a run that the states have told of already are no news.
+      chartBudget().news(key, () => draw(false));
     } else {
-      chartBudget().asked(key, draw);
+      chartBudget().asked(key, () => draw(true));
     }
   }, [lines, view, width, seen, plotly]);
   useEffect(() => {

@@ -1,11 +1,12 @@
 import type { TargetedKeyboardEvent } from "preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import type { Metric } from "../api/payload";
 import { inTurn } from "../model/budget";
 import { PLAIN_VIEW, type Range, type View } from "../model/chart";
 import { Hover } from "../model/hover";
 import { t } from "../model/language";
+import type { MetricList } from "../model/metricList";
 import { chartsOf } from "../model/metrics";
 import { extentOf, moved, RangeStore, scaled, within } from "../model/range";
 import { type RunStore, terminal } from "../model/run";
@@ -15,29 +16,58 @@ import { LargeChart } from "./LargeChart";
 import { LiveChart } from "./LiveChart";
 import { colourOf, MetricValues } from "./MetricCharts";
 import { MetricsToolbar, STEPS, type Step } from "./MetricsToolbar";
+import { useSeen } from "./seen";
 import type { Surroundings } from "./surroundings";
 
 const CHARTS_AT_FIRST = 12;
+const VALUES_AT_FIRST = 60;
 /** Of a window, besides as many of the whole run. */
 const WINDOW_POINTS = 1200;
 
-/** Charts of everything that the run logs, which show one range of one axis; one of them large. */
-export function MetricsTab(props: { store: RunStore; series: SeriesStore; around: Surroundings }) {
-  const { store, series, around } = props;
-  const { state } = store;
+interface Shown {
+  store: RunStore;
+  series: SeriesStore;
+  around: Surroundings;
+}
+
+/** Everything that the run logs. */
+export function MetricsTab({ list, ...shown }: Shown & { list: MetricList }) {
+  const { state } = shown.store;
+  const node = useRef<HTMLDivElement>(null);
+  const seen = useSeen(node);
+  useEffect(() => {
+    if (seen) {
+      list.want(state);
+    } else {
+      list.rest();
+    }
+  }, [state, seen]);
+  useEffect(() => () => list.rest(), []);
+  const metrics = list.of(state);
+  return (
+    <div class="mlt-metrics" ref={node}>
+      {metrics.length > 0 ? (
+        <Charts {...shown} metrics={metrics} />
+      ) : (
+        <p class="mlt-empty">{t(terminal(state.status) ? "No metrics were logged" : "No metrics yet")}</p>
+      )}
+    </div>
+  );
+}
+
+/** Charts show one range of one axis; one of them is large. */
+function Charts({ store, series, around, metrics }: Shown & { metrics: readonly Metric[] }) {
   const [filter, setFilter] = useState("");
   const [most, setMost] = useState(CHARTS_AT_FIRST);
+  const [mostValues, setMostValues] = useState(VALUES_AT_FIRST);
   const [large, setLarge] = useState<string | null>(null);
   const hover = useMemo(() => new Hover(), []);
   const points = useMemo(() => rangesOf(store, series, around), [series]);
   useEffect(() => () => points.dispose(), [points]);
-  const { charts, values } = useMemo(() => chartsOf(state.metrics, filter), [state.metrics, filter]);
+  const { charts, values } = useMemo(() => chartsOf(metrics, filter), [metrics, filter]);
   const shown = charts.slice(0, most);
   const all = shown.flatMap((chart) => chart.metrics);
-  const { view, look, show, step } = useRange(points, all, state.started);
-  if (state.metrics.length === 0) {
-    return <p class="mlt-empty">{t(terminal(state.status) ? "No metrics were logged" : "No metrics yet")}</p>;
-  }
+  const { view, look, show, step } = useRange(points, all, store.state.started);
   const enlarged = large === null ? undefined : shown.find((chart) => chart.name === large);
   const pressed = (event: TargetedKeyboardEvent<HTMLElement>) => {
     const way = STEPS[event.key];
@@ -48,7 +78,7 @@ export function MetricsTab(props: { store: RunStore; series: SeriesStore; around
   };
   return (
     <>
-      {charts.length > 0 || filter !== "" ? (
+      {charts.length > 0 || values.length > VALUES_AT_FIRST || filter !== "" ? (
         <MetricsToolbar
           filter={filter}
           setFilter={setFilter}
@@ -60,7 +90,14 @@ export function MetricsTab(props: { store: RunStore; series: SeriesStore; around
         />
       ) : null}
       {charts.length + values.length === 0 && <p class="mlt-empty">{t("No metric matches")}</p>}
-      {values.length > 0 && <MetricValues metrics={values} />}
+      {values.length > 0 && <MetricValues metrics={values.slice(0, mostValues)} />}
+      {values.length > mostValues && (
+        <div class="mlt-row">
+          <Button onClick={() => setMostValues(mostValues + VALUES_AT_FIRST)}>
+            {t("Show {count} more values", { count: Math.min(VALUES_AT_FIRST, values.length - mostValues) })}
+          </Button>
+        </div>
+      )}
       {enlarged && (
         <LargeChart
           key={`${view.axis} ${enlarged.name}`}
