@@ -78,11 +78,13 @@ class Ingest:
                 reader.cancel()
                 await self.absorb(flush=True)
 
-    async def absorb(self, *, flush: bool = False) -> None:
-        """Take into the columns what the stream files hold beyond them."""
-        if await self._alone(self._absorb, flush):
+    async def absorb(self, *, flush: bool = False) -> bool:
+        """Take into the columns what the stream files hold beyond them; whether there was anything."""
+        grew: bool = await self._alone(self._absorb, flush)
+        if grew:
             self._changed()
             self.news()
+        return grew
 
     async def summary(self) -> tuple[list[dict[str, Any]], int, dict[str, Any]]:
         """Series (name, rank, count, last, extremes), the number of points in all, and the extra state."""
@@ -107,8 +109,8 @@ class Ingest:
             await doorbell.wait()
             doorbell.clear()
             began = time.monotonic()
-            await self.absorb()
-            self._changed()  # a log that grew is something new to see, too
+            if not await self.absorb():
+                self._changed()  # a log that grew is something new to see, too
             took = time.monotonic() - began
             await asyncio.sleep(min(_LONGEST_REST, max(_REST, took * len(_followed) / _SHARE)))
 

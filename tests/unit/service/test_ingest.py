@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 
+from jupyter_mltrain.core.compute import Frame
 from jupyter_mltrain.service.ingest import Ingest
 
 
@@ -68,6 +70,21 @@ async def test_what_another_life_took_in_is_not_taken_twice(run):
     window = await again.window((0, "loss"))
     assert window.points["step"].tolist() == list(range(61))
     assert window.points["value"][-1] == 1.5
+
+
+async def test_what_comes_is_told_once(run):
+    class Engine:
+        capabilities = SimpleNamespace(shared_files=True)
+
+        async def stream(self, handle, offsets):
+            write(run, 0, 1)
+            yield Frame("r0-9.metrics", 0, b"")
+            await asyncio.sleep(0.03)
+
+    told = []
+    await Ingest(run, lambda: told.append("changed")).follow(Engine(), {})  # type: ignore[arg-type]
+    # A second word of the same would make every view look again.
+    assert told == ["changed"]
 
 
 async def test_news_and_progress_are_told(run):
