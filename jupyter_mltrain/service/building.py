@@ -13,6 +13,7 @@ from jupyter_mltrain.core.wire import WireError
 from jupyter_mltrain.environments import ReadyEnvironment
 from jupyter_mltrain.environments.dockerfile import dockerfile
 from jupyter_mltrain.errors import MLTrainError
+from jupyter_mltrain.service.long_work import in_thread
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
@@ -56,7 +57,7 @@ class Builds:
     async def register(self, definition: EnvironmentDefinition) -> catalog.EnvironmentDefinition:
         """Store and resolve. What the resolver said is in the error, and in the environment's log."""
         build = _Build()
-        stored = await asyncio.to_thread(self._service.environments.register, definition, log=build.line)
+        stored = await in_thread(lambda _: self._service.environments.register(definition, log=build.line))
         self._builds[self._one_name(f"{stored.name}:{stored.version}")] = build
         return stored.to_json()
 
@@ -67,7 +68,7 @@ class Builds:
         if definition.user_managed:
             settled, lock = definition, None
         else:
-            settled, lock = await asyncio.to_thread(environments.resolve_asked, definition, log=said.append)
+            settled, lock = await in_thread(lambda _: environments.resolve_asked(definition, log=said.append))
         return {
             **settled.to_json(),
             "packages": list(lock.packages) if lock else [],
@@ -128,7 +129,9 @@ class Builds:
 
     async def _run(self, name: str, build: _Build, gpu: bool) -> None:
         try:
-            build.ready = await asyncio.to_thread(self._service.environments.prepare, name, log=build.line, gpu=gpu)
+            build.ready = await in_thread(
+                lambda stop: self._service.environments.prepare(name, log=build.line, gpu=gpu, cancelled=stop)
+            )
             if build.ready.cached:
                 build.line(f"{name} was built already: {len(build.ready.packages)} packages")
         except MLTrainError as error:
