@@ -57,3 +57,10 @@ describe("Rest", () => {
     await expect(asked).rejects.toThrow("given up");
   });
 });
+
+it("knows the error of another bundle, and no other error", () => {
+  const foreign = Object.assign(new Error("no"), { [Symbol.for("jupyter-mltrain.request-error")]: true });
+  expect(foreign instanceof RequestError).toBe(true);
+  expect(new Error("no") instanceof RequestError).toBe(false);
+  expect(new RequestError(1, 404, { code: "x", message: "no", mend: "" }) instanceof RequestError).toBe(true);
+});

@@ -11,8 +11,17 @@ import type * as wire from "./wire.gen";
 
 export type Send = (path: string, init: RequestInit) => Promise<Response>;
 
+const REFUSED = Symbol.for("jupyter-mltrain.request-error");
+
 /** What a request came to when it did not succeed: the service's words, or why it was not reached. */
 export class RequestError extends Error {
+  readonly [REFUSED] = true;
+
+  /** The renderer's and the widget's bundles share a door, each with a class of its own of this name. */
+  static override [Symbol.hasInstance](one: unknown): boolean {
+    return typeof one === "object" && one !== null && REFUSED in one;
+  }
+
   constructor(
     readonly id: number,
     readonly status: number,

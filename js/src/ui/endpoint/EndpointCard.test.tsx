@@ -83,7 +83,7 @@ describe("EndpointCard", () => {
     await show(true);
     expect(host.querySelector(".mlt-pill")?.textContent).toBe("Healthy");
     expect(host.textContent).toContain("1,207");
-    expect(host.textContent).toContain("memory_gb: 0.9 instead of 0.5: measured");
+    expect(host.textContent).toContain("Memory (GB): 0.9 instead of 0.5: measured");
     expect(requests.every((one) => one.method === "GET")).toBe(true);
   });
 

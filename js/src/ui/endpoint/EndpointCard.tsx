@@ -222,8 +222,13 @@ function signatureWords({ signature }: Endpoint): string {
 }
 
 function noteLines(state: Endpoint): string[] {
-  const given = state.substitutions.map(
-    ({ kind, asked, given: got, reason }) => `${kind}: ${got} instead of ${asked}: ${reason}`,
+  const given = state.substitutions.map(({ kind, asked, given: got, reason }) =>
+    t("{kind}: {given} instead of {asked}: {reason}", {
+      kind: kind === "memory_gb" ? t("Memory (GB)") : kind,
+      given: got,
+      asked,
+      reason,
+    }),
   );
   return [...given, ...state.notices];
 }
