@@ -146,7 +146,7 @@ class Webservice:
                 print(f"Downloading model {model['id']} to {self.name}")  # noqa: T201
         while True:
             entry = self.entry
-            if show_output and entry["step"] and entry["step"] != told:
+            if show_output and entry["step"] not in ("", "queued", told):
                 told = entry["step"]
                 print("Checking container health..." if told == "starting" else told)  # noqa: T201
             if entry["phase"] == "failed" or (

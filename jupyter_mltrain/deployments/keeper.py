@@ -292,8 +292,12 @@ class _Keeper:
             thread.start()
         for thread in threads:
             thread.join()
-        self._log("stopped")
-        self._say(state="stopped", serving=None, pid=None)
+        if self.wanted.get("run"):  # the machine shuts down: the next keeper starts it again
+            self._log("ends, until it is started again")
+            self._say(state="restarting", serving=None, pid=None)
+        else:
+            self._log("stopped")
+            self._say(state="stopped", serving=None, pid=None)
 
     def _end(self, *_: object) -> None:
         self.over = True

@@ -145,6 +145,13 @@ class LocalDeployer:
             key: answer[key] for key in keys if key in answer
         }
 
+    def tidy(self, folder: Path) -> None:
+        """Delete what belongs to revisions before the last but one that serves."""
+        serving = self.observe(folder).serving
+        for path in (folder / "revisions").glob("*"):
+            if serving is not None and path.name.isdigit() and int(path.name) < serving - 1:
+                shutil.rmtree(path, ignore_errors=True)
+
     def stop(self, folder: Path, grace: float) -> list[str]:
         place = Place(folder)
         wanted = records.read(str(place.wanted))

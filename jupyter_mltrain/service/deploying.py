@@ -182,12 +182,16 @@ def _script_path(inference: InferenceRequest | None) -> str | None:
 def _within_reason(service: Service, spec: EndpointSpec, entries: list[dict[str, Any]]) -> EndpointSpec:
     """The spec with a memory limit in which its framework can start, and one that this machine has."""
     framework = entries[0].get("framework") if entries else None
+    gpus = int(((entries[0].get("resources") or {}) if entries else {}).get("gpu") or 0)
     memory, substitution = memory_of(spec.memory_gb, framework, script=spec.entry_script is not None)
     substitutions: tuple[Substitution, ...] = (substitution,) if substitution is not None else ()
-    if substitution is not None and service.config.raw.get("strict"):
+    if gpus:
+        substitutions += (Substitution("gpus", str(gpus), "0", "endpoints answer on CPUs here"),)
+    if substitutions and service.config.raw.get("strict"):
+        told = substitutions[0]
         raise ResourceUnavailable(
-            f"{substitution.asked} GB of memory are not enough: {substitution.reason}.",
-            mend=f"Ask for at least {substitution.given} GB (`strict = true` refuses to give more by itself).",
+            f"{told.kind}: {told.asked} was asked, {told.given} can be given: {told.reason}.",
+            mend="Ask for that, or take `strict = true` out of the workspace's config.toml.",
         )
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     if memory is not None and memory > there:

@@ -265,6 +265,7 @@ class Endpoints:
                 if _differs(seen, held.seen):
                     held.seen = seen
                     held.tell()
+                    await asyncio.to_thread(self.deployer.tidy, held.place.folder)
                 held.seen = seen
                 await self._keep(held)
             busy = any(held.busy for held in self._held.values())

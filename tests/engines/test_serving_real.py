@@ -21,6 +21,8 @@ from jupyter_mltrain import (
     Webservice,
     Workspace,
 )
+from jupyter_mltrain.commands import verbs
+from jupyter_mltrain.commands.context import Context
 from jupyter_mltrain.errors import WebserviceException
 from tests.documents import Documents
 from tests.faults.world import World, eventually
@@ -186,6 +188,8 @@ def test_keys_are_asked_for_where_they_are_wanted(trained: tuple[World, Workspac
     service.update(auth_enabled=True)
     assert post(service.entry["port"], "/score", {"instances": SAMPLE})[0] == 401
     assert isinstance(service, AciWebservice)
+    asked = str(verbs.call(Context(folder=workspace.root), "endpoints", ["test", service.name]))
+    assert asked.startswith("200 in "), "zeros in the model's own shape are not taken"
     assert len(service.run({"instances": SAMPLE})["predictions"]) == 1
     service.delete()
     eventually(lambda: not Webservice.list(workspace), "it is still listed")

@@ -16,8 +16,10 @@ import pytest
 
 from jupyter_mltrain import AciWebservice, InferenceConfig, LocalWebservice, Model, Webservice
 from jupyter_mltrain.api.workspace import Workspace
+from jupyter_mltrain.commands import verbs
+from jupyter_mltrain.commands.context import Context
 from jupyter_mltrain.deployments.place import Place
-from jupyter_mltrain.errors import ModelNotFound, WebserviceException, WebserviceNotFound
+from jupyter_mltrain.errors import MLTrainError, ModelNotFound, UsageError, WebserviceException, WebserviceNotFound
 from tests.faults.world import World, alive, eventually, kill
 
 SCORE = """
@@ -274,7 +276,7 @@ def test_a_limit_below_the_floor_is_raised_and_said(
 def test_strict_refuses_to_raise_a_limit(world: World, workspace: Workspace, source: Source) -> None:
     text = world.layout.config.read_text()
     world.layout.config.write_text(text.replace("strict = false", "strict = true"))
-    with pytest.raises(Exception, match="not enough"):
+    with pytest.raises(Exception, match=r"0\.2 can be given"):
         Model.deploy(workspace, "scorer", [], source.config(), LocalWebservice.deploy_configuration(memory_gb=0.01))
 
 
@@ -397,6 +399,32 @@ def test_requests_are_bounded_and_measured(world: World, workspace: Workspace, s
     assert passed["body"]["version"] == 1
     metrics = world.connection.post("/v1/endpoints/scorer/test", {"path": "/metrics"})["body"]
     assert 'mltrain_requests_total{service="scorer",status="200",version="1"} 6.0' in metrics
+
+
+def test_the_verbs(world: World, workspace: Workspace, source: Source) -> None:
+    context = Context(folder=world.root)
+    assert "No endpoints here yet" in repr(verbs.call(context, "endpoints", []))
+    with pytest.raises(WebserviceNotFound):
+        verbs.call(context, "endpoints", ["show", "scorer"])
+    with pytest.raises(ModelNotFound):
+        verbs.call(context, "deploy", ["nope", "--cpu", "1", "--memory", "512MB", "--auth"])
+    for bad in (["nope", "--name", "X"], ["nope", "--port", "0"], ["nope", "--cpu", "0"], ["nope:x"]):
+        with pytest.raises(MLTrainError) as refused:
+            verbs.call(context, "deploy", bad)
+        assert not isinstance(refused.value, ModelNotFound), bad
+    deploy(workspace, source)
+    [row] = verbs.call(context, "endpoints", ["list"])
+    assert (row["name"], row["phase"], row["entry_script"]) == ("scorer", "running", "scoring/deep/score.py")
+    assert "scorer" in repr(verbs.call(context, "endpoints", []))
+    asked = str(verbs.call(context, "endpoints", ["test", "scorer", "--data", '{"fail": false}']))
+    assert asked.startswith("200 in ")
+    with pytest.raises(UsageError, match="has an entry script"):
+        verbs.call(context, "endpoints", ["test", "scorer"])
+    with pytest.raises(UsageError, match="no JSON"):
+        verbs.call(context, "endpoints", ["test", "scorer", "--data", "{"])
+    assert len(str(verbs.call(context, "endpoints", ["logs", "scorer", "--tail", "2"])).splitlines()) == 2
+    assert "is gone" in str(verbs.call(context, "endpoints", ["rm", "scorer"]))
+    assert not Webservice.list(workspace)
 
 
 @pytest.mark.slow

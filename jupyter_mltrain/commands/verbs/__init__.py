@@ -147,7 +147,7 @@ VERBS: dict[str, Verb] = {
             (Argument("model", "NAME[:VERSION]", completes="models"),),
             (
                 Option(("--name",), "name of the endpoint; default: the model's", "NAME", completes="endpoints"),
-                Option(("--cpus",), "at most so many CPUs", "N", values.number),
+                Option(("--cpu", "--cpus"), "at most so many CPUs", "N", values.number),
                 Option(("--memory",), "at most so much memory, in GB", "GB", values.memory),
                 Option(
                     ("--port",), "port on this machine; default: a free one, kept from then on", "PORT", values.port
