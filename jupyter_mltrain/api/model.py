@@ -289,5 +289,10 @@ class Model:
         if given:
             self.entry = self.workspace.connection.patch(self._route, given, timeout=60)
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        from jupyter_mltrain.widgets.model_output import bundle  # noqa: PLC0415 - only when shown
+
+        return bundle(self.entry, self.workspace.id, repr(self))
+
     def __repr__(self) -> str:
         return f"Model(workspace={self.workspace.name!r}, name={self.name}, id={self.id}, version={self.version})"

@@ -100,3 +100,13 @@ class SavedEndpoint(TypedDict):
     """Of an `Endpoint` the keys that a card shows (`widgets.endpoint_output.KEPT`), texts and lists cut."""
     latency: EndpointLatency | None
     log: LogTail | None
+
+
+class SavedModelVersion(TypedDict):
+    """The value of `application/vnd.mltrain.model+json`: a registered version as a notebook holds it."""
+
+    format: int
+    workspace: str
+    recorded: float
+    model: dict[str, Any]
+    """Of a `ModelVersion` the keys that are shown (`widgets.model_output.KEPT`), texts and lists cut."""

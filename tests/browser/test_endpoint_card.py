@@ -13,7 +13,7 @@ from jupyter_mltrain.api.model import Model
 from jupyter_mltrain.api.run import Run
 from jupyter_mltrain.api.webservice import Webservice
 from jupyter_mltrain.api.workspace import Workspace
-from tests.browser.cards import axe
+from tests.browser.cards import axe, opened
 from tests.browser.conftest import Lab, errors_of
 from tests.browser.digits import trained
 
@@ -191,3 +191,27 @@ def test_the_card_of_a_cells_value(lab: Lab, place: Workspace, run: Run, wide: P
     assert Webservice.list(place) == []
     page.reload()
     expect(card.locator(".mlt-pill")).to_have_text("deleted", timeout=60_000)
+
+
+def test_a_models_display_and_the_form_for_it(lab: Lab, place: Workspace, run: Run, wide: Page, artifact: Path) -> None:
+    page = wide
+    assert run.register_model("digits", "outputs/model").version == 1
+    head = (
+        "from jupyter_mltrain import DeployForm, Model, Workspace\nmodel = Model(Workspace.from_config(), 'digits')\n"
+    )
+    opened(lab, page, lab.folder / "digits", f"{head}model", "DeployForm(model)")
+    card = page.get_by_role("group", name="Model digits:1")
+    card.get_by_role("button", name="Deploy", exact=True).click(timeout=90_000)
+    expect(card.get_by_role("form", name="Deploy model").get_by_label("Name", exact=True)).to_have_value("digits")
+    card.get_by_role("button", name="Close").click()
+    card.get_by_role("button", name="Try it first").click()
+    expect(card.get_by_text("The model predicts.")).to_be_visible(timeout=120_000)
+    form = page.locator(".mlt-widget").get_by_role("form", name="Deploy model")
+    form.get_by_label("Name", exact=True).fill("from-a-form", timeout=60_000)
+    assert axe(page) == []
+    form.get_by_role("button", name="Deploy", exact=True).click()
+    endpoint = page.get_by_role("group", name=re.compile("^Endpoint from-a-form"))
+    expect(endpoint.locator(".mlt-pill")).to_have_text("Healthy", timeout=120_000)
+    endpoint.get_by_role("button", name="Draw a 2").click()
+    recognised(endpoint, 2)
+    page.screenshot(path=artifact / "model-and-form.png")

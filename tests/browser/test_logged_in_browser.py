@@ -51,4 +51,8 @@ def test_images_and_tables(lab: Lab, page: Page, folder: Path, artifact: Path) -
     page.screenshot(path=artifact / "logged-dark.png")
     assert len(asked) == len(set(asked)) == 10, "each image once"
     assert axe(page) == []
+    page.get_by_role("tab", name="Details").click()
+    page.get_by_role("button", name="Make an environment").click()
+    expect(page.get_by_role("form", name="Environment").get_by_label("Conda YAML")).to_be_visible()
+    assert axe(page) == []
     assert not page.evaluate("'pwned' in window")

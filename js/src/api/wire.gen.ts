@@ -142,6 +142,7 @@ export interface Documents {
   RunState: RunState;
   RunSummary: RunSummary;
   SavedEndpoint: SavedEndpoint;
+  SavedModelVersion: SavedModelVersion;
   SavedRun: SavedRun;
   SavedSeries: SavedSeries;
   SeriesWindow: SeriesWindow;
@@ -1876,6 +1877,20 @@ export interface SavedEndpoint {
   };
   latency: EndpointLatency | null;
   log: LogTail | null;
+}
+/**
+ * The value of `application/vnd.mltrain.model+json`: a registered version as a notebook holds it.
+ */
+export interface SavedModelVersion {
+  format: number;
+  workspace: string;
+  recorded: number;
+  /**
+   * Of a `ModelVersion` the keys that are shown (`widgets.model_output.KEPT`), texts and lists cut.
+   */
+  model: {
+    [k: string]: unknown;
+  };
 }
 /**
  * The value of `application/vnd.mltrain.run+json`: a run as a notebook holds it.

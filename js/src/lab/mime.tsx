@@ -12,6 +12,7 @@ import { RunView } from "../ui/LiveCard";
 import { Unreadable } from "../ui/RunCard";
 import { storeOf } from "../ui/surroundings";
 import endpoint from "./endpoint";
+import model from "./model";
 import { surroundings } from "./page";
 import { SavedOutput } from "./saved";
 
@@ -114,4 +115,4 @@ const extension: IRenderMime.IExtension = {
   },
 };
 
-export default [extension, endpoint];
+export default [extension, endpoint, model];

@@ -241,6 +241,7 @@ const JAPANESE: { readonly [english: string]: string } = {
   Images: "画像",
   "step {step}": "ステップ {step}",
   "{shown} of {total} rows": "{total} 行中 {shown} 行",
+  "Make an environment": "環境を作る",
   "Start from": "始め方",
   "A curated one": "用意されたもの",
   Packages: "パッケージ",

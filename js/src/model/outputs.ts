@@ -135,3 +135,6 @@ export function registerCell(
 export function pythonText(value: string): string {
   return JSON.stringify(value);
 }
+
+/** Formats that are served without an entry script (`core.deployment.SERVABLE`). */
+export const SERVABLE: ReadonlySet<string> = new Set(["SavedModel", "Keras", "HDF5"]);

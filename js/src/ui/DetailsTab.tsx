@@ -1,10 +1,12 @@
 import { useEffect, useId, useState } from "preact/hooks";
 
+import { Environments } from "../api/environments";
 import type { RunChanges } from "../api/rest";
 import { formatMoment, t } from "../model/language";
 import type { RunStore } from "../model/run";
 import { detailRows, statusWords, wayBack } from "../model/words";
 import { Button, CopyButton, Problem } from "./controls";
+import { EnvironmentForm } from "./forms/EnvironmentForm";
 import { useCommand } from "./hooks";
 import type { Surroundings } from "./surroundings";
 
@@ -13,6 +15,7 @@ export function DetailsTab({ store, around }: { store: RunStore; around: Surroun
   const { state, recorded } = store;
   const { workspace, run } = recorded;
   const command = useCommand();
+  const [making, setMaking] = useState(false);
   const change = (changes: RunChanges) =>
     command.run(async () => store.take(await around.door.rest.change(workspace, run, changes)));
   const rows = detailRows(state).filter(([label]) => label !== t("Notes"));
@@ -47,7 +50,16 @@ export function DetailsTab({ store, around }: { store: RunStore; around: Surroun
       <div class="mlt-row">
         <CopyButton text={() => state.id}>{t("Copy id")}</CopyButton>
         <CopyButton text={() => wayBack(state)}>{t("Copy the line")}</CopyButton>
+        <Button pressed={making} onClick={() => setMaking(!making)}>
+          {t("Make an environment")}
+        </Button>
       </div>
+      {making && (
+        <EnvironmentForm
+          environments={new Environments(around.door.rest, workspace)}
+          close={() => setMaking(false)}
+        />
+      )}
     </>
   );
 }

@@ -4,7 +4,7 @@ import { Endpoints } from "../api/endpoints";
 import type { Inspection, ModelVersion } from "../api/rest";
 import { formatNumber, formatSize } from "../model/formats";
 import { t } from "../model/language";
-import { type Candidate, parseTags, registerCell, signatureLines } from "../model/outputs";
+import { type Candidate, parseTags, registerCell, SERVABLE, signatureLines } from "../model/outputs";
 import type { RunStore } from "../model/run";
 import { Button, CopyButton, Problem } from "./controls";
 import { Deployed } from "./endpoint/EndpointView";
@@ -15,8 +15,6 @@ import { useCommand } from "./hooks";
 import type { Surroundings } from "./surroundings";
 
 const MOST_METRICS = 6;
-/** Formats that are served without an entry script (`core.deployment.SERVABLE`). */
-const SERVABLE = new Set(["SavedModel", "Keras", "HDF5"]);
 const NAME_PAUSE_MS = 250;
 
 /** Registers a path of the run's outputs as the next version of a model. Nothing of the model is executed. */
