@@ -28,7 +28,11 @@ INLINE_SECONDS = 0.002
 """A model that takes less is called in the event loop: passing the call to a thread and back costs more than that it
 would hold up others. Measured on an MNIST MLP (0.3 ms): 1.25 times as many requests a second as with threads."""
 
-_TIMES = 32
+_TIMES = 16
+_SMALL = 16
+"""Bits of the length of a body that is certainly one sample or few: 64 KB."""
+_TRY_EVERY = 32
+_TRY_SECONDS = 0.05
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", ""})
 _SCRIPT_FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
@@ -68,12 +72,12 @@ class Keys:
 
 
 class Application:
-    """`loaded` or `script` is what answers. `draining`: each answer closes its connection, because another process has
+    """`loaded` or `script` is what answers; `tried`: seconds of a call when it was loaded. `draining`: each answer closes its connection, because another process has
     taken over."""
 
     def __init__(
         self, name: str, model: str, version: str, loaded: Loaded | None, script: Script | None, keys: Keys, max_body: int,
-        threads: ThreadPoolExecutor,
+        threads: ThreadPoolExecutor, tried: float = 1.0,
     ) -> None:  # fmt: skip
         self.name, self.model, self.version = name, model, version
         self.loaded, self.script, self.keys = loaded, script, keys
@@ -81,7 +85,7 @@ class Application:
         self.draining = False
         self.measure = Measure(name, version)
         self._threads = threads
-        self._pace = Pace()
+        self._pace = Pace(tried)
         if loaded is not None:
             from . import formats
 
@@ -158,12 +162,13 @@ class Application:
         parsed = self._parse(body, self._inputs, loaded.default)
         call, arrays = loaded.signatures[parsed.signature].call, parsed.arrays
         pace = self._pace
-        if pace.fast(body):
+        in_loop = pace.fast(body)
+        if in_loop:
             outputs, took = _call(call, arrays)
         else:
             loop = asyncio.get_running_loop()
             outputs, took = await loop.run_in_executor(self._threads, _call, call, arrays)
-        pace.note(body, took)
+        pace.note(body, took, in_loop)
         return self._answer(outputs, parsed.rows)
 
     async def _score(self, body: bytes) -> bytes:
@@ -209,22 +214,37 @@ class Application:
 
 
 class Pace:
-    """How long the model takes for bodies of about a size. The best of the last times counts: the others, on a busy
-    machine or among many requests, were waits for something else."""
+    """How long the model takes for bodies of about a size, when it is called in the event loop itself.
 
-    def __init__(self) -> None:
-        self._times: dict[int, deque[float]] = {}
+    Times in threads say little: many at once wait for each other. So one call in so many is tried in the loop, unless it
+    is long even so; and bodies that are no larger than what the model was tried with begin there.
+    """
+
+    def __init__(self, tried: float) -> None:
+        self._tried = tried
+        self._in_loop: dict[int, deque[float]] = {}
+        self._in_thread: dict[int, float] = {}
+        self._turns: dict[int, int] = {}
 
     def fast(self, body: bytes) -> bool:
         """Whether a call with such a body may hold the event loop."""
-        times = self._times.get(len(body).bit_length())
-        return times is not None and min(times) < INLINE_SECONDS
-
-    def note(self, body: bytes, took: float) -> None:
         size = len(body).bit_length()
-        if size not in self._times:
-            self._times[size] = deque(maxlen=_TIMES)
-        self._times[size].append(took)
+        times = self._in_loop.get(size)
+        if times and min(times) < INLINE_SECONDS:
+            return True
+        if size not in self._in_thread:
+            return not times and size <= _SMALL and self._tried < INLINE_SECONDS
+        turn = self._turns[size] = self._turns.get(size, -1) + 1
+        return turn % _TRY_EVERY == 0 and self._in_thread[size] < _TRY_SECONDS
+
+    def note(self, body: bytes, took: float, in_loop: bool) -> None:
+        size = len(body).bit_length()
+        if not in_loop:
+            self._in_thread[size] = took
+        elif size in self._in_loop:
+            self._in_loop[size].append(took)
+        else:
+            self._in_loop[size] = deque([took], maxlen=_TIMES)
 
 
 class ScriptFailed(Exception):  # noqa: N818

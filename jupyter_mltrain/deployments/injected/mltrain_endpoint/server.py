@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -21,7 +22,6 @@ DRAIN_SECONDS = 15.0
 its client uses it again would fail that request."""
 _SETTLE_SECONDS = 0.5
 _KEEP_ALIVE = 75
-_LOOP_THREADS = 8
 
 
 def main(serve: str, start: str) -> int:
@@ -37,6 +37,9 @@ def main(serve: str, start: str) -> int:
         traceback.print_exc()
         _write(start, "failure.json", {"title": _title(error), "traceback": traceback.format_exc()[-20_000:]})
         return FAILED
+    # What loading made lives as long as the process: the collector need not walk TensorFlow's million objects again.
+    gc.collect()
+    gc.freeze()
     return _run(_serve(application, threads, start, time.monotonic() - began))
 
 
@@ -46,19 +49,20 @@ def _prepare(about: dict[str, Any]) -> Any:
     from .signatures import load
 
     loaded = script = None
+    tried = 1.0
     models = about["models"]
     model, version = (models[0]["name"], str(models[0]["version"])) if models else (about["name"], "1")
     if about["script"] is not None:
         threads = ThreadPoolExecutor(1, "script")
         script = threads.submit(Script, about["script"]["path"]).result()
     else:
-        threads = ThreadPoolExecutor(_LOOP_THREADS, "model")
+        threads = ThreadPoolExecutor(max(2, len(os.sched_getaffinity(0))), "model")
         from .trial import warm_up
 
         loaded = load(models[0]["path"], models[0]["format"])
-        warm_up(loaded.signatures[loaded.default])
+        tried = warm_up(loaded.signatures[loaded.default])
     return Application(
-        about["name"], model, version, loaded, script, Keys(about["keys"]), about["max_body"], threads
+        about["name"], model, version, loaded, script, Keys(about["keys"]), about["max_body"], threads, tried
     ), threads
 
 
