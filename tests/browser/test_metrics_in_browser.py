@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,9 @@ def chart(card: Locator, name: str) -> Locator:
 
 
 def drawn_by_plotly(card: Locator) -> None:
-    expect(card.locator(".mlt-plotted .js-line")).to_have_count(len(METRICS), timeout=30_000)
+    # A line with gaps is several paths.
+    drawn = card.locator(".mlt-plotted").filter(has=card.page.locator(".js-line"))
+    expect(drawn).to_have_count(len(METRICS), timeout=30_000)
 
 
 def ends(card: Locator) -> list[tuple[str, ...]]:
@@ -114,6 +118,11 @@ def test_one_pointer_reads_all_charts(page, card, artifact):
     expect(large.locator(".js-line")).to_have_count(1, timeout=30_000)
     chart(card, "rate").hover()
     expect(large.locator(".hoverlayer text").first).to_be_visible()
+    # What the label says has room in its box.
+    label, text = (large.locator(f".hoverlayer {part}").last.bounding_box() for part in (".bg", "text.legendtext"))
+    assert label
+    assert text
+    assert text["x"] + text["width"] <= label["x"] + label["width"]
     page.mouse.move(0, 0)
     expect(readings).to_have_count(0)
     large.hover()
@@ -194,7 +203,7 @@ def test_charts_follow_the_theme(page, card, artifact):
     expect(page.locator("body[data-jp-theme-light=false]")).to_have_count(1, timeout=30_000)
     page.wait_for_timeout(1500)
     dark = lines.evaluate_all(colours)
-    assert len(light) == 4
+    assert len(light) == 5  # of four charts, one with a gap
     assert all(one != other for one, other in zip(light, dark, strict=True)), (light, dark)
     text = card.locator(".mlt-frame > svg text").first.evaluate("node => getComputedStyle(node).fill")
     ink = card.locator(".mlt-title small").first.evaluate("node => getComputedStyle(node).color")
@@ -232,3 +241,53 @@ def test_only_charts_that_are_seen_are_plotly(lab, page, folder, workspace):
     assert "metric_23" in asked
     expect(chart(card, "metric_00").locator(".js-line")).to_have_count(0, timeout=20_000)
     expect(chart(card, "metric_00").locator("svg .mlt-line")).to_have_count(1)
+
+
+LIVE = """
+    import time
+    from jupyter_mltrain import Run
+    run = Run.get_context()
+    for step in range(400):
+        for number in range(200):
+            run.log(f"metric_{number:03}", number * 1000 + step, step=step)
+        time.sleep(0.25)
+"""
+
+
+def test_all_of_two_hundred_metrics_are_there_and_fresh(lab, page, folder, workspace, artifact):
+    run = submitted(workspace, textwrap.dedent(LIVE))
+    while run.refresh()["metric_series"] < 200:
+        page.wait_for_timeout(50)
+    asked: list[float] = []
+    listed = re.compile(r"/metrics(\?|$)")
+    page.on("request", lambda one: asked.append(time.monotonic()) if listed.search(one.url) else None)
+    lab.write(f"{folder.name}/metrics.ipynb", [run._repr_mimebundle_()])
+    lab.visit(page, f"{folder.name}/metrics.ipynb")
+    card = page.locator(".mlt-alive")
+    tab = card.get_by_role("tab", name="Metrics")
+    expect(tab).to_have_text("Metrics 200", timeout=90_000)
+    # In the order in which they were logged; the last of them come with the list alone.
+    for count in range(24, 61, 12):
+        card.get_by_role("button", name="Show 12 more").click()
+        expect(card.locator(".mlt-chart")).to_have_count(count)
+    assert [name[-3:] for name in card.locator(".mlt-title > span:first-child").all_text_contents()] == [
+        f"{number:03}" for number in range(60)
+    ]
+    card.get_by_role("searchbox", name="Filter metrics").fill("metric_199")
+    last = card.locator(".mlt-title > .mlt-num")
+    expect(last).to_have_count(1)
+    chart(card, "metric_199").scroll_into_view_if_needed()
+    expect(chart(card, "metric_199").locator(".js-line")).to_have_count(1, timeout=30_000)
+    before = last.inner_text()
+    expect(last).not_to_have_text(before, timeout=6_000)
+    behind = run.refresh()["metrics"][0]["last"] - (int(last.inner_text().replace(",", "")) - 199_000)
+    assert behind < 5 / 0.25
+    card.screenshot(path=artifact / "metrics-200.png")
+    assert len(asked) > 1
+    assert all(later - one > 1.9 for one, later in itertools.pairwise(asked)), asked
+    tab.press("ArrowRight")
+    page.wait_for_timeout(500)
+    asked.clear()
+    page.wait_for_timeout(3000)
+    assert asked == []  # nobody looks
+    run.cancel()

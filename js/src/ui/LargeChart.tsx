@@ -163,7 +163,7 @@ async function plot(
   hear: Heard,
 ): Promise<void> {
   const colours = [1, 2, 3, 4].map((series) => colourOf(node, `var(--mlt-s${series})`));
-  const { data, layout } = largeFigure(lines, view, colours);
+  const { data, layout } = largeFigure(lines, view, colours, getComputedStyle(node).fontFamily);
   const known = heard.has(node);
   heard.set(node, hear);
   const drawn = await plotly.react(node, data, layout, LARGE_CONFIG);

@@ -15,8 +15,16 @@ export const LARGE_CONFIG = {
   modeBarButtons: [["zoom2d", "pan2d", "toImage"]],
 };
 
-/** `colours` by series: Plotly writes them into its hover labels and images. */
-export function largeFigure(lines: readonly Line[], view: View, colours: readonly string[]): Figure {
+/**
+ * `colours` by series: Plotly writes them into its hover labels and images. `family` is the font on the page, whose words it
+ * measures to make room for them.
+ */
+export function largeFigure(
+  lines: readonly Line[],
+  view: View,
+  colours: readonly string[],
+  family: string,
+): Figure {
   const wall = view.axis === "wall";
   const at = (step: number) => (wall ? new Date(step * 1000).toISOString() : step);
   const data = lines.flatMap((line, index) => {
@@ -71,7 +79,8 @@ export function largeFigure(lines: readonly Line[], view: View, colours: readonl
       margin: { l: 56, r: 12, t: 8, b: 36 },
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
-      font: { size: 11 },
+      font: { family, size: 11 },
+      hoverlabel: { font: { family, size: 11 } },
       hovermode: "x unified",
       dragmode: "zoom",
       modebar: { bgcolor: "rgba(0,0,0,0)" },
