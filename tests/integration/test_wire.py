@@ -122,6 +122,7 @@ def _records(world: World, documents: Documents, run: Submitted) -> None:
 
     get("metrics")
     get("values")
+    get("logged")
     get("series", name="odd")
     get("series", name="not logged")
     get("logs")
