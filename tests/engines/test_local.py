@@ -115,6 +115,8 @@ async def test_a_child_that_leaves_with_a_dead_shim_is_found_by_the_runs_id(benc
     kill(start["shim_pid"], signal.SIGKILL)
     await bench.until(handle, Phase.VANISHED)
     kill(start["pid"], signal.SIGKILL)
+    while not gone(start["pid"]):
+        await asyncio.sleep(0.01)
     assert len(living(handle["run_id"])) == 1
     evidence = await bench.compute.stop(handle, 5)
     assert evidence.signals == ("SIGTERM",)
