@@ -24,7 +24,7 @@ from jupyter_mltrain.api.workspace import Workspace
 from jupyter_mltrain.client import workspaces
 from jupyter_mltrain.core.layout import Layout
 from jupyter_mltrain.widgets.output import MIME
-from tests.browser.cards import APPS, output_of, save, submitted
+from tests.browser.cards import APPS, output_of, save, saved, submitted
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -133,15 +133,14 @@ def test_the_next_day_it_shows_what_was_recorded_and_then_the_truth(
     notebook = _write(server, run)
     page = _opened(server, context, app)
     _follows(page, moves=False)
-    save(page)
-    page.wait_for_timeout(1_000)
+    saved(page, notebook, lambda data: data[MIME]["state"]["status"] == "Running")
     # Everything is closed and stopped. The run goes on to its end, and the service ends for want of work.
     page.close()
     server.kill()
     gate.unlink()
     run.wait_for_completion(wait_post_processing=True)
     address = Layout(server.folder).address
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while address.exists():
         assert time.monotonic() < deadline, "the service is still there"
         time.sleep(0.1)
@@ -161,11 +160,7 @@ def test_the_next_day_it_shows_what_was_recorded_and_then_the_truth(
     assert output_of(notebook)[MIME]["state"]["status"] == "Running"
     show.click()
     expect(page.locator(".mlt-alive .mlt-pill")).to_have_text("Completed", timeout=60_000)
-    save(page)
-    deadline = time.monotonic() + 10
-    while (data := output_of(notebook)[MIME])["state"]["status"] != "Completed":
-        assert time.monotonic() < deadline
-        page.wait_for_timeout(50)
+    data = saved(page, notebook, lambda data: data[MIME]["state"]["status"] == "Completed")[MIME]
     assert data["series"][0]["total"] == 4
 
 
