@@ -50,7 +50,8 @@ class _Job:
 class Tracking:
     """MLflow for the workspace folder `root` (`.mltrain`): embedded in it, or the server at `uri`.
 
-    `changed(run_id, tracking_state)` is called on the event loop when a run's state changes. The MLflow process starts
+    `changed(run_id, tracking_state)` is called on the event loop when a run's state changes, and whenever what `notify`
+    named is done or has failed. The MLflow process starts
     with the first thing there is to do, and ends after `idle` seconds without any.
     """
 
@@ -240,7 +241,11 @@ class Tracking:
         job.again = False
         # Some seconds for each: a run with millions of points must not keep others waiting.
         leave = 0 if job.state.get("status") in _TERMINAL else _FEW
+        before = self._states.get(run_id)
         result = await self._publish(run_id, job.folder, job.state, _TURN, leave)
+        if result == before:
+            # Told though it is what it was: who asked anew waits for an answer, and must not wait for ever.
+            self._changed(run_id, result)
         now = time.monotonic()
         if result["state"] == "error":
             job.failures += 1

@@ -121,7 +121,7 @@ async def test_a_failure_is_tried_again_until_it_is_synced(tracking, tmp_path):
     tracking.notify("r", tmp_path, {"status": "Completed"})
     await until(lambda: tracking.state("r")["state"] == "synced")
     assert len(tracking.child.asked) == 4
-    assert [state for _, state, _ in tracking.said] == ["error", "synced"]
+    assert [state for _, state, _ in tracking.said] == ["error", "error", "error", "synced"]
 
 
 async def test_pauses_between_tries_grow(tracking, tmp_path, monkeypatch):
@@ -187,3 +187,11 @@ def test_the_service_never_imports_mlflow():
     script = "import sys, jupyter_mltrain.tracking.publisher; print({'mlflow', 'sqlalchemy', 'google.protobuf'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+async def test_who_names_a_run_again_is_answered_though_nothing_is_new(tracking, tmp_path):
+    for _ in range(3):
+        tracking.said.clear()
+        tracking.notify("r", tmp_path, {"status": "Completed"})
+        await until(lambda: tracking.said and not tracking._jobs)
+        assert tracking.said[-1] == ("r", "synced", 0)
