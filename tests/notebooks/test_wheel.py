@@ -134,7 +134,7 @@ def test_the_wheel_holds_the_front_end_the_tutorials_and_the_run_client(wheel):
     injected = [name for name in names if "/runclient/injected/" in name]
     assert any(name.endswith(".dist-info/entry_points.txt") for name in injected), "MLflow finds the run's store by it"
     assert not [name for name in names if "node_modules" in name or name.startswith(("js/", "tests/", "shared"))]
-    assert wheel.stat().st_size < 2_000_000
+    assert wheel.stat().st_size < 2_500_000, "what a user fetches; Plotly alone is 0.4 MB"
 
 
 def test_jupyterlab_finds_the_extension(installed):
