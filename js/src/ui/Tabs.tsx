@@ -33,7 +33,15 @@ export function Tabs(props: {
   };
   return (
     <>
-      <div class="mlt-tabs" role="tablist" aria-label={t("Views")} ref={list} onKeyDown={move}>
+      {/* The arrows are the tabs' here; Notebook has others of its own for them. */}
+      <div
+        class="mlt-tabs"
+        role="tablist"
+        aria-label={t("Views")}
+        data-lm-suppress-shortcuts="true"
+        ref={list}
+        onKeyDown={move}
+      >
         {tabs.map(({ key, label, note }) => (
           <button
             key={key}
