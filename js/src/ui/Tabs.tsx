@@ -33,15 +33,7 @@ export function Tabs(props: {
   };
   return (
     <>
-      {/* The arrows are the tabs' here; Notebook has others of its own for them. */}
-      <div
-        class="mlt-tabs"
-        role="tablist"
-        aria-label={t("Views")}
-        data-lm-suppress-shortcuts="true"
-        ref={list}
-        onKeyDown={move}
-      >
+      <div class="mlt-tabs" role="tablist" aria-label={t("Views")} ref={list} onKeyDown={move}>
         {tabs.map(({ key, label, note }) => (
           <button
             key={key}
