@@ -153,11 +153,17 @@ def end_service(workspace: Workspace) -> None:
 
 
 def other_loggers() -> Path:
-    """The interpreter of an environment with the loggers that ours is compared with, made once in the user's cache."""
-    packages = ("tensorboardX>=2.6", "mlflow-skinny>=3.1", "sqlalchemy>=2.0", "alembic>=1.13", "sqlparse>=0.4")
-    folder = cache_root() / "benchmarks" / "loggers"
+    """The interpreter of an environment with the loggers that ours is compared with."""
+    return python_with(
+        "loggers", "tensorboardX>=2.6", "mlflow-skinny>=3.1", "sqlalchemy>=2.0", "alembic>=1.13", "sqlparse>=0.4"
+    )
+
+
+def python_with(name: str, *packages: str) -> Path:
+    """The interpreter of an environment with `packages`, made once in the user's cache."""
+    folder = cache_root() / "benchmarks" / name
     marker = folder / "ready"
-    with exclusive(folder.parent / "loggers.lock"):
+    with exclusive(folder.parent / f"{name}.lock"):
         if not marker.exists() or marker.read_text() != " ".join(packages):
             tool = uv.find_uv_bin()
             subprocess.run([tool, "venv", "--quiet", "--clear", "--python", sys.executable, folder], check=True)

@@ -12,20 +12,16 @@ import os
 import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-import uv
-
-from benchmarks.place import SCRIPTS, Place, submit, wait
+from benchmarks.place import SCRIPTS, Place, python_with, submit, wait
 from benchmarks.table import Row
 from jupyter_mltrain import Model
 from jupyter_mltrain.api.webservice import Webservice
-from jupyter_mltrain.cache import cache_root, exclusive
 
 SEQUENTIAL_BAR = 2.0
 BARE_BAR = 0.9
@@ -110,19 +106,8 @@ def _compare(service: Webservice, model: Path, python: str, overlay: str) -> lis
 
 
 def kserve() -> Path:
-    """The interpreter of an environment with kserve and TensorFlow, made once in the user's cache."""
-    packages = ("kserve>=0.15", "tensorflow-cpu>=2.20")
-    folder = cache_root() / "benchmarks" / "kserve"
-    marker = folder / "ready"
-    with exclusive(folder.parent / "kserve.lock"):
-        if not marker.exists() or marker.read_text() != " ".join(packages):
-            tool = uv.find_uv_bin()
-            subprocess.run([tool, "venv", "--quiet", "--clear", "--python", sys.executable, folder], check=True)
-            subprocess.run(
-                [tool, "pip", "install", "--quiet", "--python", folder / "bin" / "python", *packages], check=True
-            )
-            marker.write_text(" ".join(packages))
-    return folder / "bin" / "python"
+    """The interpreter of an environment with kserve and TensorFlow."""
+    return python_with("kserve", "kserve>=0.15", "tensorflow-cpu>=2.20")
 
 
 @contextlib.contextmanager

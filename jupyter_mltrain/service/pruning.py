@@ -33,7 +33,7 @@ async def prune(service: Service, request: PruneRequest) -> dict[str, Any]:
         for row in _going(rows, request.keep, time.time() - request.older_than)
         if not service.publication.holds(row["id"])  # its copy in MLflow is still being made
     ]
-    sizes = await asyncio.to_thread(lambda: [_size(service.layout.run(row["id"])) for row in going])
+    sizes = await asyncio.to_thread(lambda: [bytes_below(service.layout.run(row["id"])) for row in going])
     snapshots = 0
     if not request.dry_run:
         for row in going:
@@ -111,11 +111,12 @@ def _sweep(layout: Layout) -> int:
     return freed
 
 
-def _size(folder: Path) -> int:
+def bytes_below(folder: Path) -> int:
+    """What the files below `folder` take on disk. Blocking."""
     total = 0
     for path in folder.rglob("*"):
         try:
             total += path.lstat().st_blocks * 512
         except FileNotFoundError:
-            continue
+            continue  # a live run tidies up
     return total

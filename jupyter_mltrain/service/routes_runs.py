@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Query
@@ -16,7 +15,7 @@ from jupyter_mltrain.service.lifecycle import KEEP_GRACE, STOP_GRACE
 from jupyter_mltrain.service.notebook_runs import begin_notebook_run
 from jupyter_mltrain.service.openapi import Router
 from jupyter_mltrain.service.plan import describe_plan
-from jupyter_mltrain.service.pruning import prune
+from jupyter_mltrain.service.pruning import bytes_below, prune
 from jupyter_mltrain.service.state import run_state, run_summary
 from jupyter_mltrain.service.store import Chosen
 from jupyter_mltrain.service.submission import rerun, submit
@@ -83,7 +82,7 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
     async def usage() -> Usage:
         """Bytes on disk: of all runs' folders, and of the snapshots' contents that they share."""
         runs, blobs = await asyncio.to_thread(
-            lambda: (_bytes_below(service.layout.runs), _bytes_below(service.layout.blobs))
+            lambda: (bytes_below(service.layout.runs), bytes_below(service.layout.blobs))
         )
         return {"runs": runs, "snapshots": blobs}
 
@@ -154,14 +153,3 @@ def _refuse_late_cancel(record: Record) -> None:
         raise ConflictError(f"{name} is {record.status} already: nothing to cancel.")
     if record.status is Status.FINALIZING:
         raise ConflictError(f"{name} has ended already; its outputs are being collected.")
-
-
-def _bytes_below(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            info = path.lstat()
-        except FileNotFoundError:
-            continue  # a live run tidies up
-        total += info.st_blocks * 512
-    return total
