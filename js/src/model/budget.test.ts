@@ -14,7 +14,7 @@ class Page implements Clock {
   now = () => this.at;
   frame = (work: () => void) => this.frames.push(work);
   later = (work: () => void, ms: number) => this.timers.push({ due: this.at + ms, work });
-  after = (work: () => void) => this.afters.push(work);
+  painted = (work: () => void) => this.afters.push(work);
 
   pass(ms: number): void {
     for (const end = this.at + ms; this.at < end; this.at += 16) {
@@ -110,18 +110,32 @@ describe("DrawBudget", () => {
     expect(page.longest).toBeLessThan(FRAME_MS + 20);
   });
 
-  it("counts what a draw sets off in its task", () => {
-    const draw = () => {
+  it("counts what a draw sets off until it is painted", () => {
+    const spends = (ms: number) => () => {
       drawn.push("a");
-      page.after(() => {
-        page.at += 3000;
+      page.painted(() => {
+        page.at += ms;
       });
     };
-    budget.news(chart("a"), draw);
+    for (let tick = 0; tick < 200; tick++) {
+      budget.news(chart("a"), spends(40));
+      page.pass(50);
+    }
+    expect(drawn.length * 40).toBeLessThan(SHARE * page.at + BURST_MS + 50);
+    expect(drawn.length * 40).toBeGreaterThan(0.8 * SHARE * page.at);
+  });
+
+  it("is not charged for another's long work after a draw", () => {
+    budget.news(chart("a"), () => {
+      drawn.push("a");
+      page.painted(() => {
+        page.at += 60_000;
+      });
+    });
     page.pass(17);
-    budget.news(chart("a"), draw);
-    page.pass(3000);
-    expect(drawn).toHaveLength(1);
+    budget.news(chart("a"), drawing("b"));
+    page.pass(1000);
+    expect(drawn).toEqual(["a", "b"]);
   });
 
   it("draws nothing on a hidden page, and the newest when it is seen again", () => {

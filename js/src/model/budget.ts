@@ -7,12 +7,9 @@
 
 import type { Schedule } from "./emitter";
 
-/**
- * Of a core, for news: charts, and apart from them all else that cards say, which is cheaper and shall not wait for charts.
- * What a draw is charged leaves out styles, layout and painting, which take about half as long again.
- */
-export const CHART_SHARE = 0.07;
-export const CARD_SHARE = 0.05;
+/** Of a core, for news: charts, and apart from them all else that cards say, which is cheaper and shall not wait for charts. */
+export const CHART_SHARE = 0.075;
+export const CARD_SHARE = 0.04;
 /** What may be drawn at once after a pause, in milliseconds of drawing. */
 export const BURST_MS = 160;
 /** No drawing begins in a frame that has drawn for so long: the next one is at most one drawing longer. */
@@ -22,9 +19,12 @@ export interface Clock {
   now(): number;
   frame: Schedule;
   later(work: () => void, ms: number): void;
-  /** When what a draw has set off in this task, such as a component's update, is done. */
-  after(work: () => void): void;
+  /** When all that a draw has set off is done: a component's update in this task, then styles, layout and painting. */
+  painted(work: () => void): void;
 }
+
+/** More than this after a draw was another's work: a cell's output, a busy machine. */
+const PAINT_MS = 50;
 
 /** Until when what is asked for belongs to the frame that is being made. */
 let frameEnds = Number.NEGATIVE_INFINITY;
@@ -43,7 +43,15 @@ const PAGE_CLOCK: Clock = {
     }
   },
   later: (work, ms) => setTimeout(work, ms),
-  after: (work) => queueMicrotask(work),
+  // A message that is sent while a frame is made comes when it is on its way to the screen.
+  painted: (work) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      work();
+    };
+    port2.postMessage(null);
+  },
 };
 
 interface Request {
@@ -148,13 +156,13 @@ export class DrawBudget {
     }
   }
 
-  /** What the news has set off in this task is charged too. */
+  /** What the news has set off is charged too. */
   private settle(): void {
     if (this.drew) {
       this.drew = false;
       const drawn = this.clock.now();
-      this.clock.after(() => {
-        this.credit -= this.clock.now() - drawn;
+      this.clock.painted(() => {
+        this.credit -= Math.min(PAINT_MS, this.clock.now() - drawn);
       });
     }
   }
