@@ -61,7 +61,7 @@ def _watch(lab: Lab, seconds: float) -> list[Sample]:
     def opened(socket: WebSocket) -> None:
         if "mltrain/live" in socket.url:
             sockets.add(socket)
-            socket.on("close", sockets.discard)
+            socket.on("close", lambda: sockets.discard(socket))
 
     with lab.page(height=RUNS * HEIGHT) as page:
         page.on("websocket", opened)
