@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := demo
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: demo test check bench lab clean build node browser
+.PHONY: demo test check bench lab clean build node browser containers
 
 STARTED := $(shell date +%s)
 VENV := .venv
@@ -25,7 +25,7 @@ lab: build
 	@mkdir -p .demo && cp -n notebooks/*.ipynb .demo/ || true
 	@cd .demo && ../$(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root)
 
-test: build browser
+test: build browser containers
 	$(BIN)/python -m pytest $(ARGS)
 
 check: build node
@@ -70,6 +70,22 @@ browser:
 	  else \
 	    echo "Chromium is missing for the browser tests: as root, 'apt-get update && apt-get install chromium'." >&2; exit 1; \
 	  fi; }
+
+# The tests with containers start an engine of their own where none answers, with an image of Debian packages. Who is not
+# root needs a running engine; the tests say so then.
+containers: $(VENV)/installed
+	@needed="docker.io debootstrap iproute2 iptables openssh-client openssh-server openssl"; \
+	export PATH="$$PATH:/usr/sbin:/sbin"; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  for program in docker dockerd debootstrap ip iptables ssh sshd openssl; do \
+	    command -v $$program >/dev/null || { \
+	      echo "== installing what the tests with containers need"; \
+	      apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$needed; \
+	      command -v docker >/dev/null || apt-get install -qy --no-install-recommends docker-cli; \
+	      break; }; \
+	  done; \
+	fi
+	@$(BIN)/python -m tests.hosts || true
 
 clean:
 	rm -rf $(VENV) js/node_modules js/lib jupyter_mltrain/labextension jupyter_mltrain/export/static jupyter_mltrain/widgets/static .demo .artifacts \
