@@ -1,0 +1,39 @@
+"""The names and labels of everything that is made on an engine, so that it is found again, and only ours is removed."""
+
+from __future__ import annotations
+
+RUN = "org.jupyter-mltrain.run"
+"""Label: the run's id."""
+WORKSPACE = "org.jupyter-mltrain.workspace"
+"""Label: the workspace that made it."""
+KIND = "org.jupyter-mltrain.kind"
+"""Label: what it is for, one of `KINDS`. Whatever has it is ours."""
+KEY = "org.jupyter-mltrain.key"
+"""Label: the hash of the content, of data and images."""
+
+KINDS = ("run", "environment", "data", "endpoint", "helper")
+
+ENVIRONMENTS = "mltrain-environments"
+"""The volume of an engine's environments."""
+
+
+def labels(kind: str, *, run: str = "", workspace: str = "", key: str = "") -> dict[str, str]:
+    """The labels of something that is made; what is empty is left out."""
+    assert kind in KINDS, kind
+    found = {KIND: kind, RUN: run, WORKSPACE: workspace, KEY: key}
+    return {name: value for name, value in found.items() if value}
+
+
+def container(run_id: str) -> str:
+    """The name of a run's container."""
+    return f"mltrain-{run_id}"
+
+
+def run_volume(run_id: str) -> str:
+    """The name of the volume that is a run's folder: it outlives the container."""
+    return f"mltrain-run-{run_id}"
+
+
+def data_volume(key: str) -> str:
+    """The name of the volume that holds the data of that key."""
+    return f"mltrain-data-{key}"
