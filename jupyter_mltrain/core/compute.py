@@ -16,11 +16,11 @@ What an engine keeps for a run, where the run is (its *run folder*; for the loca
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from jupyter_mltrain.core.spec import RunSpec
 
@@ -47,6 +47,21 @@ class Health:
     ok: bool
     problem: str = ""
     mend: str = ""
+    steps: tuple[str, ...] = ()
+    """What was tried and is right, in order: `reached ssh://me@host`, `engine 24.0, Linux, x86_64`."""
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something that an engine keeps for us and that no live run needs."""
+
+    kind: str
+    """`container`, `volume` or `image`."""
+    name: str
+    bytes: int | None
+    """None where the engine does not say."""
+    why: str
+    """`run tidy-otter-3 has ended`, `environments, built again when they are needed`."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +91,68 @@ class Grant:
 
 @dataclass(frozen=True)
 class PreparedEnvironment:
-    """An environment that is ready to run: the interpreter, the key it is cached under, its variables."""
+    """An environment that is ready to run: the interpreter, as the run sees it, the key it is cached under, its variables.
+
+    `image`: what a run's container is made from, exact; empty where no containers are. `shm_size`: the container's shared
+    memory in Docker's notation ("2g"), empty for what the engine gives.
+    """
 
     name: str
     version: int | None
     key: str
     python: str
     variables: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
+    shm_size: str = ""
+
+
+@dataclass(frozen=True)
+class ReadyEnvironment:
+    """What a run gets and records. `packages`: `name==version`; `lock`: the text to make it again, "" where the user
+    manages the interpreter; `cached`: nothing had to be built; `seconds` and `bytes` of the build."""
+
+    prepared: PreparedEnvironment
+    python_version: str
+    packages: tuple[str, ...]
+    lock: str = ""
+    cached: bool = True
+    seconds: float = 0.0
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class EnvironmentOrder:
+    """An environment that an engine makes where its runs are: exact packages, and what they are to stand in.
+
+    `key`: what the lock is known by. `python`: minor version ("3.11"). `lock`: requirement lines, with hashes where the
+    index gives them. `image`: base image, empty for the target's own choice. `dockerfile`: text of a Dockerfile to build
+    an image of first; the packages then become a layer of an image too. `interpreter`: the user looks after the image
+    and what is in it; nothing is installed, this is its Python. `imports`: modules that must be importable. `modules`:
+    files for `site-packages`, by name.
+
+    `settings`: variables for uv, those of indexes and proxies among them; `certificates`: those it is to trust, as PEM
+    text, empty for its own; `flags`: arguments for `uv pip`. They are for the build alone; `secrets` are the values in
+    `settings` that no log, no `docker inspect` and no image may show.
+    """
+
+    name: str
+    version: int | None
+    key: str
+    python: str
+    lock: str
+    packages: tuple[str, ...] = ()
+    gpu: bool = False
+    image: str = ""
+    dockerfile: str = ""
+    interpreter: str = ""
+    shm_size: str = ""
+    imports: tuple[str, ...] = ()
+    modules: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    certificates: str = ""
+    flags: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -259,4 +329,39 @@ class Compute(Protocol):
 
     async def remove(self, handle: Handle) -> None:
         """Delete what the engine keeps for the run beside its record. Idempotent."""
+        ...
+
+
+class ContainerCompute(Compute, Protocol):
+    """An engine with `capabilities.containers`: what a run needs is made ready where its containers are.
+
+    Both methods of preparation end what they have under way when they are cancelled, and leave nothing that looks ready.
+    """
+
+    async def platform(self) -> str:
+        """System, processor and C library of its containers, as `core.environment.this_platform` writes them."""
+        ...
+
+    async def prepare(
+        self, order: EnvironmentOrder, log: Callable[[str], None], progress: Callable[[str], None]
+    ) -> ReadyEnvironment:
+        """The environment, made unless it is there. `log` gets the build's lines as they come, `progress` a phrase on what
+        goes on now; both from any thread. Raises `BuildFailed` with what was said in `details["output"]`."""
+        ...
+
+    async def bring(self, mounts: Sequence[Mount], progress: Callable[[str, str], None]) -> None:
+        """Data to where the containers are, each content once. `progress(name, phrase)`, from any thread."""
+        ...
+
+
+@runtime_checkable
+class Housekeeping(Protocol):
+    """What an engine has beside `Compute` that keeps things of ours on a host of its own."""
+
+    async def leftovers(self, live: Collection[str]) -> list[Leftover]:
+        """What of ours is there and needed by none of the `live` runs (ids); nothing that lacks our label."""
+        ...
+
+    async def discard(self, leftovers: Sequence[Leftover]) -> list[Leftover]:
+        """Remove those that still may go; returns what is gone."""
         ...

@@ -2,7 +2,7 @@
 
 from jupyter_mltrain.core.environment import CURRENT, EnvironmentDefinition, EnvironmentLock
 from jupyter_mltrain.environments.build import build_log
-from jupyter_mltrain.environments.environments import Environments, EnvironmentState, ReadyEnvironment
+from jupyter_mltrain.environments.environments import Environments, EnvironmentState
 from jupyter_mltrain.environments.progress import Progress
 from jupyter_mltrain.environments.store import EnvironmentStore
 from jupyter_mltrain.environments.tools import npm_command
@@ -17,7 +17,6 @@ __all__ = [
     "EnvironmentStore",
     "Environments",
     "Progress",
-    "ReadyEnvironment",
     "build_log",
     "built_environments",
     "npm_command",

@@ -13,32 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_mltrain.cache import POLL_SECONDS, Stopped
-from jupyter_mltrain.core.compute import PreparedEnvironment
+from jupyter_mltrain.core.compute import EnvironmentOrder, PreparedEnvironment, ReadyEnvironment
 from jupyter_mltrain.core.environment import CURRENT, EnvironmentDefinition, EnvironmentLock, this_platform
 from jupyter_mltrain.core.spec import Substitution
 from jupyter_mltrain.core.wire_catalog import EnvironmentStateName
 from jupyter_mltrain.environments.build import build, find_built
 from jupyter_mltrain.environments.interpreters import inspect_interpreter
+from jupyter_mltrain.environments.orders import order_of
 from jupyter_mltrain.environments.progress import BuildProgress
 from jupyter_mltrain.environments.resolve import resolve
 from jupyter_mltrain.environments.store import EnvironmentStore
 from jupyter_mltrain.environments.substitutions import Substituted, for_target, with_image
 from jupyter_mltrain.environments.uv import Log
 from jupyter_mltrain.errors import MLTrainError, PythonNotFound, ResolveError, SubstitutionRefused, UsageError
-
-
-@dataclass(frozen=True)
-class ReadyEnvironment:
-    """What a run gets and records. `packages`: `name==version`; `lock`: the text to make it again, "" where the user
-    manages the interpreter; `cached`: nothing had to be built; `seconds` and `bytes` of the build."""
-
-    prepared: PreparedEnvironment
-    python_version: str
-    packages: tuple[str, ...]
-    lock: str = ""
-    cached: bool = True
-    seconds: float = 0.0
-    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,6 +81,24 @@ class Environments:
             seconds=built.seconds,
             bytes=built.bytes,
         )
+
+    def order(
+        self,
+        reference: str,
+        platform: str,
+        *,
+        log: Log,
+        gpu: bool = False,
+        cancelled: threading.Event | None = None,
+    ) -> EnvironmentOrder:
+        """The environment `name[:version]` as an engine whose containers are of `platform` is asked for it; resolved now if
+        it never was for that. Errors of `prepare` up to the build, and those of `order_of`."""
+        definition = self.get(reference)
+        if definition.name == CURRENT or definition.user_managed:
+            lock = None
+        else:
+            lock = self._locked(definition, gpu, log, cancelled, platform)
+        return order_of(definition, lock, self.store.table, log, gpu=gpu)
 
     def state(self, reference: str, *, gpu: bool = False, kernel_python: str | None = None) -> EnvironmentState:
         """How much `prepare` would have to do; builds and resolves nothing."""
@@ -229,13 +234,18 @@ class Environments:
             self._resolving.release()
 
     def _locked(
-        self, definition: EnvironmentDefinition, gpu: bool, log: Log, cancelled: threading.Event | None
+        self,
+        definition: EnvironmentDefinition,
+        gpu: bool,
+        log: Log,
+        cancelled: threading.Event | None,
+        platform: str | None = None,
     ) -> EnvironmentLock:
         with self._resolve_alone(cancelled):
-            stored = self.lock(definition, gpu=gpu)
+            stored = self.store.lock(definition, None, platform or this_platform(), gpu)
             if stored is not None:
                 return stored
-            lock = resolve(definition, log, gpu=gpu, cancelled=cancelled)
+            lock = resolve(definition, log, gpu=gpu, cancelled=cancelled, platform=platform)
             self.store.save_lock(definition, lock)
             return lock
 

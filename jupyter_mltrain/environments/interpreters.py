@@ -19,6 +19,9 @@ from packaging.version import Version
 from jupyter_mltrain.core.environment import CURRENT
 from jupyter_mltrain.errors import PathNotFound, PythonNotFound, UsageError
 
+_NEWEST = 14
+"""Minor version of the newest Python that is asked for where any can be had."""
+
 OLDEST = (3, 8)
 """The run client that is put into every run needs at least this."""
 
@@ -65,6 +68,19 @@ def find_interpreter(wanted: str | None) -> Interpreter:
         mend=f"Ask for one of these, or install it (`uv python install {wanted}`, your system's packages).",
         wanted=wanted,
         found=names,
+    )
+
+
+def any_python(wanted: str | None) -> str:
+    """A minor version that fits `wanted`, for a place that can have any: this process's own if it fits, else the newest.
+    Raises `PythonNotFound` where none does that runs work in."""
+    fits = _specifier(wanted)
+    own = ".".join(_own_version().split(".")[:2])
+    for minor in (own, *(f"3.{number}" for number in range(_NEWEST, OLDEST[1] - 1, -1))):
+        if any(fits.contains(f"{minor}.{patch}") for patch in range(30)):
+            return minor
+    raise PythonNotFound(
+        f"There is no Python {wanted} that runs work in.", mend="Ask for 3.8 or newer.", wanted=wanted, found=[]
     )
 
 

@@ -17,7 +17,7 @@ import uv
 
 from jupyter_mltrain.cache import POLL_SECONDS, Stopped, disk_full, not_writable
 from jupyter_mltrain.environments.indexes import IndexSettings
-from jupyter_mltrain.errors import BuildFailed, MLTrainError, ResolveError, Unreachable
+from jupyter_mltrain.errors import BuildFailed, DiskFull, MLTrainError, ResolveError, Unreachable
 
 Log = Callable[[str], None]
 """Takes one line without its end. Called in the thread that builds."""
@@ -135,6 +135,15 @@ def failure(output: str, *, name: str, resolving: bool, folder: Path, needed: in
         mend=f"The whole log: `%mltrain env show {name}`. Nothing of the failed build is used again.",
         output=output,
     )
+
+
+def there_failed(error: BuildFailed, output: str, name: str) -> MLTrainError:
+    """What a build that failed on another machine is told as: uv's cause where its `output` has one, else `error`."""
+    if not output or "error" not in output.lower():
+        return error
+    if _FULL.search(output):
+        return DiskFull(f"No space left where the environment {name!r} is built: {error.message}", mend=error.mend)
+    return failure(output, name=name, resolving=False, folder=Path())
 
 
 def one_line_cause(output: str, limit: int = 400) -> str:

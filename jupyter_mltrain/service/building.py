@@ -8,9 +8,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_mltrain.core import wire_catalog as catalog
+from jupyter_mltrain.core.compute import ReadyEnvironment
 from jupyter_mltrain.core.environment import EnvironmentDefinition
 from jupyter_mltrain.core.wire import WireError
-from jupyter_mltrain.environments import ReadyEnvironment
 from jupyter_mltrain.environments.dockerfile import dockerfile
 from jupyter_mltrain.errors import MLTrainError
 from jupyter_mltrain.service.long_work import in_thread

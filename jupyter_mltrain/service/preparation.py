@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-import threading
 import time
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
 
-from jupyter_mltrain.core.compute import Mount, PreparedEnvironment
-from jupyter_mltrain.environments import Progress, ReadyEnvironment
+from jupyter_mltrain.core.addresses import redact
+from jupyter_mltrain.core.compute import ContainerCompute, Mount, PreparedEnvironment, ReadyEnvironment
+from jupyter_mltrain.environments import Environments, Progress
+from jupyter_mltrain.environments.progress import ProgressReader
+from jupyter_mltrain.environments.uv import Log, there_failed
+from jupyter_mltrain.errors import BuildFailed
 from jupyter_mltrain.service.inputs import prepare_data
 from jupyter_mltrain.service.logs import BUILD
 from jupyter_mltrain.service.long_work import in_thread
@@ -18,8 +22,6 @@ from jupyter_mltrain.service.record import Record
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
-
-T = TypeVar("T")
 
 _SHOW_SECONDS = 0.5
 
@@ -42,33 +44,45 @@ class _Note:
             self._loop.call_soon_threadsafe(self._record.touch)
 
 
+async def prepare(service: Service, record: Record) -> None:
+    """Make ready what the run needs, and note it in its `doc`. A run inside another has what that one has."""
+    if record.spec.within is not None:
+        within = await service.record(record.spec.within)
+        record.doc.update(prepared=within.doc["prepared"], mounts=[])
+        record.doc["environment"] = dict(within.doc["environment"])
+        return
+    environment, mounts = await asyncio.gather(prepare_environment(service, record), prepare_inputs(service, record))
+    record.doc["prepared"] = dataclasses.asdict(environment)
+    record.doc["environment"]["key"] = environment.key
+    record.doc["mounts"] = [m.to_json() for m in mounts]
+
+
 async def prepare_environment(service: Service, record: Record) -> PreparedEnvironment:
-    """The run's environment, built if it has to be; its log goes to `build.log`, its lock into the run's folder."""
+    """The run's environment, made if it has to be, where the target's runs are; its log goes to `build.log`, its lock into
+    the run's folder."""
     spec, note = record.spec, _Note(record)
     reference = (
         spec.environment if spec.environment_version is None else f"{spec.environment}:{spec.environment_version}"
     )
     gpu = bool(service.pool(spec.target).gives(spec.resources).gpus)
+    compute = service.compute(spec.target)
+    with (record.folder / BUILD).open("a", encoding="utf-8", errors="replace") as file:
 
-    def prepare(stop: threading.Event) -> ReadyEnvironment:
-        with (record.folder / BUILD).open("a", encoding="utf-8", errors="replace") as file:
-
-            def log(line: str) -> None:
+        def log(line: str) -> None:
+            with suppress(ValueError):  # the last words of a build that was stopped
                 file.write(line.rstrip("\n") + "\n")
                 file.flush()
-                if line.strip():
-                    note.say("environment", line.strip()[:120])
+            if line.strip():
+                note.say("environment", line.strip()[:120])
 
-            return service.environments.prepare(
-                reference,
-                log=log,
-                gpu=gpu,
-                kernel_python=record.doc.get("kernel_python"),
-                cancelled=stop,
-                progress=lambda p: note.say("environment", _progress(p)),
+        if compute.capabilities.containers:
+            there = cast("ContainerCompute", compute)
+            ready = await _prepare_there(service.environments, there, reference, gpu=gpu, log=log, note=note)
+        else:
+            kernel_python = record.doc.get("kernel_python")
+            ready = await _prepare_here(
+                service.environments, reference, gpu=gpu, log=log, note=note, kernel_python=kernel_python
             )
-
-    ready = await in_thread(prepare)
     how = "cached" if ready.cached else f"built in {ready.seconds:.0f} s"
     note.say("environment", how, at_once=True)
     record.doc["environment"] |= {
@@ -85,9 +99,48 @@ async def prepare_environment(service: Service, record: Record) -> PreparedEnvir
     return ready.prepared
 
 
+async def _prepare_here(
+    environments: Environments, reference: str, *, gpu: bool, log: Log, note: _Note, kernel_python: str | None
+) -> ReadyEnvironment:
+    return await in_thread(
+        lambda stop: environments.prepare(
+            reference,
+            log=log,
+            gpu=gpu,
+            kernel_python=kernel_python,
+            cancelled=stop,
+            progress=lambda p: note.say("environment", _progress(p)),
+        )
+    )
+
+
+async def _prepare_there(
+    environments: Environments, compute: ContainerCompute, reference: str, *, gpu: bool, log: Log, note: _Note
+) -> ReadyEnvironment:
+    """The environment where the containers of `compute` are: resolved here, once, and made there."""
+    platform = await compute.platform()
+    order = await in_thread(lambda stop: environments.order(reference, platform, log=log, gpu=gpu, cancelled=stop))
+    reader = ProgressReader(
+        len(order.packages),
+        lambda line: log(redact(line, order.secrets)),
+        lambda p: note.say("environment", _progress(p)),
+    )
+    try:
+        return await compute.prepare(order, reader.line, lambda phrase: note.say("environment", phrase))
+    except BuildFailed as error:
+        output = redact(str(error.details.get("output", "")), order.secrets)
+        raise there_failed(error, output, order.name) from error
+
+
 async def prepare_inputs(service: Service, record: Record) -> list[Mount]:
-    """The run's datasets on this machine, fetched if they have to be; how far, under the stage."""
-    return await prepare_data(service, record, _Note(record).say)
+    """The run's datasets, fetched if they have to be, and brought to where the target's containers are; how far, under
+    the stage."""
+    note = _Note(record)
+    mounts = await prepare_data(service, record, note.say)
+    compute = service.compute(record.spec.target)
+    if mounts and compute.capabilities.containers:
+        await cast("ContainerCompute", compute).bring(mounts, note.say)
+    return mounts
 
 
 def _progress(progress: Progress) -> str:

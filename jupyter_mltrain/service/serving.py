@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from jupyter_mltrain.core.compute import ReadyEnvironment
 from jupyter_mltrain.core.environment import EnvironmentDefinition
-from jupyter_mltrain.environments import Environments, ReadyEnvironment
+from jupyter_mltrain.environments import Environments
 
 PACKAGES = ("uvicorn>=0.30", "uvloop>=0.19", "httptools>=0.6", "orjson>=3.10", "prometheus-client>=0.20")
 

@@ -20,9 +20,14 @@ def check(names: Sequence[str]) -> None:
 
 def adapt(site_packages: Path, names: Sequence[str]) -> None:
     """Put the modules `names` into `site_packages`, and what loads them at each start."""
-    for name in names:
-        source = files("jupyter_mltrain.environments.adaptations") / f"{name}.py"
-        (site_packages / f"mltrain_{name}.py").write_bytes(source.read_bytes())
+    for name, text in modules(names).items():
+        (site_packages / name).write_text(text, encoding="utf-8")
+
+
+def modules(names: Sequence[str]) -> dict[str, str]:
+    """The files that the adaptations `names` are in `site-packages`."""
+    folder = files("jupyter_mltrain.environments.adaptations")
+    found = {f"mltrain_{name}.py": (folder / f"{name}.py").read_text(encoding="utf-8") for name in names}
     if names:
-        lines = [f"import mltrain_{name}" for name in names]
-        (site_packages / "mltrain_adaptations.pth").write_text("\n".join([*lines, ""]), encoding="utf-8")
+        found["mltrain_adaptations.pth"] = "".join(f"import mltrain_{name}\n" for name in names)
+    return found
