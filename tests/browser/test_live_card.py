@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import WebSocketRoute, expect
+from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
 from jupyter_mltrain.api.workspace import Workspace
 from jupyter_mltrain.client import workspaces
@@ -149,19 +149,14 @@ def test_a_run_is_registered_and_looked_at_without_a_cell(lab, page, folder, art
     page.wait_for_timeout(500)
     page.screenshot(path=artifact / f"live-card-large-{app}.png")
     page.get_by_role("button", name="Close").click()
-    if app == "lab":
-        page.get_by_role("tab", name="Metrics").press("ArrowRight")
-        expect(page.get_by_role("tab", name="Logs")).to_have_attribute("aria-selected", "true")
-        page.get_by_role("tab", name="Logs").press("ArrowRight")
-    else:
-        page.get_by_role("tab", name="Outputs").click()
+    _to_the_outputs_by_keys(page)
     expect(page.get_by_role("tab", name="Outputs")).to_have_attribute("aria-selected", "true")
     with page.expect_download() as download:
         page.get_by_role("link", name="Download outputs/result.json").click()
     assert Path(download.value.path()).read_text() == '{"accuracy": 0.97}'
-    page.get_by_role("button", name="Register model").click()
+    page.get_by_role("button", name="Register model").press("Enter")
     form = page.get_by_role("form", name="Register model")
-    form.get_by_label("Model").select_option("outputs/result.json")
+    _choose_by_keys(form.get_by_label("Model"), "outputs/result.json")
     form.get_by_label("Name").fill("tiny")
     form.get_by_label("Tags").fill("kind=demo")
     form.get_by_role("button", name="Show as a cell").click()
@@ -179,3 +174,43 @@ def test_a_run_is_registered_and_looked_at_without_a_cell(lab, page, folder, art
     expect(page.get_by_role("button", name="Unpin")).to_be_visible()
     state = Connection.running(folder).get("/v1/runs/latest")
     assert (state["notes"], state["pinned"]) == ("worth <keeping>", True)
+
+
+def _to_the_outputs_by_keys(page: Page) -> None:
+    """From the metrics, which are shown, to the outputs by way of the log: every key that a notebook's cells have uses of their own for."""
+    cells = page.locator(".jp-Cell").count()
+    reset = page.get_by_role("button", name="Reset zoom")
+    enlarge = page.get_by_role("button", name="Enlarge loss")
+    enlarge.press("+")
+    expect(reset).to_be_visible()
+    enlarge.press("ArrowRight")
+    for _ in range(2):
+        enlarge.press("0")
+    expect(reset).to_have_count(0)
+    metrics, logs, outputs = (page.get_by_role("tab", name=name) for name in ("Metrics", "Logs", "Outputs"))
+    metrics.press("End")
+    expect(page.get_by_role("tab", name="Details")).to_be_focused()
+    page.keyboard.press("Home")
+    expect(metrics).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(logs).to_have_attribute("aria-selected", "true")
+    search = page.get_by_role("searchbox", name="Search")
+    search.press_sequentially("step 0")
+    expect(page.get_by_text("1 of 1", exact=True)).to_be_visible()
+    search.fill("")
+    page.get_by_role("button", name="Follow").press("Space")
+    expect(page.get_by_role("button", name="Follow")).to_have_attribute("aria-pressed", "false")
+    page.get_by_role("button", name="Follow").press("Enter")
+    expect(page.get_by_role("button", name="Follow")).to_have_attribute("aria-pressed", "true")
+    logs.press("ArrowRight")
+    expect(outputs).to_be_focused()
+    expect(page.locator(".jp-Cell")).to_have_count(cells)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def _choose_by_keys(select: Locator, value: str) -> None:
+    for _ in range(10):
+        if select.input_value() == value:
+            return
+        select.press("ArrowDown")
+    pytest.fail(f"The arrow keys do not reach the list: {select.input_value()}")

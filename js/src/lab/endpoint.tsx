@@ -9,6 +9,7 @@ import { PayloadError } from "../api/payload";
 import type { EndpointStore } from "../model/endpoint";
 import { speak } from "../model/language";
 import { EndpointView, endpointStore } from "../ui/endpoint/EndpointView";
+import { keepKeys } from "../ui/keys";
 import { Unreadable } from "../ui/RunCard";
 import { surroundings } from "./page";
 
@@ -62,6 +63,7 @@ const extension: IRenderMime.IExtension = {
     mimeTypes: [ENDPOINT_MIME],
     defaultRank: RANK,
     createRenderer: (options) => {
+      keepKeys();
       speak(options.translator?.languageCode ?? document.documentElement.lang);
       return new EndpointOutput();
     },

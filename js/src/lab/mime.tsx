@@ -8,6 +8,7 @@ import { parsePayload } from "../api/parse";
 import { MIME_TYPE, PayloadError, type RunPayload } from "../api/payload";
 import { speak } from "../model/language";
 import type { RunStore } from "../model/run";
+import { keepKeys } from "../ui/keys";
 import { RunView } from "../ui/LiveCard";
 import { Unreadable } from "../ui/RunCard";
 import { storeOf } from "../ui/surroundings";
@@ -109,6 +110,7 @@ const extension: IRenderMime.IExtension = {
     mimeTypes: [MIME_TYPE],
     defaultRank: RANK,
     createRenderer: (options) => {
+      keepKeys();
       speak(options.translator?.languageCode ?? document.documentElement.lang);
       return new RunOutput();
     },

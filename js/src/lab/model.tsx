@@ -8,6 +8,7 @@ import { MODEL_MIME, parseModelPayload } from "../api/model";
 import { PayloadError } from "../api/payload";
 import { speak } from "../model/language";
 import { ModelCard } from "../ui/forms/ModelCard";
+import { keepKeys } from "../ui/keys";
 import { Unreadable } from "../ui/RunCard";
 import { surroundings } from "./page";
 
@@ -51,6 +52,7 @@ const extension: IRenderMime.IExtension = {
     mimeTypes: [MODEL_MIME],
     defaultRank: RANK,
     createRenderer: (options) => {
+      keepKeys();
       speak(options.translator?.languageCode ?? document.documentElement.lang);
       return new ModelOutput();
     },

@@ -23,8 +23,6 @@ export function Tabs(props: {
     const at = tabs.findIndex((tab) => tab.key === chosen);
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
     const next = to === undefined ? undefined : tabs[(to + tabs.length) % tabs.length];
-    // The notebook has uses of its own for these keys.
-    event.stopPropagation();
     if (next) {
       event.preventDefault();
       choose(next.key);

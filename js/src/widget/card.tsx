@@ -10,6 +10,7 @@ import { speak, t } from "../model/language";
 import { Registered } from "../model/registered";
 import { Problem } from "../ui/controls";
 import { useChanges } from "../ui/hooks";
+import { keepKeys } from "../ui/keys";
 import { RunView } from "../ui/LiveCard";
 import { type Surroundings, storeOf } from "../ui/surroundings";
 import { CommDoor, GONE } from "./comm";
@@ -26,6 +27,7 @@ const HIDDEN_MS = 1_000;
 
 export const render: Card["render"] = ({ model, el }: View, load: Load) => {
   plotlyFrom(load);
+  keepKeys();
   speak(document.documentElement.lang);
   dress(el);
   el.classList.add("mlt-host");
