@@ -228,9 +228,9 @@ class Model:
             raise AlreadyThere(f"{target} is there already.", mend="Give exist_ok=True to write over it.")
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, dirs_exist_ok=True)
+            shutil.copytree(source, target, copy_function=shutil.copyfile, dirs_exist_ok=True)
         else:
-            shutil.copy2(source, target)
+            shutil.copyfile(source, target)  # not its mode: the registry's files are read-only
         return str(target)
 
     def update(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from jupyter_mltrain.errors import DiskFull, PathNotFound, UsageError
 
 MAX_FILES = 20_000
 _BLOCK = 8 << 20
+_READ = 256 << 10
+_WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _TOPS = ("outputs", "logs")
 
 
@@ -50,24 +56,29 @@ def find(record: Path, path: str) -> tuple[str, Path]:
     )
 
 
-def copy(source: Path, target: Path) -> Content:
+def copy(source: Path, target: Path, *, link: bool = False) -> Content:
     """Copy the file or folder `source` into the new folder `target` (a folder's content, or the file) and hash the copy.
+
+    With `link` a file that nobody writes to any more (a finished run's output) becomes read-only and stands in `target`
+    as it is, under a second name, where the disk allows that: it then costs neither time nor room.
 
     Raises `UsageError` for what is no plain file or leads out of `source`, `DiskFull` if there is no room.
     """
     files = list(_files(source))
-    total = sum(path.stat().st_size for _, path in files)
     target.mkdir(parents=True)
+    link = link and source.stat().st_dev == target.stat().st_dev
+    total = 0 if link else sum(path.stat().st_size for _, path in files)
     if total > shutil.disk_usage(target).free:
         raise DiskFull(
             f"No room for a copy of {source.name!r} ({total:,} bytes).", mend="Free some space and try again."
         )
     digest, size = hashlib.sha256(), 0
-    with ThreadPoolExecutor(1) as hashing:
+    with ThreadPoolExecutor(1) as copying:
         for name, path in files:
             place = target / name
             place.parent.mkdir(parents=True, exist_ok=True)
-            length, file_digest = _copy_file(path, place, hashing)
+            linked = link and _link_file(path, place)
+            length, file_digest = _hash_file(place) if linked else _copy_file(path, place, copying)
             digest.update(f"{name}\0{length}\0{file_digest}\n".encode(errors="surrogateescape"))
             size += length
     return Content(f"sha256:{digest.hexdigest()}", size, len(files))
@@ -77,26 +88,66 @@ def tree_hash(folder: Path) -> str:
     """The `Content.hash` of the files in `folder`."""
     digest = hashlib.sha256()
     for name, path in _files(folder):
-        with path.open("rb") as file:
-            file_digest = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{name}\0{path.stat().st_size}\0{file_digest}\n".encode(errors="surrogateescape"))
+        size, file_digest = _hash_file(path)
+        digest.update(f"{name}\0{size}\0{file_digest}\n".encode(errors="surrogateescape"))
     return f"sha256:{digest.hexdigest()}"
 
 
-def _copy_file(source: Path, target: Path, hashing: Executor) -> tuple[int, str]:
-    """Copy, and hash what is copied: side by side, since each takes about as long as the other."""
-    digest, size = hashlib.sha256(), 0
-    with source.open("rb") as reader, target.open("xb") as writer:
-        behind: Future[None] | None = None
-        while block := reader.read(_BLOCK):
-            if behind is not None:
-                behind.result()
-            behind = hashing.submit(digest.update, block)
-            writer.write(block)
-            size += len(block)
-        if behind is not None:
-            behind.result()
+def _link_file(source: Path, target: Path) -> bool:
+    """Whether `target` now is another name of `source`, which nobody can write to by an oversight any more."""
+    about = source.lstat()
+    writable = bool(about.st_mode & _WRITABLE)
+    # A name that is elsewhere already may be somebody's who goes on writing.
+    if not stat.S_ISREG(about.st_mode) or (writable and about.st_nlink > 1):
+        return False
+    try:
+        if writable:
+            source.chmod(stat.S_IMODE(about.st_mode) & ~_WRITABLE)
+        target.hardlink_to(source)
+    except OSError:  # another's file, or a disk without links: copied, then
+        return False
+    return True
+
+
+def _hash_file(path: Path) -> tuple[int, str]:
+    with path.open("rb", buffering=0) as file:
+        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _copy_file(source: Path, target: Path, copying: Executor) -> tuple[int, str]:
+    """Copy, and hash what lies in the copy: side by side, since each takes about as long as the other."""
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(_READ))
+    with source.open("rb", buffering=0) as reader, target.open("x+b", buffering=0) as writer:
+        size = there = _copy_block(reader.fileno(), writer.fileno(), 0)
+        while there:
+            behind = copying.submit(_copy_block, reader.fileno(), writer.fileno(), size)
+            try:
+                _hash_block(writer.fileno(), size - there, size, digest, buffer)
+            finally:
+                there = behind.result()
+            size += there
     return size, digest.hexdigest()
+
+
+def _copy_block(reader: int, writer: int, at: int) -> int:
+    """Copy up to a block from `at` on; returns its bytes, 0 at the end.
+
+    The kernel copies: shared extents where the file system has them, else without a way through this process.
+    """
+    with contextlib.suppress(OSError):  # between two file systems, or one that cannot: the next call can, or says why
+        if copied := os.copy_file_range(reader, writer, _BLOCK, at, at):
+            return copied
+    os.lseek(writer, at, os.SEEK_SET)
+    return os.sendfile(writer, reader, at, _BLOCK)
+
+
+def _hash_block(file: int, start: int, end: int, digest: Any, buffer: memoryview) -> None:
+    while start < end:
+        read = os.preadv(file, [buffer[: end - start]], start)
+        if not read:
+            raise OSError(errno.EIO, "the copy is shorter than what was written")
+        digest.update(buffer[:read])
+        start += read
 
 
 def _files(source: Path) -> Iterator[tuple[str, Path]]:

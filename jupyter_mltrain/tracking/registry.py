@@ -1,7 +1,7 @@
 """The model registry, kept in MLflow's: a plain MLflow client lists the versions and downloads their files.
 
-A version's files are a copy of their own under its run's artifacts, `models/<digest of the content>/`; the version's
-source points there, so it outlives the run's record. What MLflow has no field for stands in tags `mltrain.…`.
+A version's files lie under its run's artifacts, `models/<digest of the content>/`, copied, or, from a finished run on the
+same disk, under a second name and read-only; the version's source points there, so it outlives the run's record. What MLflow has no field for stands in tags `mltrain.…`.
 
 Registering the same content under the same name again gives the version that is there, with `same_as` its own number,
 and puts tags, description and metrics that are given now on it: a repeated request, a second click or a cell that is
@@ -56,7 +56,9 @@ def register(store: Store, given: Registration, *, run_id: str, folder: Path) ->
     _check(given)
     kept, source = content.find(folder, given.path)
     run = Publication(store, run_id, folder, {}).ensure_run()
-    return _register(store, replace(given, path=kept), source, run, run_id)
+    # What a script may still write to lies in the working folder; the record's own files change no more.
+    over = not source.is_relative_to(folder / "work")
+    return _register(store, replace(given, path=kept), source, run, run_id, link=over)
 
 
 def register_files(store: Store, given: Registration, source: Path) -> ModelVersion:
@@ -76,12 +78,14 @@ def _check(given: Registration) -> None:
             )
 
 
-def _register(store: Store, given: Registration, source: Path, run: Run, run_id: str | None) -> ModelVersion:
+def _register(
+    store: Store, given: Registration, source: Path, run: Run, run_id: str | None, *, link: bool = False
+) -> ModelVersion:
     artifacts = str(run.info.artifact_uri).rstrip("/")
     scratch = Path(tempfile.mkdtemp(prefix=".registering-", dir=store.folder))
     try:
         copy = scratch / "files"
-        found = content.copy(source, copy)
+        found = content.copy(source, copy, link=link)
         earlier = [each for each in versions(store, given.name) if each.content_hash == found.hash]
         if earlier and not given.force:
             return _again(store, earlier[0], given)

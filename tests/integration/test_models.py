@@ -77,7 +77,11 @@ def test_a_model_from_its_run_to_its_end(experiment: Experiment, workspace: Work
     assert (again.tags, again.description, again.properties) == ({}, "the first", {"by": "test", "kept": "yes"})
 
     target = tmp_path / "here"
-    assert Path(model.download(target)).joinpath("weights.bin").read_text() == "weights"
+    weights = Path(model.download(target)) / "weights.bin"
+    assert weights.read_text() == "weights"
+    assert (model.path / "weights.bin").stat().st_nlink == 2, "what the finished run left was copied"
+    assert not (model.path / "weights.bin").stat().st_mode & 0o222
+    assert weights.stat().st_mode & 0o200, "a copy of one's own cannot be changed"
     with pytest.raises(FileExistsError, match="there already"):
         model.download(target)
     assert model.download(target, exist_ok=True)

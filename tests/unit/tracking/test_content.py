@@ -1,5 +1,6 @@
 """The files of a model: found, copied, hashed."""
 
+import errno
 import os
 import shutil
 
@@ -73,6 +74,51 @@ def test_one_file_is_copied_into_a_folder(record, tmp_path):
     copied = content.copy(record / "outputs" / "model.keras", tmp_path / "copy")
     assert (tmp_path / "copy" / "model.keras").read_bytes() == b"zip"
     assert copied.files == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 1001, 2345])
+@pytest.mark.parametrize("reflinks", [True, False])
+def test_files_of_any_length_are_copied_whole(tmp_path, monkeypatch, size, reflinks):
+    def refused(*_):
+        raise OSError(errno.EXDEV, "two file systems")
+
+    monkeypatch.setattr(content, "_BLOCK", 1000)
+    monkeypatch.setattr(content, "_READ", 300)
+    if not reflinks:
+        monkeypatch.setattr(os, "copy_file_range", refused)
+    data = os.urandom(size)
+    (tmp_path / "weights").write_bytes(data)
+    copied = content.copy(tmp_path / "weights", tmp_path / "copy")
+    assert (tmp_path / "copy" / "weights").read_bytes() == data
+    assert copied.bytes == size
+    assert copied.hash == content.tree_hash(tmp_path / "copy")
+
+
+def test_what_a_finished_run_left_gets_a_second_name_and_is_read_only(record, tmp_path):
+    model = record / "outputs" / "model"
+    held = tmp_path / "held"
+    os.link(model / "saved_model.pb", held)  # somebody else's name for it: may be written to
+    expected = content.tree_hash(model)
+    linked = content.copy(model, tmp_path / "copy", link=True)
+    assert (linked.hash, linked.bytes, linked.files) == (expected, 3_000_005, 2)
+    data = tmp_path / "copy" / "variables" / "data"
+    assert data.samefile(model / "variables" / "data")
+    assert data.stat().st_mode & 0o222 == 0
+    assert not (tmp_path / "copy" / "saved_model.pb").samefile(held), "who writes to it writes to the model"
+    assert held.stat().st_mode & 0o200, "another's file was made read-only"
+    again = content.copy(model, tmp_path / "again", link=True)
+    assert again == linked
+    assert (tmp_path / "again" / "variables" / "data").samefile(data)
+
+
+def test_a_disk_without_links_gets_a_copy(record, tmp_path, monkeypatch):
+    def refused(*_, **__):
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refused)
+    model = record / "outputs" / "model"
+    assert content.copy(model, tmp_path / "copy", link=True).hash == content.tree_hash(model)
+    assert not (tmp_path / "copy" / "saved_model.pb").samefile(model / "saved_model.pb")
 
 
 def test_links_inside_are_copied_as_files(record, tmp_path):
