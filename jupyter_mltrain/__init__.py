@@ -27,6 +27,7 @@ _NAMES = {
     "Dataset": "api.dataset",
     "Datastore": "api.datastore",
     "DeployForm": "widgets.forms",
+    "DockerCompute": "api.docker",
     "Environment": "api.environment",
     "EnvironmentForm": "widgets.forms",
     "Experiment": "api.experiment",

@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from jupyter_mltrain.api.docker import DockerCompute
 from jupyter_mltrain.api.pool import AmlComputeProvisioningConfiguration, AmlComputeStatus, ScaleSettings, whole
 from jupyter_mltrain.api.target import (
     POLL_SECONDS,
@@ -29,7 +30,14 @@ from jupyter_mltrain.errors import ComputeTargetException
 if TYPE_CHECKING:
     from jupyter_mltrain.api.workspace import Workspace
 
-__all__ = ["AmlCompute", "AttachConfiguration", "ComputeTarget", "ComputeTargetException", "LocalTarget"]
+__all__ = [
+    "AmlCompute",
+    "AttachConfiguration",
+    "ComputeTarget",
+    "ComputeTargetException",
+    "DockerCompute",
+    "LocalTarget",
+]
 
 DEFAULT_SIZE = "STANDARD_NC6"
 """The SDK's, where no vm_size is given."""

@@ -25,6 +25,9 @@ LOCAL = "local"
 AML = "AmlCompute"
 """Kind of the pools that `AmlCompute.provisioning_configuration` describes; the engine's name for what is attached."""
 
+DOCKER = "docker"
+"""The engine of containers, and the target that is this machine's own engine."""
+
 DEDICATED = "dedicated"
 LOW_PRIORITY = "lowpriority"
 

@@ -29,6 +29,22 @@ class Health(TypedDict):
     ok: bool
     problem: str
     mend: str
+    steps: list[str]
+    """What was tried and is right, in order."""
+
+
+class Leftover(TypedDict):
+    """Something that an engine keeps for us and that no live run needs (`core.compute.Leftover`)."""
+
+    kind: str
+    name: str
+    bytes: int | None
+    why: str
+
+
+class PrunedTarget(TypedDict):
+    leftovers: list[Leftover]
+    removed: bool
 
 
 class TargetDefinition(TypedDict):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from typing import TYPE_CHECKING, cast
 
 from jupyter_mltrain.core import wire_targets as answers
+from jupyter_mltrain.core.compute import Compute, Health
 from jupyter_mltrain.core.target import TargetDefinition
 from jupyter_mltrain.service.openapi import Router
 from jupyter_mltrain.service.scheduler import NodeState
 from jupyter_mltrain.service.targets import Target
-from jupyter_mltrain.service.wire_targets import AttachRequest, PoolRequest, TargetChanges
+from jupyter_mltrain.service.wire_targets import AttachRequest, PoolRequest, TargetChanges, TargetPruneRequest
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
+
+HEALTH_SECONDS = 5.0
+"""How long a person who looks at targets waits for an engine that does not answer."""
 
 
 def router(service: Service) -> Router:
@@ -21,7 +26,9 @@ def router(service: Service) -> Router:
 
     @routes.get("/targets")
     async def targets() -> answers.TargetList:
-        return {"targets": [await _answer(target) for target in service.targets], "problems": service.targets.problems}
+        # At once: a host that does not answer shall not hold up the others.
+        found = await asyncio.gather(*map(_answer, service.targets))
+        return {"targets": list(found), "problems": service.targets.problems}
 
     @routes.post("/targets", status_code=201)
     async def create(request: PoolRequest) -> answers.Target:
@@ -47,8 +54,17 @@ def router(service: Service) -> Router:
         """Refused while runs live on it."""
         # A submission that found the target has the lock until its run is in the queue.
         async with service.submitting:
-            await service.targets.delete(name, service.live_on(name))
+            await service.targets.delete(name, list(service.live_on(name).values()))
         return {"removed": name}
+
+    @routes.post("/targets/{name}/prune")
+    async def prune(name: str, request: TargetPruneRequest) -> answers.PrunedTarget:
+        """What of ours lies on the target's engine and no live run needs; without `dry_run` it goes."""
+        # A run that is being submitted may need what nobody else does.
+        async with service.submitting:
+            gone = await service.targets.prune(name, service.live_on(name), dry_run=request.dry_run)
+        leftovers = [cast("answers.Leftover", dataclasses.asdict(one)) for one in gone]
+        return {"leftovers": leftovers, "removed": not request.dry_run}
 
     @routes.get("/sizes")
     async def sizes() -> answers.SizeList:
@@ -57,6 +73,15 @@ def router(service: Service) -> Router:
         return {"sizes": [cast("answers.NodeSize", dataclasses.asdict(size)) for size in table.values()]}
 
     return routes
+
+
+async def _health(compute: Compute) -> answers.Health:
+    try:
+        async with asyncio.timeout(HEALTH_SECONDS):
+            seen = await compute.check()
+    except TimeoutError:
+        seen = Health(ok=False, problem=f"no answer within {HEALTH_SECONDS:g} s", mend="Is its host up?")
+    return {"ok": seen.ok, "problem": seen.problem, "mend": seen.mend, "steps": list(seen.steps)}
 
 
 async def _answer(target: Target) -> answers.Target:
@@ -89,5 +114,5 @@ async def _answer(target: Target) -> answers.Target:
         "changed": pool.changed,
         "capabilities": cast("answers.Capabilities", dataclasses.asdict(compute.capabilities)),
         "capacity": cast("answers.Capacity", dataclasses.asdict(pool.machine.capacity)),
-        "health": cast("answers.Health", dataclasses.asdict(await compute.check())),
+        "health": await _health(compute),
     }

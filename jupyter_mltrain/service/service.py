@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from jupyter_mltrain.core.status import Change, Status
 from jupyter_mltrain.data import Catalog, Datasets
 from jupyter_mltrain.environments import Environments, npm_command
 from jupyter_mltrain.errors import RunNotFound
+from jupyter_mltrain.service.children import Children
 from jupyter_mltrain.service.endpoints import Endpoints
 from jupyter_mltrain.service.gate import Gate
 from jupyter_mltrain.service.lifecycle import drive
@@ -45,6 +46,7 @@ class Service:
         self.targets = Targets(layout, config.raw, self._moved)
         self.publication = Publication(self, layout, config)
         self.endpoints = Endpoints(self)
+        self.children = Children(self)
         self.on_end: Callable[[], None] = lambda: None
         self.accepting = True
         self.submitting = asyncio.Lock()
@@ -121,10 +123,10 @@ class Service:
     def pool(self, target: str) -> Pool:
         return self.targets.of_run(target).pool
 
-    def live_on(self, target: str) -> list[str]:
-        """The display names of the runs that are not over yet, on a target."""
+    def live_on(self, target: str) -> dict[str, str]:
+        """The runs that are not over yet, on a target: id → display name."""
         live = [self._records[run_id] for run_id in self._tasks]
-        return [record.row["display_name"] for record in live if record.spec.target == target]
+        return {record.spec.run_id: record.row["display_name"] for record in live if record.spec.target == target}
 
     def secrets(self, run_id: str) -> Mapping[str, str]:
         """Values of a run's secrets; in memory only."""
@@ -154,6 +156,7 @@ class Service:
         if record.id in self._tasks or record.status.terminal:
             return
         record.ingest.news = lambda: self.publication.news(record.id)
+        record.ingest.others = lambda names: self.children.noticed(record, names)
         task = asyncio.create_task(drive(self, record), name=record.id)
         self._tasks[record.id] = task
 
@@ -162,6 +165,18 @@ class Service:
             self.publication.wake(record.id)
 
         task.add_done_callback(done)
+
+    async def driven(self, run_ids: Iterable[str]) -> None:
+        """Return once those runs have come to their ends."""
+        tasks = [self._tasks[run_id] for run_id in run_ids if run_id in self._tasks]
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def find(self, run_id: str) -> Record | None:
+        """The run with that id, if there is one."""
+        if run_id not in self._records and await self.store.call(self.store.get, run_id) is None:
+            return None
+        return await self.record(run_id)
 
     async def record(self, key: str) -> Record:
         """The run that `key` means: an id, a display name or `latest`. Raises `RunNotFound` with the nearest names."""

@@ -11,7 +11,7 @@ import difflib
 import errno
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from typing import Any
 from jupyter_mltrain import computes
 from jupyter_mltrain.computes import sizes
 from jupyter_mltrain.computes.notebook import NotebookCompute
-from jupyter_mltrain.core.compute import Capacity, Compute
+from jupyter_mltrain.computes.within import WithinCompute
+from jupyter_mltrain.core.compute import Capacity, Compute, Housekeeping, Leftover
 from jupyter_mltrain.core.layout import Layout
-from jupyter_mltrain.core.spec import NOTEBOOK, Substitution
+from jupyter_mltrain.core.spec import Substitution
 from jupyter_mltrain.core.target import (
     AML,
     DEDICATED,
@@ -66,7 +67,7 @@ class Targets:
         self._moved = moved
         self._there: dict[str, Target] = {}
         self._gone: dict[str, Target] = {}
-        self._notebook: Target | None = None
+        self._aside: dict[str, Target] = {}
 
     async def open(self) -> None:
         """Take up `local`, and every definition that can be read; of the others `problems` tells."""
@@ -75,10 +76,10 @@ class Targets:
         self._machine = Machine(here)
         always = Scale(here.slots, here.slots)
         self._there[LOCAL] = Target(LOCAL, local, Pool(LOCAL, self._machine, always, moved=self._moved))
-        kernels = NotebookCompute()
-        many = await kernels.capacity()
-        unlimited = Pool(NOTEBOOK, Machine(many), Scale(0, many.slots, 0))
-        self._notebook = Target(NOTEBOOK, kernels, unlimited)
+        for compute in (NotebookCompute(), WithinCompute()):
+            many = await compute.capacity()
+            unlimited = Pool(compute.name, Machine(many), Scale(0, many.slots, 0))
+            self._aside[compute.name] = Target(compute.name, compute, unlimited)
         for path in sorted(self._folder.glob("*.json")):
             try:
                 definition = TargetDefinition.from_json(json.loads(await asyncio.to_thread(path.read_text, "utf-8")))
@@ -93,7 +94,7 @@ class Targets:
     # -- looking up ------------------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Target]:
-        """`local` first, then by name; those of this machine's notebooks are none."""
+        """`local` first, then by name; what runs elsewhere (in notebooks, in scripts) is none."""
         return iter(sorted(self._there.values(), key=lambda target: (target.name != LOCAL, target.name)))
 
     def __contains__(self, name: object) -> bool:
@@ -106,15 +107,14 @@ class Targets:
         return self._there[name]
 
     def of_run(self, name: str) -> Target:
-        """The target of a run that is there: also the notebooks', and one that is listed no more."""
-        if name == NOTEBOOK:
-            assert self._notebook is not None, "opened"
-            return self._notebook
+        """The target of a run that is there: also the notebooks' and scripts', and one that is listed no more."""
+        if name in self._aside:
+            return self._aside[name]
         return self._gone[name] if name in self._gone and name not in self._there else self.get(name)
 
     def keep(self, name: str) -> None:
         """Runs live on a target whose definition is gone: they are looked after to their end, and it takes no others."""
-        if name not in self._there and name != NOTEBOOK:
+        if name not in self._there and name not in self._aside:
             pool = Pool(name, self._machine, Scale(0, 1))
             pool.retire()
             self._gone[name] = Target(name, self._there[LOCAL].compute, pool)
@@ -218,6 +218,17 @@ class Targets:
         target.pool.retire()
         del self._there[name]
         await asyncio.to_thread(self._path(name).unlink, missing_ok=True)
+
+    async def prune(self, name: str, live: Collection[str], *, dry_run: bool) -> list[Leftover]:
+        """What the target's engine keeps for us and none of the `live` runs (ids) needs; without `dry_run` it goes.
+
+        Nothing where an engine keeps all there is in the workspace. Raises `TargetNotFound`, `EngineUnreachable`.
+        """
+        compute = self.get(name).compute
+        if not isinstance(compute, Housekeeping):
+            return []
+        found = await compute.leftovers(live)
+        return found if dry_run else await compute.discard(found)
 
     # -- the parts -------------------------------------------------------------------------------------------------
 

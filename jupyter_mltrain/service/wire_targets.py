@@ -40,3 +40,7 @@ class TargetChanges(Wire):
     idle_seconds: float | None = None
     tags: dict[str, str] | None = None
     description: str | None = None
+
+
+class TargetPruneRequest(Wire):
+    dry_run: bool = True

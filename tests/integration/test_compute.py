@@ -378,9 +378,11 @@ def test_the_verb(world: World, workspace: Workspace) -> None:
     for line, wrong in (
         ("create x", "`compute create` needs the size of a node"),
         ("show", "`compute show` needs the target's name"),
-        ("update local --size STANDARD_NC6", "A target keeps its size"),
+        ("update local --size STANDARD_NC6", "--size belongs to `compute create`"),
         ("update local", "`compute update` needs what to change"),
-        ("list --max-nodes 2", "belong to `compute create` and `compute update`"),
+        ("list --max-nodes 2", "--max-nodes belongs to `compute create`, `compute update`"),
+        ("show local --yes", "--yes belongs to `compute prune`"),
+        ("show local ssh://me@host", "A URL belongs to `compute attach`: 'ssh://me@host'"),
         ("create x --size STANDARD_NC6 --max-nodes 0", "0 is too few"),
         ("create x --size STANDARD_NC6 --idle soon", "'soon' is not a duration"),
     ):

@@ -77,6 +77,7 @@ def test_every_route_answers_what_the_document_says(world: World, documents: Doc
     _datastores(world, documents)
     _targets(world, documents)
     _endpoints(world, documents)
+    documents.holds("POST /v1/targets/{name}/prune", ask.post("/v1/targets/local/prune", {"dry_run": True}))
     documents.holds("POST /v1/prune", ask.post("/v1/prune", {"older_than": 0, "keep": 0}, timeout=60))
     documents.holds("GET /v1/doctor", ask.get("/v1/doctor", timeout=60))
     documents.holds("POST /v1/handover", ask.post("/v1/handover"))

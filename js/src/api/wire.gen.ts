@@ -50,6 +50,7 @@ export interface Documents {
   SmokeRequest: SmokeRequest;
   SubstitutionRequest: SubstitutionRequest;
   TargetChanges: TargetChanges;
+  TargetPruneRequest: TargetPruneRequest;
   TestRequest: TestRequest;
   UploadRequest: UploadRequest;
   ValuesRequest: ValuesRequest;
@@ -100,6 +101,7 @@ export interface Documents {
   Hello: Hello;
   Inspection: Inspection;
   LaunchPlan: LaunchPlan;
+  Leftover: Leftover;
   LogFile: LogFile;
   LogList: LogList;
   LogMessage: LogMessage;
@@ -130,6 +132,7 @@ export interface Documents {
   PrunedEnvironment: PrunedEnvironment;
   PrunedEnvironments: PrunedEnvironments;
   PrunedRun: PrunedRun;
+  PrunedTarget: PrunedTarget;
   RankPlan: RankPlan;
   RemovedEnvironments: RemovedEnvironments;
   RemovedTarget: RemovedTarget;
@@ -510,6 +513,9 @@ export interface TargetChanges {
     [k: string]: string;
   } | null;
   description?: string | null;
+}
+export interface TargetPruneRequest {
+  dry_run?: boolean;
 }
 /**
  * A request to pass on to the endpoint: to `/score`, or to another of its paths.
@@ -1189,6 +1195,10 @@ export interface Health {
   ok: boolean;
   problem: string;
   mend: string;
+  /**
+   * What was tried and is right, in order.
+   */
+  steps: string[];
 }
 /**
  * What the service says of itself.
@@ -1280,6 +1290,15 @@ export interface Mount {
   variable: string;
   key: string;
   place: string;
+}
+/**
+ * Something that an engine keeps for us and that no live run needs (`core.compute.Leftover`).
+ */
+export interface Leftover {
+  kind: string;
+  name: string;
+  bytes: number | null;
+  why: string;
 }
 export interface LogFile {
   name: string;
@@ -1584,6 +1603,10 @@ export interface PrunedEnvironments {
   removed: PrunedEnvironment[];
   bytes: number;
 }
+export interface PrunedTarget {
+  leftovers: Leftover[];
+  removed: boolean;
+}
 export interface RemovedEnvironments {
   /**
    * `name:version` each.
@@ -1761,6 +1784,10 @@ export interface RunSpec {
   substitutions: Substitution[];
   rerun_of: string | null;
   parent: string | null;
+  /**
+   * The run whose script logs this one, beside its own.
+   */
+  within: string | null;
 }
 /**
  * The whole state of a run.

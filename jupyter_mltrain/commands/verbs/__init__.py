@@ -201,21 +201,29 @@ VERBS: dict[str, Verb] = {
         _verb(
             "compute",
             "compute:compute",
-            "List compute targets; show, create, update or remove one; list the sizes of nodes.",
+            "List compute targets; show, create, update or remove one; list the sizes of nodes; attach a Docker engine.",
             (
                 Argument(
                     "action",
-                    "list (default), show, create, update, rm, sizes",
+                    "list (default), show, create, update, rm, sizes, attach, detach, prune",
                     optional=True,
-                    choices=("list", "show", "create", "update", "rm", "sizes"),
+                    choices=("list", "show", "create", "update", "rm", "sizes", "attach", "detach", "prune"),
                 ),
                 Argument("name", "the target", optional=True, completes="targets"),
+                Argument("url", "attach: ssh://user@host, tcp://host:port (TLS), unix:///path", optional=True),
             ),
             (
                 Option(("--size",), "create: what a node has, such as STANDARD_D2_V2", "SIZE", completes="sizes"),
                 Option(("--max-nodes",), "at most so many nodes at once (default: 4)", "N", values.positive),
                 Option(("--min-nodes",), "so many are always there (default: 0)", "N", values.count),
                 Option(("--idle",), "how long an idle node stays: 90s, 30m (default), 0 …", "D", values.idle),
+                Option(("--docker-context",), "attach: that context of the docker command, instead of a URL", "NAME"),
+                Option(("--base-image",), "attach: what containers are made from", "IMAGE"),
+                Option(("--user",), "attach: who runs inside (default: 1000:1000)", "UID[:GID]"),
+                Option(("--tls-ca",), "attach: certificate of who signed the engine's", "FILE", completes="paths"),
+                Option(("--tls-cert",), "attach: our certificate", "FILE", completes="paths"),
+                Option(("--tls-key",), "attach: our certificate's key", "FILE", completes="paths"),
+                Option(("--yes",), "prune: remove, not only show"),
             ),
         ),
         _verb(

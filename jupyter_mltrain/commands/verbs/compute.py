@@ -1,49 +1,70 @@
-"""`compute`: list, show, create, update, rm, sizes."""
+"""`compute`: list, show, create, update, rm, sizes; of attached engines: attach, detach, prune."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.commands.context import Context
-from jupyter_mltrain.commands.display import Table, Text, seconds
+from jupyter_mltrain.commands.display import Table, Text, seconds, size
 from jupyter_mltrain.commands.lookup import part
+from jupyter_mltrain.core.target import DOCKER
 from jupyter_mltrain.errors import UsageError
 
 if TYPE_CHECKING:
     from jupyter_mltrain.client.connection import Connection
 
 Entry = Mapping[str, Any]
-_SCALE = ("min_nodes", "max_nodes", "idle")
+_ATTACH_SECONDS = 300.0
+"""A host at the end of a slow line is tried step by step, and an image may have to come first."""
+_SCALE = frozenset({"min_nodes", "max_nodes", "idle"})
+_OPTIONS = {
+    "create": _SCALE | {"size"},
+    "update": _SCALE,
+    "attach": frozenset({"docker_context", "base_image", "user", "max_nodes", "tls_ca", "tls_cert", "tls_key"}),
+    "prune": frozenset({"yes"}),
+}
+"""Which options an action takes."""
 
 
 def compute(
-    context: Context, *, action: str | None = None, name: str | None = None, size: str | None = None, **scale: Any
+    context: Context, *, action: str | None = None, name: str | None = None, url: str | None = None, **options: Any
 ) -> Table[Entry] | Text:
     """`list` the targets there are; `show` one with its nodes; `create`, `update` or `rm` a pool of nodes; `sizes` of
-    nodes there are.
+    nodes there are; `attach` the engine at a URL, `detach` it, `prune` what we left on it.
 
-    Raises `TargetNotFound` with the nearest names, `ComputeTargetException` for what no pool can be, `TargetInUse`.
+    Raises `UsageError` for an option that belongs to another action, `TargetNotFound` with the nearest names,
+    `ComputeTargetException` for what no pool can be or an engine that cannot be used, `TargetInUse`.
     """
     connection = context.workspace().connection
-    given = {key: scale[key] for key in _SCALE if scale.get(key) is not None}
-    if action not in {"create", "update"} and (given or size is not None):
-        raise UsageError("A size and numbers of nodes belong to `compute create` and `compute update`.")
-    if action in {None, "list"}:
+    given = {key: value for key, value in options.items() if value is not None and value is not False}
+    if url is not None and action != "attach":
+        raise UsageError(f"A URL belongs to `compute attach`: {url!r}.")
+    _check_options(action or "list", given)
+    if action is None or action == "list":
         return _list(connection)
     if action == "sizes":
         return _sizes(connection)
     if name is None:
         raise UsageError(f"`compute {action}` needs the target's name.", mend="`%mltrain compute` lists them.")
-    if action == "rm":
-        connection.delete(f"/v1/targets/{part(name)}")
-        return Text(f"{name} is gone.")
-    if action == "create":
-        return _create(connection, name, size, given)
-    if action == "update":
-        return _update(connection, name, size, given)
+    return _ACTIONS[action](connection, name, {**given, "url": url} if url else given)
+
+
+def _check_options(action: str, given: Mapping[str, Any]) -> None:
+    for key in given:
+        if key not in _OPTIONS.get(action, frozenset()):
+            places = ", ".join(f"`compute {name}`" for name, keys in _OPTIONS.items() if key in keys)
+            raise UsageError(f"--{key.replace('_', '-')} belongs to {places}.")
+
+
+def _show(connection: Connection, name: str, _: Mapping[str, Any]) -> Text:
     return Text("\n".join(_lines(connection.get(f"/v1/targets/{part(name)}"), _names(connection, name))))
+
+
+def _remove(connection: Connection, name: str, _: Mapping[str, Any]) -> Text:
+    connection.delete(f"/v1/targets/{part(name)}")
+    return Text(f"{name} is gone.")
 
 
 def _list(connection: Connection) -> Table[Entry]:
@@ -78,22 +99,46 @@ def _sizes(connection: Connection) -> Table[Entry]:
     )
 
 
-def _create(connection: Connection, name: str, size: str | None, given: Mapping[str, Any]) -> Text:
-    if size is None:
+def _create(connection: Connection, name: str, given: Mapping[str, Any]) -> Text:
+    if "size" not in given:
         raise UsageError(
             "`compute create` needs the size of a node.",
             mend="Give `--size NAME`; `%mltrain compute sizes` lists them.",
         )
-    made = connection.post("/v1/targets", {"name": name, "size": size, **_body(given)})
+    made = connection.post("/v1/targets", {"name": name, **_body(given)})
     return Text("\n".join([*_lines(made, {}), f"Use it with `-t {made['name']}`."]))
 
 
-def _update(connection: Connection, name: str, size: str | None, given: Mapping[str, Any]) -> Text:
-    if size is not None:
-        raise UsageError("A target keeps its size.", mend="Make another: `%mltrain compute create NAME --size …`.")
+def _update(connection: Connection, name: str, given: Mapping[str, Any]) -> Text:
     if not given:
         raise UsageError("`compute update` needs what to change.", mend="Give --min-nodes, --max-nodes or --idle.")
     return Text("\n".join(_lines(connection.patch(f"/v1/targets/{part(name)}", _body(given)), {})))
+
+
+def _attach(connection: Connection, name: str, given: Mapping[str, Any]) -> Text:
+    settings = {key.removeprefix("docker_"): value for key, value in given.items()}
+    body = {"name": name, "engine": DOCKER, "settings": settings}
+    made = connection.post("/v1/attached-targets", body, timeout=_ATTACH_SECONDS)
+    steps = [f"  ✓ {step}" for step in made["health"]["steps"]]
+    return Text("\n".join([*_lines(made, {}), *steps, f"Use it with `-t {made['name']}`."]))
+
+
+def _prune(connection: Connection, name: str, given: Mapping[str, Any]) -> Table[Entry]:
+    yes = bool(given)
+    answer = connection.post(f"/v1/targets/{part(name)}/prune", {"dry_run": not yes}, timeout=600)
+    found: list[Entry] = answer["leftovers"]
+    bytes_ = size(sum(one["bytes"] or 0 for one in found))
+    note = f"{len(found)} removed, {bytes_} freed." if yes else f"{len(found)}, {bytes_}: `--yes` removes them."
+    return Table(
+        ("what", "name", "size", "why it may go"),
+        [
+            (one["kind"], one["name"], size(one["bytes"]) if one["bytes"] is not None else None, one["why"])
+            for one in found
+        ],
+        items=found,
+        note=note if found else "",
+        empty=f"Nothing of ours lies on {name} that may go.",
+    )
 
 
 def _body(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,3 +196,15 @@ def _now(nodes: Sequence[Entry]) -> str:
 def _names(connection: Connection, target: str) -> dict[str, str]:
     found = connection.get("/v1/runs", target=target, limit=200)["runs"]
     return {run["id"]: run["display_name"] for run in found}
+
+
+_ACTIONS: Mapping[str, Callable[[Connection, str, Mapping[str, Any]], Table[Entry] | Text]] = {
+    "show": _show,
+    "create": _create,
+    "update": _update,
+    "rm": _remove,
+    "attach": _attach,
+    "detach": _remove,
+    "prune": _prune,
+}
+"""What is done to a target that has a name."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jupyter_mltrain.core.compute import Capabilities, Capacity, Grant, Health
+from jupyter_mltrain.core.compute import Capabilities, Capacity, Grant, Health, Leftover
 from jupyter_mltrain.core.layout import Layout
 from jupyter_mltrain.core.spec import Resources
 from jupyter_mltrain.core.target import TargetDefinition
@@ -34,6 +35,22 @@ class Engine:
         return self._capacity
 
 
+class Kept(Engine):
+    """An engine with something of ours on its host: one thing for each run that was there."""
+
+    def __init__(self) -> None:
+        super().__init__("kept", Capacity(3, 8, 64.0))
+        self.there = ["a", "b"]
+
+    async def leftovers(self, live: Collection[str]) -> list[Leftover]:
+        return [Leftover("volume", name, 5, "its run has ended") for name in self.there if name not in live]
+
+    async def discard(self, leftovers: Sequence[Leftover]) -> list[Leftover]:
+        for one in leftovers:
+            self.there.remove(one.name)
+        return list(leftovers)
+
+
 @pytest.fixture
 def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     def load(kind: str, **settings: Any) -> Engine:
@@ -41,6 +58,8 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
             return Engine("local", HERE)
         if kind == "box":
             return Engine("box", Capacity(3, 8, 64.0, ("B", "C")), settings.get("problem", ""))
+        if kind == "kept":
+            return Kept()
         raise UsageError(f"There is no engine {kind!r}.")
 
     monkeypatch.setattr(module.computes, "load", load)
@@ -74,6 +93,15 @@ async def test_what_cannot_be_attached(layout: Layout) -> None:
         await targets.attach(TargetDefinition("x", kind="slurm"))
     assert [target.name for target in targets] == ["local"]
     assert list(layout.computes.iterdir()) == []
+
+
+async def test_what_is_left_on_an_engine_goes_when_no_live_run_needs_it(layout: Layout) -> None:
+    targets = await opened(layout)
+    await targets.attach(TargetDefinition("box", kind="kept"))
+    assert [one.name for one in await targets.prune("box", {"a"}, dry_run=True)] == ["b"]
+    assert [one.name for one in await targets.prune("box", {"a"}, dry_run=False)] == ["b"]
+    assert [one.name for one in await targets.prune("box", (), dry_run=True)] == ["a"]
+    assert await targets.prune("local", (), dry_run=False) == []
 
 
 async def test_an_engine_that_is_gone_is_a_problem_of_its_target_alone(layout: Layout) -> None:

@@ -1,0 +1,71 @@
+"""Containers as a compute target: on this machine's engine, or on another host's.
+
+ComputeTarget.attach(ws, "gpu-box", DockerCompute.attach_configuration("ssh://me@host"))
+run = experiment.submit(ScriptRunConfig(".", "train.py", compute_target="gpu-box", environment="tensorflow"))
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+from jupyter_mltrain.api.pool import whole
+from jupyter_mltrain.api.target import AttachConfiguration, ComputeTarget, path
+from jupyter_mltrain.core.target import DOCKER
+
+
+class DockerCompute(ComputeTarget, kind=DOCKER):
+    """A Docker engine, or one that speaks its language: a container for each run."""
+
+    @staticmethod
+    def attach_configuration(
+        url: str = "",
+        *,
+        context: str = "",
+        base_image: str = "",
+        user: str = "",
+        max_nodes: int | str | None = None,
+        tls_ca: str = "",
+        tls_cert: str = "",
+        tls_key: str = "",
+    ) -> AttachConfiguration:
+        """An engine to attach.
+
+        `url`: `ssh://user@host[:port]`, `tcp://host:port` with TLS, `unix:///path`; default: the engine that the docker
+        command would talk to, or the docker `context` of that name. `base_image`: what containers are made from where
+        an environment names none. `user`: `uid[:gid]` or name inside the container (default: 1000:1000).
+        `max_nodes`: how many containers at once (default: half the host's CPUs). `tls_ca`, `tls_cert`, `tls_key`: paths of
+        PEM files for `tcp://`; keys stay where they are.
+
+        Raises `ComputeTargetException` for a number that cannot be. The engine itself is tested by `ComputeTarget.attach`.
+        """
+        given: dict[str, Any] = {
+            "url": url,
+            "context": context,
+            "base_image": base_image,
+            "user": user,
+            "tls_ca": tls_ca,
+            "tls_cert": tls_cert,
+            "tls_key": tls_key,
+        }
+        settings: dict[str, Any] = {name: str(value) for name, value in given.items() if value}
+        if max_nodes is not None:
+            settings["max_nodes"] = whole(max_nodes, "max_nodes")
+        return AttachConfiguration(DOCKER, settings)
+
+    @property
+    def url(self) -> str:
+        """Where the engine is; empty for the one that the docker command would talk to."""
+        return str(self._asked.get("settings", {}).get("url", ""))
+
+    def leftovers(self) -> builtins.list[dict[str, Any]]:
+        """What of ours lies on the engine and no live run needs, each with its kind, name, bytes and why it may go."""
+        return self._prune(dry_run=True)
+
+    def prune(self) -> builtins.list[dict[str, Any]]:
+        """Remove `leftovers()`, and nothing that does not carry our label; returns what was removed."""
+        return self._prune(dry_run=False)
+
+    def _prune(self, *, dry_run: bool) -> builtins.list[dict[str, Any]]:
+        answer = self.workspace.connection.post(f"{path(self.name)}/prune", {"dry_run": dry_run}, timeout=600)
+        return builtins.list(answer["leftovers"])
