@@ -73,7 +73,7 @@ class RunSpec:
     is; exactly one of them is set (none for a run that a notebook logs itself). An argument
     `DatasetConsumptionConfig:<name>` stands for the path of that dataset, as in the SDK. `secrets` holds names only.
     `snapshot` is the digest of the manifest that lies beside the spec as `snapshot.json`. `parent`: the id of the run
-    that this one is a child of.
+    that this one is a child of; `within`: of the run whose script logs this one, where it is one of those.
     """
 
     run_id: str
@@ -96,6 +96,7 @@ class RunSpec:
     substitutions: tuple[Substitution, ...] = ()
     rerun_of: str | None = None
     parent: str | None = None
+    within: str | None = None
 
     def to_json(self) -> wire.RunSpec:
         return cast("wire.RunSpec", {"format": FORMAT, **dataclasses.asdict(self)})
@@ -120,6 +121,9 @@ class RunSpec:
 
 NOTEBOOK = "notebook"
 """Target of the runs that a kernel logs itself; nothing can be submitted to it."""
+
+WITHIN = "(in script)"
+"""Target of the runs that a run's script keeps below its own; no target that somebody makes can have that name."""
 
 DATA_PLACEHOLDER = "DatasetConsumptionConfig:"
 """Prefix of an argument that stands for a dataset's folder."""

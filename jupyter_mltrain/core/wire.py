@@ -328,6 +328,8 @@ class RunSpec(TypedDict):
     substitutions: list[Substitution]
     rerun_of: str | None
     parent: str | None
+    within: str | None
+    """The run whose script logs this one, beside its own."""
 
 
 # -- what a run said and left ----------------------------------------------------------------------------------------

@@ -40,6 +40,10 @@ class Ingest:
         self.streams = folder / "streams"
         self.news: Callable[[], None] = lambda: None
         """Called, on the event loop, when records were taken in."""
+        self.others: Callable[[frozenset[str]], None] = lambda _: None
+        """Called, on the event loop, after a look: the names of the files among the streams that hold no records of this
+        run (`runclient`: those of runs that its script keeps below it)."""
+        self._others: frozenset[str] = frozenset()
         self._changed = changed
         self._columns_folder = folder / "columns"
         self._columns: Columns | None = None
@@ -84,6 +88,8 @@ class Ingest:
         if grew:
             self._changed()
             self.news()
+        if self._others:
+            self.others(self._others)
         return grew
 
     async def summary(self) -> tuple[list[dict[str, Any]], int, dict[str, Any]]:
@@ -143,12 +149,15 @@ class Ingest:
         return grew
 
     def _take_in(self, columns: Columns) -> bool:
-        grew = False
-        for path in sorted(self.streams.glob("*.metrics")) if self.streams.is_dir() else []:
+        grew, others = False, set[str]()
+        for path in sorted(self.streams.iterdir()) if self.streams.is_dir() else []:
             rank = records.file_rank(path.name)
-            if rank is not None and path.stat().st_size > columns.offsets.get(path.name, 0):
+            if rank is None:
+                others.add(path.name)
+            elif path.stat().st_size > columns.offsets.get(path.name, 0):
                 grew |= self._absorb_file(columns, path, rank)
         self._unwritten |= grew
+        self._others = frozenset(others)
         return grew
 
     def _absorb_file(self, columns: Columns, path: Path, rank: int) -> bool:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import errno
-import shutil
 import time
 import traceback
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.core.compute import (
@@ -27,12 +25,13 @@ from jupyter_mltrain.core.compute import (
     PreparedEnvironment,
     StopEvidence,
 )
-from jupyter_mltrain.core.spec import NOTEBOOK
+from jupyter_mltrain.core.spec import NOTEBOOK, WITHIN
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import EngineUnreachable, MLTrainError
 from jupyter_mltrain.service.failure import Failure, explain, first_failed
 from jupyter_mltrain.service.inputs import remove_copies, settle_data
-from jupyter_mltrain.service.preparation import prepare_environment, prepare_inputs
+from jupyter_mltrain.service.preparation import prepare
+from jupyter_mltrain.service.pruning import measure_outputs
 from jupyter_mltrain.service.record import Record
 
 if TYPE_CHECKING:
@@ -79,12 +78,7 @@ async def _until_granted(service: Service, record: Record) -> None:
     if record.status is Status.NOT_STARTED:
         await record.progress(Status.PREPARING)
     if record.status is Status.PREPARING:
-        environment, mounts = await asyncio.gather(
-            prepare_environment(service, record), prepare_inputs(service, record)
-        )
-        record.doc["prepared"] = dataclasses.asdict(environment)
-        record.doc["environment"]["key"] = environment.key
-        record.doc["mounts"] = [m.to_json() for m in mounts]
+        await prepare(service, record)
         if not await record.progress(Status.QUEUED):
             return
     if record.status is not Status.QUEUED:
@@ -211,8 +205,11 @@ async def _conclude_exits(record: Record, exits: tuple[Exit, ...], stopped: Stop
     evidence: dict[str, Any] = {"exits": [dataclasses.asdict(e) for e in exits]}
     if stopped is not None:
         evidence["stop"] = dataclasses.asdict(stopped)
-    if record.status is Status.CANCEL_REQUESTED and any(e.stopped == "requested" for e in exits):
-        kept = record.doc["cancel"].get("keep") and all(e.code == 0 for e in exits)
+    requested = any(e.stopped == "requested" for e in exits)
+    if requested and record.spec.within is not None:
+        await record.progress(Status.CANCEL_REQUESTED, "canceled by its script")
+    if record.status is Status.CANCEL_REQUESTED and requested:
+        kept = record.doc.get("cancel", {}).get("keep") and all(e.code == 0 for e in exits)
         outcome = Status.COMPLETED if kept else Status.CANCELED
         await _conclude(record, outcome, None, "stopped on request, outputs kept" if kept else "canceled", evidence)
         return
@@ -234,7 +231,7 @@ async def _conclude_vanished(record: Record, compute: Compute, seen: Observation
         facts.append(f"ended: {', '.join(ended.ended[:5])}")
     if "machine restarted" in seen.detail:
         title = "The machine was restarted."
-    elif record.spec.target == NOTEBOOK:
+    elif record.spec.target in {NOTEBOOK, WITHIN}:
         title = seen.detail
     else:
         title = "Supervisor lost, exit code unknown."
@@ -263,6 +260,7 @@ async def _finalize(service: Service, record: Record) -> None:
         await _patiently(record, lambda: compute.collect(handle, record.folder))
     await settle_data(service, record)
     await record.ingest.absorb(flush=True)
+    await service.children.settle(record, "the run it is in was canceled" if outcome is Status.CANCELED else "")
     if outcome is Status.FAILED and not record.doc.get("failure"):
         exits = tuple(Exit.from_json(e) for e in record.history[-1].evidence["exits"])
         failed = first_failed(exits)
@@ -276,7 +274,7 @@ async def _finalize(service: Service, record: Record) -> None:
         said = {key: str(value if value is not None else "") for key, value in extra.get(kind, {}).items()}
         record.doc[kind] = {**said, **record.doc.get(kind, {})}
     record.doc["said"] = True
-    record.doc["outputs"] = await asyncio.to_thread(_measure, record.folder)
+    record.doc["outputs"] = await asyncio.to_thread(measure_outputs, record.folder)
     if handle is not None:
         await compute.remove(handle)
     failure_json = record.doc.get("failure") or {}
@@ -337,8 +335,3 @@ def _inputs(service: Service, record: Record) -> LaunchInputs:
         mounts=tuple(Mount.from_json(m) for m in record.doc["mounts"]),
         grant=Grant.from_json(grant),
     )
-
-
-def _measure(folder: Path) -> dict[str, int]:
-    files = [p for p in (folder / "outputs").rglob("*") if p.is_file()]
-    return {"files": len(files), "bytes": sum(p.stat().st_size for p in files), "free": shutil.disk_usage(folder).free}

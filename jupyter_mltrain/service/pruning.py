@@ -111,6 +111,12 @@ def _sweep(layout: Layout) -> int:
     return freed
 
 
+def measure_outputs(folder: Path) -> dict[str, int]:
+    """What a run left in its outputs, and how many bytes are free beside it. Blocking."""
+    files = [p for p in (folder / "outputs").rglob("*") if p.is_file()]
+    return {"files": len(files), "bytes": sum(p.stat().st_size for p in files), "free": shutil.disk_usage(folder).free}
+
+
 def bytes_below(folder: Path) -> int:
     """What the files below `folder` take on disk. Blocking."""
     total = 0

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.core.environment import EnvironmentDefinition
 from jupyter_mltrain.core.ids import check_experiment, check_run_id, new_display_name, new_run_id
-from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, NOTEBOOK, Resources, RunSpec, Substitution
+from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, NOTEBOOK, WITHIN, Resources, RunSpec, Substitution
 from jupyter_mltrain.core.status import Change, Status
 from jupyter_mltrain.core.target import NODE_SUBSTITUTIONS
 from jupyter_mltrain.environments.interpreters import find_interpreter
@@ -162,6 +162,11 @@ async def rerun(service: Service, record: Record, changes: RerunRequest) -> Reco
     spec = record.spec
     if spec.target == NOTEBOOK:
         raise ConflictError("A notebook logged this run itself: there is nothing to submit again.")
+    if spec.within is not None:
+        raise ConflictError(
+            "A script logged this run beside its own: there is nothing to submit again.",
+            mend=f"Submit the run that it is in again: {spec.within}.",
+        )
     if spec.secrets:
         raise ConflictError(
             f"The run took secrets ({', '.join(spec.secrets)}), which are never kept.",
@@ -193,7 +198,7 @@ async def make(
         known = await _known(service, spec.run_id)
         if known is not None:
             return known
-        if spec.target != NOTEBOOK:
+        if spec.target not in {NOTEBOOK, WITHIN}:
             service.targets.get(spec.target)  # it may have been deleted since it was checked
         number = await service.store.call(service.store.next_number)
         spec = replace(spec, display_name=spec.display_name or new_display_name(number), snapshot=taken.digest)

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 import uuid
-from typing import Any, Callable, Mapping, TypeVar
+from typing import Any, Callable, Iterator, Mapping, Sequence, TypeVar
 
 from . import _values
 from ._inputs import InputDataset
@@ -59,7 +59,8 @@ class Run:
         last = display_name.rpartition("-")[2]
         self.number = int(last) if last.isdigit() else None
         self.rank = rank
-        self.parent = None
+        self.parent: Run | None = None
+        self._children: list[Run] = []
 
     @staticmethod
     def get_context(allow_offline: bool = True, **_: Any) -> Run:
@@ -160,6 +161,37 @@ class Run:
     def flush(self, timeout_seconds: float = 300) -> None:
         """Returns at once: every call above has written what it was given."""
 
+    def child_run(self, name: str | None = None, run_id: str | None = None, outputs: str | None = None) -> Run:
+        """A new run below this one, logged by this script: `with run.child_run("fold 1") as child: child.log(…)`.
+
+        Unlike the script's own run it is ended here: by `complete`, `fail` or `cancel`, or by leaving the `with`. One that
+        is not has failed when the script ends. `run_id` and `outputs` are the SDK's; files are kept by `upload_file`.
+        """
+        child = self._begin(None if name is None else str(name))
+        child.parent = self
+        self._children.append(child)
+        return child
+
+    def create_children(
+        self, count: int | None = None, tag_key: str | None = None, tag_values: Sequence[Any] | None = None
+    ) -> list[Run]:
+        """`count` children, or one for each of `tag_values`, with it as their tag `tag_key`."""
+        if (count is None) == (tag_key is None or tag_values is None):
+            raise UsageError("run.create_children takes a count, or tag_key and tag_values.")
+        if tag_key is None or tag_values is None:
+            return [self.child_run() for _ in range(count or 0)]
+        children = [self.child_run() for _ in tag_values]
+        for child, value in zip(children, tag_values):
+            child.tag(tag_key, value)
+        return children
+
+    def get_children(self, recursive: bool = False, **_: Any) -> Iterator[Run]:
+        """The runs below this one that this process began, newest first; with `recursive` theirs too."""
+        for child in reversed(self._children):
+            yield child
+            if recursive:
+                yield from child.get_children(True)
+
     # The end of the process decides how the run ended; inside a submitted script these change nothing, as in the SDK.
     def complete(self, _set_status: bool = True) -> None: ...
 
@@ -173,7 +205,13 @@ class Run:
     def __exit__(self, *_: object) -> None: ...
 
     def __repr__(self) -> str:
-        return f"Run(Experiment: {self.experiment.name},\nId: {self.id},\nType: mltrain.scriptrun,\nStatus: Running)"
+        return (
+            f"Run(Experiment: {self.experiment.name},\nId: {self.id},\nType: mltrain.scriptrun,"
+            f"\nStatus: {self.get_status()})"
+        )
+
+    def _begin(self, name: str | None) -> Run:
+        raise NotImplementedError
 
     def _say(self, kind: str, **fields: Any) -> None:
         raise NotImplementedError
@@ -190,7 +228,8 @@ class LiveRun(Run):
 
     def __init__(self, run_id: str, experiment: str, display_name: str, rank: int, streams: str) -> None:
         super().__init__(run_id, experiment, display_name, rank)
-        self.work = os.path.join(os.path.dirname(os.path.abspath(streams)), "work")
+        self.streams = os.path.abspath(streams)
+        self.work = os.path.join(os.path.dirname(self.streams), "work")
         self._stream = Stream(streams, str(rank))
         self._names: dict[Any, str] = {}
 
@@ -217,6 +256,11 @@ class LiveRun(Run):
 
     def flush(self, timeout_seconds: float = 300) -> None:
         self._stream.flush()
+
+    def _begin(self, name: str | None) -> Run:
+        from ._children import ChildRun  # each knows the other
+
+        return ChildRun(self, name)
 
     def _name(self, name: Any) -> str:
         if len(self._names) >= _NAMES:
@@ -266,6 +310,9 @@ class OfflineRun(Run):
 
     def __repr__(self) -> str:
         return f"OfflineRun(Id: {self.id})"
+
+    def _begin(self, name: str | None) -> Run:
+        return OfflineRun()
 
     def _say(self, kind: str, **fields: Any) -> None:
         if kind in ("list", "row", "table"):

@@ -19,11 +19,11 @@ _FAR = 900
 
 
 class Stream:
-    """Appends records to `<folder>/r<rank>-<pid>.metrics`. Safe in threads, signal handlers and after a fork."""
+    """Appends records to `<folder>/<prefix>r<rank>-<pid>.metrics`. Safe in threads, signal handlers and after a fork."""
 
-    def __init__(self, folder: str, rank: str) -> None:
+    def __init__(self, folder: str, rank: str, prefix: str = "") -> None:
         self._folder = folder
-        self._rank = rank
+        self._start = f"{prefix}r{rank}"
         self._fd = -1
         self._rest = b""  # the end of a record that did not fit on the disk; goes first when there is room
         self._lost = 0
@@ -86,7 +86,7 @@ class Stream:
         self._rest = b""
 
     def _open(self) -> None:
-        path = os.path.join(self._folder, f"r{self._rank}-{os.getpid()}.metrics")
+        path = os.path.join(self._folder, f"{self._start}-{os.getpid()}.metrics")
         fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             far = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FAR)
