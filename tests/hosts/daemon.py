@@ -113,7 +113,7 @@ class Daemon(Engine):
             with contextlib.suppress(AssertionError):
                 _until(lambda: self.pid is None, "dockerd does not end")
         for parent in [pid for pid, _ in self._processes()]:
-            for child in [*_descendants(parent), parent]:
+            for child in [*descendants(parent), parent]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child, signal.SIGKILL)
         _until(lambda: not list(self._processes()), f"processes of {self.folder} are left")
@@ -148,13 +148,14 @@ def _until(holds: Callable[[], bool], message: str) -> None:
         time.sleep(0.02)
 
 
-def _descendants(parent: int) -> list[int]:
+def descendants(parent: int) -> list[int]:
+    """Processes that a process started, the deepest first."""
     try:
         tasks = list(Path(f"/proc/{parent}/task").iterdir())
         children = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
     except OSError:
         return []
-    return [*(deeper for child in children for deeper in _descendants(child)), *children]
+    return [*(deeper for child in children for deeper in descendants(child)), *children]
 
 
 def _mounts_below(folder: Path) -> list[str]:

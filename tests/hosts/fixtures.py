@@ -1,14 +1,25 @@
-"""Hosts of containers for any test: `from tests.hosts.fixtures import ...` stands in `tests/conftest.py`."""
+"""Hosts of containers for any test; `tests/conftest.py` takes these names up."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.hosts import shared
+from tests.hosts import image, remote, shared
 from tests.hosts.daemon import Engine
 from tests.hosts.programs import NoHostError
+from tests.hosts.remote import RemoteHost
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What takes a minute on a new machine is made here, where no test's time runs."""
+    used = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if used & {"docker_engine", "remote_host"} and not session.config.option.collectonly:
+        with contextlib.suppress(NoHostError):  # the fixture says it where it is needed
+            image.archive()
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +30,22 @@ def docker_engine() -> Iterator[Engine]:
             yield engine
     except NoHostError as missing:
         pytest.fail(str(missing), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def remote_host_of_session() -> Iterator[RemoteHost]:
+    """Another host, for this session alone; tests take `remote_host`."""
+    try:
+        with remote.host() as host:
+            yield host
+    except NoHostError as missing:
+        pytest.fail(str(missing), pytrace=False)
+
+
+@pytest.fixture
+def remote_host(remote_host_of_session: RemoteHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[RemoteHost]:
+    """Another host, reached by TLS and by ssh; whatever a test does to it, the next one finds it whole."""
+    remote_host_of_session.whole()
+    monkeypatch.setenv("PATH", str(remote_host_of_session.sshd.programs), prepend=os.pathsep)
+    yield remote_host_of_session
+    remote_host_of_session.whole()

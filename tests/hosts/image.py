@@ -29,20 +29,21 @@ _RECIPE = 1
 
 def archive() -> Path:
     """The archive of the root file system, made if need be: about a minute, as root."""
-    suite, mirror, components = _sources()
-    recipe = f"{_RECIPE} {suite} {components} {_INCLUDE} {platform.machine()} {_USELESS}"
+    suite = _suite()
+    recipe = f"{_RECIPE} {suite} {_INCLUDE} {platform.machine()} {_USELESS}"
     made = folder() / f"base-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}.tar"
     with alone(folder() / "image.lock"):
         if not made.exists():
             root_needed("Making the image for tests")
             for stale in folder().glob("base-*"):
-                stale.unlink()
-            _make(made, suite, mirror, components)
+                shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
+            _make(made, suite)
     return made
 
 
-def _make(into: Path, suite: str, mirror: str, components: str) -> None:
-    with tempfile.TemporaryDirectory(dir=folder(), prefix="base-making-") as scratch:
+def _make(into: Path, suite: str) -> None:
+    mirror, components = _source(suite)
+    with tempfile.TemporaryDirectory(dir=folder(), prefix="base-making-", ignore_cleanup_errors=True) as scratch:
         tree = Path(scratch, "tree")
         options = ["--variant=minbase", f"--include={_INCLUDE}", f"--components={components}"]
         call(program("debootstrap"), *options, suite, tree, *([mirror] if mirror else []), seconds=900)
@@ -55,24 +56,29 @@ def _make(into: Path, suite: str, mirror: str, components: str) -> None:
         partial.rename(into)
 
 
-def _sources() -> tuple[str, str, str]:
-    """This system's release, where its packages come from (empty: debootstrap knows), and which parts of it."""
+def _suite() -> str:
+    """The release of this system, and so the packages that its package manager knows."""
     try:
-        suite = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+        return platform.freedesktop_os_release()["VERSION_CODENAME"]
+    except (OSError, KeyError):
+        return "bookworm"
+
+
+def _source(suite: str) -> tuple[str, str]:
+    """Where this machine takes packages of a release from (empty: debootstrap knows), and which parts of it."""
+    try:
         told = call(
             "apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI) $(COMPONENT)", "Created-By: Packages"
         )
-    except OSError:
-        return "bookworm", "", "main"
+    except FileNotFoundError:
+        return "", "main"
     lines = [line.split() for line in told.splitlines()]
-    found = [
-        (uri, component) for codename, uri, component in (line for line in lines if len(line) == 3) if codename == suite
-    ]
+    found = [line[1:] for line in lines if len(line) == 3 and line[0] == suite]
     if not found:
-        return suite or "bookworm", "", "main"
+        return "", "main"
     mirror = found[0][0]
     known = {component for uri, component in found if uri == mirror}
-    return suite, mirror.rstrip("/"), ",".join(sorted(known & {"main", "universe"})) or "main"
+    return mirror.rstrip("/"), ",".join(sorted(known & {"main", "universe"})) or "main"
 
 
 def load(docker: list[str]) -> str:
