@@ -71,24 +71,51 @@ class Daemon(Engine):
         return pid if any(pid == found and "dockerd" in command for found, command in self._processes()) else None
 
     def start(self) -> None:
-        """Returns once it answers."""
+        """Returns once it answers. Its containerd is a process beside it, as Debian has it."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        if not any(
+            "containerd" in Path(command.split()[0]).name and "-shim" not in command for _, command in self._processes()
+        ):
+            self._containerd()
         folders = ["--data-root", self.folder / "data", "--exec-root", self.folder / "exec"]
-        files = ["--pidfile", self.folder / "docker.pid", "--host", self.url]
+        files = ["--pidfile", self.folder / "docker.pid", "--host", self.url, "--containerd", self._socket]
         if mtu := _mtu():
             # Packets of containers pass the same link as this machine's, which may be narrower than most.
             files += ["--mtu", str(mtu)]
-        command = [*self._enter, program("dockerd"), *folders, *files, *self._options]
-        environment = {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
-        with (self.folder / "dockerd.log").open("ab") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=environment)
+        process = self._begin("dockerd", *folders, *files, *self._options)
         deadline = time.monotonic() + _PATIENCE
         while not self.answers():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"dockerd does not start:\n{(self.folder / 'dockerd.log').read_text()[-3000:]}")
             time.sleep(0.05)
+
+    @property
+    def _socket(self) -> Path:
+        return self.folder / "containerd.sock"
+
+    def _containerd(self) -> None:
+        settings = self.folder / "containerd.toml"
+        root, state = self.folder / "containerd", self.folder / "containerd-state"
+        # Its part for Kubernetes would claim a port of this machine.
+        settings.write_text(
+            f'version = 2\nroot = "{root}"\nstate = "{state}"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
+            f'[grpc]\naddress = "{self._socket}"\n'
+        )
+        self._begin("containerd", "--config", settings)
+
+    def _begin(self, name: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [*self._enter, program(name), *arguments],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=environment,
+            )
         # Who started it need not be who ends it, so nobody waits for it in the end.
         _reaped.append(process)
+        return process
 
     def kill(self) -> None:
         """SIGKILL `dockerd` alone: its containerd, the containers and their shims go on."""
