@@ -57,7 +57,8 @@ def find(record: Path, path: str) -> tuple[str, Path]:
 
 
 def copy(source: Path, target: Path, *, link: bool = False) -> Content:
-    """Copy the file or folder `source` into the new folder `target` (a folder's content, or the file) and hash the copy.
+    """Copy the file or folder `source` into the new folder `target` (a folder's content, or the file) and hash the copy,
+    whose files are read-only.
 
     With `link` a file that nobody writes to any more (a finished run's output) becomes read-only and stands in `target`
     as it is, under a second name, where the disk allows that: it then costs neither time nor room.
@@ -126,6 +127,7 @@ def _copy_file(source: Path, target: Path, copying: Executor) -> tuple[int, str]
             finally:
                 there = behind.result()
             size += there
+        os.fchmod(writer.fileno(), stat.S_IRUSR)
     return size, digest.hexdigest()
 
 

@@ -60,6 +60,8 @@ async def test_registered_models_are_mlflows(tracking, root, plain, tmp_path):
 
     # The version outlives the record.
     place = await tracking.path("mnist-tf", 1)
+    assert not (place / "weights.bin").stat().st_mode & 0o222
+    (record.folder / "outputs" / "model" / "weights.bin").unlink()
     record.output("model/weights.bin", b"changed")
     assert (place / "weights.bin").read_bytes() == b"w" * 1000
     second = await register(tracking, record, "mnist-tf", "outputs/model")
