@@ -169,6 +169,12 @@ def _tls(error: ssl.SSLError, where: str) -> tuple[str, str] | None:
             f"The certificate of {where} is not to be trusted: {error.verify_message or error.reason}.",
             "Give the tls_ca that signed it, and the host name that stands in it.",
         )
+    if isinstance(error, ssl.SSLEOFError):
+        # With TLS 1.3 it says what it thinks of a certificate after the handshake, and closes: its word may be lost.
+        return (
+            f"{where} closed the connection; if it never was open, this client's certificate is not taken there.",
+            "It is tried again. Check tls_cert and tls_key.",
+        )
     if "ALERT" in str(error).upper():
         return f"{where} does not take this client's certificate: {error.reason}.", "Check tls_cert and tls_key."
     return None
