@@ -249,6 +249,8 @@ class RunState(RunSummary):
     source_directory: NotRequired[str | None]
     """A path of this machine: the door leaves it out."""
     rerun_of: str | None
+    reruns: list[str]
+    """Runs that were started again from a card in this one's output, oldest first: they are shown below it."""
     workspace: WorkspaceName
 
 

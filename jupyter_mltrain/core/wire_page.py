@@ -85,7 +85,7 @@ class SavedRun(TypedDict):
     series: list[SavedSeries]
     log: LogTail | None
     reruns: NotRequired[list[SavedRun]]
-    """Runs that were started again from this output, oldest first: the page adds them."""
+    """Runs that were started again from this output, oldest first."""
 
 
 class SavedEndpoint(TypedDict):

@@ -109,7 +109,13 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
 
     @routes.post("/runs/{key}/rerun", status_code=201)
     async def again(key: str, request: RerunRequest) -> RunState:
-        return await run_state(service, await rerun(service, await service.record(key), request))
+        record = await service.record(key)
+        shown_in = await service.record(request.output) if request.output else None
+        made = await rerun(service, record, request)
+        if shown_in is not None and made.id not in (known := shown_in.doc.get("reruns", [])):
+            shown_in.doc["reruns"] = [*known, made.id]
+            await shown_in.save()
+        return await run_state(service, made)
 
     @routes.patch("/runs/{key}")
     async def change(key: str, request: RunChanges) -> RunState:

@@ -46,6 +46,7 @@ async def run_state(service: Service, record: Record) -> RunState:
         "resources": _resources(record.spec.resources),
         "source_directory": record.spec.source_directory,
         "rerun_of": record.spec.rerun_of,
+        "reruns": list(record.doc.get("reruns", [])),
         "workspace": {"id": service.config.id, "name": service.config.name},
     }
 
@@ -96,6 +97,10 @@ def stages(record: Record, lacks: str = "") -> list[Stage]:
             continue  # they colour the stage they fell into; they are none
         if current is not None:
             left[current] = change.time
+        if change.status is Status.QUEUED:
+            for stage in STAGES[STAGES.index(Status.QUEUED) :]:  # what came after an earlier wait begins anew
+                entered.pop(stage, None)
+                left.pop(stage, None)
         if change.status in STAGES:
             entered.setdefault(change.status, change.time)
             current = change.status

@@ -58,10 +58,11 @@ class RunRequest(Wire):
 
 
 class RerunRequest(Wire):
-    """`resources` replace those of the run where they are given."""
+    """`resources` replace those of the run where they are given. `output`: the run in whose output the new one is shown."""
 
     run_id: str | None = None
     resources: ResourcesRequest = ResourcesRequest()
+    output: str | None = None
 
 
 class CancelRequest(Wire):

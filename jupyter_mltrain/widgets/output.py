@@ -18,6 +18,8 @@ MAX_POINTS = 200
 LOG_BYTES = 4096
 LOG_LINES = 20
 LOG = "user_logs/std_log.txt"
+MAX_RERUNS = 5
+"""So many of the runs that were started again from an output are saved in it, the newest."""
 
 
 class Source(Protocol):
@@ -31,13 +33,16 @@ def bundle(state: Mapping[str, Any], connection: Source | None, *, bound_to: str
     """The mime bundle of a run as it stands: our mime type, static HTML, plain text.
 
     `state` is a RunState as the service sends it. With a `connection`, the charts' points and the end of the log are
-    fetched (at most 12 series of 200 points, 20 lines); what cannot be fetched is left out: an output is better than
-    an exception in a display. `bound_to` is the variable that holds the run, named in the card.
+    fetched (at most 12 series of 200 points, 20 lines), and the runs that were started again from its output; what
+    cannot be fetched is left out: an output is better than an exception in a display. `bound_to` is the variable that
+    holds the run, named in the card.
     """
     shown = payload(state, connection)
+    again = _reruns(state, connection) if connection else []
+    html = card(shown, bound_to=bound_to) + "".join(card(one, bound_to="", style=False) for one in again)
     return {
-        MIME: shown,
-        "text/html": card(shown, bound_to=bound_to),
+        MIME: {**shown, "reruns": again} if again else shown,
+        "text/html": html,
         "text/plain": plain(state),
     }
 
@@ -56,6 +61,16 @@ def payload(state: Mapping[str, Any], connection: Source | None, *, points: int 
         "series": _series(state, connection, points) if connection else [],
         "log": _log_tail(state, connection) if connection else None,
     }
+
+
+def _reruns(state: Mapping[str, Any], connection: Source) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for run_id in (state.get("reruns") or [])[-MAX_RERUNS:]:
+        try:
+            found.append(payload(connection.get(f"/v1/runs/{run_id}"), connection))
+        except MLTrainError:
+            continue  # removed since, or the service does not answer
+    return found
 
 
 def plain(state: Mapping[str, Any]) -> str:

@@ -155,6 +155,11 @@ def test_a_rerun_is_there_again_after_a_reload(lab, page, folder, app, run, gate
     data = saved(page, path, lambda data: len(data[MIME]["reruns"]) == 2)
     assert [one["run"] for one in data[MIME]["reruns"]].index(again["run"]) == 0
     assert data[MIME]["run"] == run.id
+    # What the kernel writes holds them too.
+    run.refresh()
+    written = run._repr_mimebundle_()
+    assert [one["run"] for one in written[MIME]["reruns"]] == [one["run"] for one in data[MIME]["reruns"]]
+    assert written["text/html"].count('class="mlt-card"') == 3
 
 
 def test_two_pages_on_a_notebook_do_not_fight_over_its_file(lab, page, browser: Browser, folder, app, run, artifact):

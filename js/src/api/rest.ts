@@ -114,9 +114,10 @@ export class Rest {
     return this.json("POST", runPath(workspace, run, "cancel"), body);
   }
 
-  /** A new run like this one, with more memory where asked for. Returns its state. */
-  async rerun(workspace: string, run: string, memoryGb: number | null): Promise<unknown> {
-    const body: wire.RerunRequest = memoryGb === null ? {} : { resources: { memory_gb: memoryGb } };
+  /** A new run like this one, with more memory where asked for, shown in the output of `output`. Returns its state. */
+  async rerun(workspace: string, run: string, memoryGb: number | null, output: string): Promise<unknown> {
+    const resources = memoryGb === null ? {} : { resources: { memory_gb: memoryGb } };
+    const body: wire.RerunRequest = { output, ...resources };
     return this.json("POST", runPath(workspace, run, "rerun"), body);
   }
 

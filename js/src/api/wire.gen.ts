@@ -437,11 +437,12 @@ export interface RemoveDatasetRequest {
   what: "cache" | "definition";
 }
 /**
- * `resources` replace those of the run where they are given.
+ * `resources` replace those of the run where they are given. `output`: the run in whose output the new one is shown.
  */
 export interface RerunRequest {
   run_id?: string | null;
   resources?: ResourcesRequest;
+  output?: string | null;
 }
 export interface ResourcesRequest {
   gpus?: number | null;
@@ -1873,6 +1874,10 @@ export interface RunState {
    */
   source_directory?: string | null;
   rerun_of: string | null;
+  /**
+   * Runs that were started again from a card in this one's output, oldest first: they are shown below it.
+   */
+  reruns: string[];
   workspace: WorkspaceName;
 }
 /**
@@ -1939,7 +1944,7 @@ export interface SavedRun {
   series: SavedSeries[];
   log: LogTail | null;
   /**
-   * Runs that were started again from this output, oldest first: the page adds them.
+   * Runs that were started again from this output, oldest first.
    */
   reruns?: SavedRun[];
 }

@@ -189,7 +189,7 @@ describe("RunView", () => {
     expect(texts(".mlt-why b")[0]).toMatch(/^Out of memory/);
     await act(() => button("Rerun with 8 GB").click());
     const rerun = requests.find(({ path }) => path.endsWith("/rerun"));
-    expect(rerun?.body).toEqual({ resources: { memory_gb: 8 } });
+    expect(rerun?.body).toEqual({ output: failed.run, resources: { memory_gb: 8 } });
   });
 
   it("moves between its tabs by keyboard", async () => {

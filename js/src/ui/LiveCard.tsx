@@ -118,7 +118,12 @@ function LiveCard({ store, around, asked }: { store: RunStore; around: Surroundi
   const tab = chosen ?? first;
   const rerun = (memory: number | null) =>
     command.run(async () => {
-      const raw = await around.door.rest.rerun(recorded.workspace, recorded.run, memory);
+      const raw = await around.door.rest.rerun(
+        recorded.workspace,
+        recorded.run,
+        memory,
+        store.root.recorded.run,
+      );
       store.root.rerun(raw);
     });
   const tabs = [

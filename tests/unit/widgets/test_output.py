@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from jupyter_mltrain.errors import ServiceUnavailable
+from jupyter_mltrain.errors import RunNotFound, ServiceUnavailable
 from jupyter_mltrain.widgets.output import MAX_SERIES, MIME, bundle
 
 
@@ -36,6 +36,32 @@ def test_it_is_bounded(completed):
     assert all(len(one["values"]) <= 400 for one in shown["series"])
     assert all(one["total"] == 10_000 for one in shown["series"])
     assert len(json.dumps(shown)) < 400_000
+
+
+def test_what_was_started_again_from_it_is_kept_below_it(completed):
+    state, connection = completed
+    again = {**state, "status": "Failed", "reruns": []}
+    runs = {
+        f"/v1/runs/r{number}": {**again, "id": f"r{number}", "display_name": f"again-{number}"} for number in range(7)
+    }
+    del runs["/v1/runs/r3"]
+    series = connection.get
+
+    def get(path, /, **params):
+        if params:
+            return series(path, **params)
+        if path not in runs:
+            raise RunNotFound("removed since")
+        return runs[path]
+
+    connection.get = get
+    state["reruns"] = [f"r{number}" for number in range(7)]
+    shown = bundle(state, connection)
+    assert [one["run"] for one in shown[MIME]["reruns"]] == ["r2", "r4", "r5", "r6"]
+    assert all("reruns" not in one and one["state"]["status"] == "Failed" for one in shown[MIME]["reruns"])
+    assert shown["text/html"].count('class="mlt-card"') == 5
+    assert shown["text/html"].count("<style>") == 1
+    assert shown["text/html"].index(state["display_name"]) < shown["text/html"].index("again-2")
 
 
 def test_a_service_that_is_gone_costs_the_charts_and_not_the_output(completed):
