@@ -259,10 +259,12 @@ class Webservice:
             "kernel_python": sys.executable,
         }
         self.entry = self.workspace.connection.patch(f"/v1/endpoints/{self.name}", body, timeout=600)
+        self._changed()
 
     def reload(self, wait: bool = False) -> None:
         """Serve the source folder's present files, in a new process."""
         self.entry = self.workspace.connection.post(f"/v1/endpoints/{self.name}/reload", timeout=600)
+        self._changed()
         if wait:
             self.wait_for_deployment()
 
@@ -270,6 +272,13 @@ class Webservice:
         """End it and forget it; the models stay."""
         self.workspace.connection.delete(f"/v1/endpoints/{self.name}", timeout=120)
         self.entry = {**self.entry, "phase": "deleted", "state": "deleted", "scoring_uri": None, "serving": None}
+        self._changed()
+
+    def _changed(self) -> None:
+        """The outputs that show it follow it again, where there are any."""
+        shown = sys.modules.get("jupyter_mltrain.widgets.endpoint_live")
+        if shown is not None:
+            shown.changed(self.workspace.id, self.name)
 
     def sample_request(self) -> dict[str, Any] | None:
         """A body that the model's signature takes: one sample of zeros. None for an entry script."""
@@ -283,12 +292,25 @@ class Webservice:
         """What is known of it, as a document."""
         return dict(self.entry)
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        from jupyter_mltrain.widgets.endpoint_output import bundle  # noqa: PLC0415 - only when shown
+    def _ipython_display_(self) -> None:
+        """In a kernel: the card, kept up to date while something is under way. Elsewhere IPython shows what the others say."""
+        from jupyter_mltrain.widgets import endpoint_live, live_output  # noqa: PLC0415 - only when shown
 
+        shell = live_output.kernel_shell()
+        if shell is None:
+            raise NotImplementedError
+        self._look()
+        endpoint_live.EndpointOutput(shell, self).display()
+
+    def _look(self) -> None:
         if self.entry["phase"] != "deleted":
             with contextlib.suppress(MLTrainError):  # one that cannot be asked is shown as it was last seen
                 self.update_deployment_state()
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        from jupyter_mltrain.widgets.endpoint_output import bundle  # noqa: PLC0415 - only when shown
+
+        self._look()
         return bundle(self.entry, self.workspace.id, self.workspace.connection, repr(self))
 
     def __repr__(self) -> str:
