@@ -1,0 +1,256 @@
+"""Environments where containers are: one volume per engine holds all of them, uv's cache and the uv that makes them.
+
+<volume>/envs/<20 hex>/         an environment, made of a lock and an image, by the image's Python; scripts name it by this
+                                path, so it is made here; `ready.json`, renamed into place last, says that it is whole
+<volume>/cache/                 uv's; files of environments are links to it, so that what they share is there once
+<volume>/uv/<version>/uv        this package's own uv
+<volume>/python/                Pythons that uv fetched for images without one
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import json
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from posixpath import join
+from typing import Any
+
+from jupyter_mltrain.cache import Stopped
+from jupyter_mltrain.computes.docker import containers
+from jupyter_mltrain.computes.docker import image as images
+from jupyter_mltrain.computes.docker.connection import Connection
+from jupyter_mltrain.computes.docker.labels import labels
+from jupyter_mltrain.computes.docker.maker import READY, Maker
+from jupyter_mltrain.computes.docker.plan import ENVIRONMENTS_PLACE
+from jupyter_mltrain.core.compute import EnvironmentOrder, PreparedEnvironment, ReadyEnvironment
+from jupyter_mltrain.core.environment import DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE
+from jupyter_mltrain.errors import BuildFailed, EngineError, EnvironmentError_
+
+Say = Callable[[str], None]
+
+_IN_IMAGE = "/opt/environment"
+
+
+class DockerEnvironments:
+    """The environments of an engine. `base_image`: what those are made on that name no image, where it is not the public
+    one of Python (or, with GPUs, of CUDA)."""
+
+    def __init__(self, connection: Connection, *, base_image: str = "") -> None:
+        self._connection = connection
+        self._base_image = base_image
+        self._threads = ThreadPoolExecutor(64, thread_name_prefix="docker-environment")
+        self._known: dict[tuple[str, str], dict[str, Any]] = {}
+
+    async def platform(self) -> str:
+        """As `core.environment.this_platform` writes it. Its images are taken to be of glibc: one that is not is refused
+        when an environment is made on it."""
+        info: dict[str, Any] = await self._connection.call(lambda client: client.info())
+        return f"{info.get('OSType', 'linux')}-{info['Architecture']}-glibc"
+
+    async def prepare(self, order: EnvironmentOrder, log: Say, progress: Say) -> ReadyEnvironment:
+        """The environment of `order` on this engine, made unless it is there. A cancelled call ends the making.
+
+        Raises `EngineError` for an image that cannot be had, `BuildFailed` with what was said in `details["output"]`,
+        `PythonNotFound`, `EnvironmentError_` for an image that no environment can stand in, `EngineUnreachable`.
+        """
+        work = _Work(self._connection, order, self._image(order), log, progress, self._known)
+        task = asyncio.get_running_loop().run_in_executor(self._threads, work.run)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            work.stop.set()
+            with contextlib.suppress(EngineError):
+                await self._connection.call(work.end)
+            task.add_done_callback(_looked_at)
+            await asyncio.wait({task}, timeout=5)
+            raise
+
+    def _image(self, order: EnvironmentOrder) -> str:
+        if order.image or self._base_image:
+            return order.image or self._base_image
+        if order.gpu:
+            return DEFAULT_GPU_IMAGE
+        return re.sub(r"3\.\d+", order.python, DEFAULT_CPU_IMAGE) if order.python else DEFAULT_CPU_IMAGE
+
+
+def _looked_at(task: asyncio.Future[Any]) -> None:
+    """Whatever a call that was given up comes to is nobody's business."""
+    if not task.cancelled():
+        task.exception()
+
+
+class _Work:
+    """One call of `prepare`, in a thread of its own."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        order: EnvironmentOrder,
+        base: str,
+        log: Say,
+        progress: Say,
+        known: dict[tuple[str, str], dict[str, Any]],
+    ) -> None:
+        self.stop = threading.Event()
+        self._connection = connection
+        self._order = order
+        self._base = base
+        self._log = log
+        self._progress = progress
+        self._known = known
+        self._maker: Maker | None = None
+
+    def run(self) -> ReadyEnvironment:
+        order, started = self._order, time.monotonic()
+        ask = (self._log, self._progress, self.stop)
+        if order.dockerfile:
+            image = images.built(self._connection, order.dockerfile, *ask)
+        else:
+            image = images.pulled(self._connection, self._base, *ask)
+        if order.interpreter:
+            return self._as_it_is(image)
+        if order.dockerfile:
+            return self._in_image(image, started)
+        return self._in_volume(image, started)
+
+    def end(self, client: Any) -> None:
+        """Remove the container that is at work for this call, if there is one. Idempotent."""
+        if self._maker is not None:
+            self._maker.end(client)
+
+    def _in_volume(self, image: Mapping[str, Any], started: float) -> ReadyEnvironment:
+        key = hashlib.sha256(f"{self._order.key}\n{image['Id']}".encode()).hexdigest()[:20]
+        folder = join(ENVIRONMENTS_PLACE, "envs", key)
+        maker = self._new(f"mltrain-environment-{key}", image, folder, "hardlink", join(ENVIRONMENTS_PLACE, "python"))
+        self._create(maker)
+        try:
+            ready = maker.ready()
+            cached = ready is not None
+            if ready is None:
+                maker.make()
+                ready = maker.ready()
+            if ready is None:
+                raise BuildFailed(f"Environment {self._order.name!r} was installed, but is not there.")
+        finally:
+            self._connection.do(maker.end)
+        return self._result(ready, join(folder, "bin/python"), str(image["Id"]), cached=cached, started=started)
+
+    def _in_image(self, image: Mapping[str, Any], started: float) -> ReadyEnvironment:
+        """The environment as the last layer of an image: made in a container, which is then kept as an image."""
+        tag = images.tag("environment", str(image["Id"]), self._order.key)
+        repository, _, key = tag.partition(":")
+        maker = self._new(f"mltrain-image-{key}", image, _IN_IMAGE, "copy", "/opt/python")
+        found = images.find(self._connection, tag)
+        cached = found is not None
+        if found is None:
+            self._create(maker)
+            try:
+                found = images.find(self._connection, tag)
+                if found is None:
+                    maker.make()
+                    maker.keep(repository, key)
+            finally:
+                self._connection.do(maker.end)
+            found = found or images.find(self._connection, tag)
+        if found is None:
+            raise BuildFailed(f"The image of environment {self._order.name!r} was built, but is not there.")
+        ready: dict[str, Any] = json.loads(found["Config"]["Labels"].get(READY, "{}"))
+        return self._result(ready, join(_IN_IMAGE, "bin/python"), str(found["Id"]), cached=cached, started=started)
+
+    def _new(self, name: str, image: Mapping[str, Any], folder: str, link: str, pythons: str) -> Maker:
+        self._maker = Maker(
+            self._connection,
+            self._order,
+            image,
+            self._order.image or self._base,
+            name,
+            folder,
+            link,
+            pythons,
+            self._log,
+            self._progress,
+            self.stop,
+        )
+        return self._maker
+
+    def _create(self, maker: Maker) -> None:
+        while not maker.create():
+            maker.watch_other()
+            if self.stop.is_set():
+                raise Stopped
+
+    def _result(
+        self, ready: Mapping[str, Any], python: str, image: str, *, cached: bool, started: float
+    ) -> ReadyEnvironment:
+        order = self._order
+        return ReadyEnvironment(
+            PreparedEnvironment(
+                order.name, order.version, order.key, python, dict(order.variables), image, order.shm_size
+            ),
+            python_version=str(ready.get("python_version", "")),
+            packages=order.packages,
+            lock=order.lock,
+            cached=cached,
+            seconds=round(time.monotonic() - started, 2),
+            bytes=int(ready.get("bytes", 0)),
+        )
+
+    def _as_it_is(self, image: Mapping[str, Any]) -> ReadyEnvironment:
+        """What the user looks after in the image: its Python is asked once where and what it is."""
+        order, started, known = self._order, time.monotonic(), (str(image["Id"]), self._order.interpreter)
+        if known not in self._known:
+            self._known[known] = _ask_python(self._connection, image, order, self.stop)
+        answer = self._known[known]
+        self._order = dataclasses.replace(order, key=str(image["Id"]), packages=tuple(answer["packages"]))
+        return self._result(answer, answer["python"], str(image["Id"]), cached=True, started=started)
+
+
+_QUESTION = """
+import importlib.metadata, json, sys
+found = sorted({"%s==%s" % (d.metadata["Name"], d.version) for d in importlib.metadata.distributions()})
+print(json.dumps({"python": sys.executable, "python_version": "%d.%d.%d" % sys.version_info[:3], "packages": found}))
+"""
+
+
+def _ask_python(
+    connection: Connection, image: Mapping[str, Any], order: EnvironmentOrder, stop: threading.Event
+) -> dict[str, Any]:
+    name, said = f"mltrain-look-{secrets.token_hex(10)}", list[str]()
+    asked = [order.interpreter, "-I", "-c", _QUESTION]
+
+    def create(client: Any) -> None:
+        host = containers.unprivileged(client, network_mode="none")
+        client.create_container(
+            image["Id"], name=name, entrypoint=asked, command=[], host_config=host, labels=labels("helper")
+        )
+        client.start(name)
+
+    state: Mapping[str, Any] = {}
+    try:
+        connection.do(create)
+        containers.follow(connection, name, said, stop, lambda _: None, lambda: None)
+        state = containers.state(connection, name) or {}
+    except EngineError as error:
+        if "status" not in error.details:
+            raise
+        said = [error.message]  # no such program in the image
+    finally:
+        connection.do(lambda client: containers.remove(client, name))
+    try:
+        if state.get("ExitCode") == 0:
+            return json.loads(said[-1])
+    except (ValueError, IndexError):
+        pass
+    raise EnvironmentError_(
+        f"The image of environment {order.name!r} has no Python {order.interpreter!r} that starts:"
+        f" {said[-1][:300] if said else 'no answer'}",
+        mend="Name the interpreter that is in the image (python.interpreter_path).",
+    )

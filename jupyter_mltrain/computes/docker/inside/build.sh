@@ -1,0 +1,45 @@
+#!/bin/sh
+# Makes an environment in a container: build.sh TO PYTHON LINK_MODE UV_VERSION PYTHONS [FLAG...]
+# Variables for uv come by standard input, one a line, up to the line "go": no `docker inspect` and no image shows them.
+# Exit codes: 64 no variables came, 65 uv does not start here, 66 no Python, 67 what was installed does not work.
+set -eu
+umask 022
+while :; do
+  IFS= read -r line || exit 64
+  [ "$line" != go ] || break
+  export "$line"
+done
+exec </dev/null
+here=/mltrain-build
+volume=/mltrain/environments
+to=$1 python=$2 link=$3 version=$4 pythons=$5
+shift 5
+# A stream that says nothing for long counts as lost.
+(while sleep 4; do echo "@alive"; done) &
+
+uv=$volume/uv/$version/uv
+if [ ! -x "$uv" ]; then
+  mkdir -p "$volume/uv/$version"
+  new=$(mktemp "$volume/uv/$version/XXXXXX")
+  cp "$here/uv" "$new"
+  chmod 755 "$new"
+  mv -f "$new" "$uv"
+fi
+rm -f "$here/uv"
+"$uv" --version >/dev/null 2>&1 || exit 65
+
+export UV_CACHE_DIR="$volume/cache" UV_PYTHON_INSTALL_DIR="$pythons" UV_PYTHON_DOWNLOADS=automatic
+export UV_NO_CONFIG=1 NO_COLOR=1 HOME="$here"
+[ ! -s "$here/ca.pem" ] || export SSL_CERT_FILE="$here/ca.pem"
+rm -rf "$to"
+mkdir -p "${to%/*}"
+cd "$here"
+"$uv" venv --quiet --no-project --python-preference system --python "$python" "$to" || exit 66
+"$uv" pip sync lock.txt --allow-empty-requirements --python "$to/bin/python" --compile-bytecode --link-mode "$link" "$@"
+for module in "$here"/modules/*; do
+  [ ! -e "$module" ] || cp "$module" "$to"/lib/python*/site-packages/
+done
+unset SSL_CERT_FILE
+"$to/bin/python" -B "$here/check.py" "$to" "$here/wanted.json" || exit 67
+# An image that is made of this container has nothing of its making.
+exec rm -rf "$here"
