@@ -155,6 +155,10 @@ class EnvironmentOrder:
     secrets: tuple[str, ...] = ()
 
 
+OWN = "own-"
+"""Begins the key of a copy that one run may change."""
+
+
 @dataclass(frozen=True)
 class Mount:
     """A dataset on the service's machine, to be readable at the run: a folder, which may hold links out of itself, or a
@@ -167,6 +171,11 @@ class Mount:
     """Hash of the content, so that a remote engine sends it once."""
     place: str = ""
     """Where else the run finds it: a path in its working folder, made as a link."""
+
+    @property
+    def private(self) -> bool:
+        """Whether it is a copy for this run alone, which may change it."""
+        return self.key.startswith(OWN)
 
     def to_json(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "path": str(self.path)}
@@ -212,6 +221,8 @@ class LaunchPlan:
     memory_bytes: int | None = None
     cpus: int | None = None
     """How many CPUs the run may use, or None for all; which ones the engine chooses at launch, by what else runs."""
+    container: Mapping[str, Any] | None = None
+    """What an engine with containers is asked to make: the body of its API's request."""
 
     def to_json(self) -> wire_catalog.LaunchPlan:
         mounts = [mount.to_json() for mount in self.mounts]
@@ -285,6 +296,18 @@ class StopEvidence:
     ended: tuple[str, ...] = ()
     remaining: tuple[str, ...] = ()
     seconds: float = 0.0
+    container: str = ""
+    """What became of the run's container, as the engine says it."""
+
+
+@runtime_checkable
+class Rewinding(Protocol):
+    """An engine whose runs can give up their place and begin again (pools of low priority on this machine)."""
+
+    async def rewind(self, handle: Handle, into: Path, note: str) -> None:
+        """Make a run whose processes have ended ready to be launched once more: outputs and logs go into its record, from
+        where its next working folder gets them, and `note` ends its log. Idempotent."""
+        ...
 
 
 class Compute(Protocol):
@@ -349,8 +372,11 @@ class ContainerCompute(Compute, Protocol):
         goes on now; both from any thread. Raises `BuildFailed` with what was said in `details["output"]`."""
         ...
 
-    async def bring(self, mounts: Sequence[Mount], progress: Callable[[str, str], None]) -> None:
-        """Data to where the containers are, each content once. `progress(name, phrase)`, from any thread."""
+    async def bring(
+        self, mounts: Sequence[Mount], environment: PreparedEnvironment, progress: Callable[[str, str], None]
+    ) -> None:
+        """Data to where the containers of `environment` are, each content once. `progress(name, phrase)`, from any
+        thread."""
         ...
 
 
@@ -358,8 +384,9 @@ class ContainerCompute(Compute, Protocol):
 class Housekeeping(Protocol):
     """What an engine has beside `Compute` that keeps things of ours on a host of its own."""
 
-    async def leftovers(self, live: Collection[str]) -> list[Leftover]:
-        """What of ours is there and needed by none of the `live` runs (ids); nothing that lacks our label."""
+    async def leftovers(self, ended: Collection[str]) -> list[Leftover]:
+        """What of ours is there and not needed any more; nothing that lacks our label. `ended`: ids of runs that are over,
+        whose outputs are in their records."""
         ...
 
     async def discard(self, leftovers: Sequence[Leftover]) -> list[Leftover]:

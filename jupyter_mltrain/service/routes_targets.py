@@ -62,7 +62,7 @@ def router(service: Service) -> Router:
         """What of ours lies on the target's engine and no live run needs; without `dry_run` it goes."""
         # A run that is being submitted may need what nobody else does.
         async with service.submitting:
-            gone = await service.targets.prune(name, service.live_on(name), dry_run=request.dry_run)
+            gone = await service.targets.prune(name, await service.ended(), dry_run=request.dry_run)
         leftovers = [cast("answers.Leftover", dataclasses.asdict(one)) for one in gone]
         return {"leftovers": leftovers, "removed": not request.dry_run}
 

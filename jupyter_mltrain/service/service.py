@@ -43,7 +43,7 @@ class Service:
         self.store = Store(layout.database)
         self.environments = Environments(layout.environments, strict=bool(config.raw.get("strict", False)))
         self.datasets = Catalog(layout.folder, Datasets(npm=npm_command))
-        self.targets = Targets(layout, config.raw, self._moved)
+        self.targets = Targets(layout, config.raw, self._moved, self._preempt)
         self.publication = Publication(self, layout, config)
         self.endpoints = Endpoints(self)
         self.children = Children(self)
@@ -71,7 +71,8 @@ class Service:
         for record in sorted(waiting, key=lambda r: r.history[-1].time) + [r for r in live if r not in waiting]:
             self.targets.keep(record.spec.target)
             if record.placed:
-                self.pool(record.spec.target).restore(record.id, Grant.from_json(record.doc["grant"]))
+                grant, preemptions = Grant.from_json(record.doc["grant"]), record.doc.get("preemptions", 0)
+                self.pool(record.spec.target).restore(record.id, grant, preemptions)
             if record.status is Status.CANCEL_REQUESTED:
                 record.cancel.set()
             self.drive(record)
@@ -127,6 +128,10 @@ class Service:
         """The runs that are not over yet, on a target: id → display name."""
         live = [self._records[run_id] for run_id in self._tasks]
         return {record.spec.run_id: record.row["display_name"] for record in live if record.spec.target == target}
+
+    async def ended(self) -> set[str]:
+        """Ids of the runs that are over."""
+        return await self.store.call(lambda: self.store.ids() - set(self.store.live()))
 
     def secrets(self, run_id: str) -> Mapping[str, str]:
         """Values of a run's secrets; in memory only."""
@@ -212,6 +217,12 @@ class Service:
         record = self._records.get(run_id)
         if record is not None:
             record.touch()
+
+    def _preempt(self, run_id: str, by: str) -> None:
+        record = self._records.get(run_id)
+        if record is not None:
+            record.preempted_for = by
+            record.preempt.set()
 
     def _catch_up(self, folder: Path, row: Row, history: list[Change]) -> tuple[Row, list[Change]]:
         """The newer of what index and folder say of a run; the index then says it too."""

@@ -57,14 +57,22 @@ class Target:
 
 
 class Targets:
-    """Made closed; `open` reads the definitions. `moved` is told of runs whose place in a queue changed."""
+    """Made closed; `open` reads the definitions. `moved` is told of runs whose place in a queue changed, `preempt` of
+    those that are to give up theirs, and for whom (`service.machine`)."""
 
-    def __init__(self, layout: Layout, config: dict[str, Any], moved: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        config: dict[str, Any],
+        moved: Callable[[str], None],
+        preempt: Callable[[str, str], None] = lambda _run, _by: None,
+    ) -> None:
         self.problems: list[str] = []
         self._folder = layout.computes
         self._strict = bool(config.get("strict", False))
         self._local_settings: dict[str, Any] = config.get("targets", {}).get(LOCAL, {})
         self._moved = moved
+        self._preempt = preempt
         self._there: dict[str, Target] = {}
         self._gone: dict[str, Target] = {}
         self._aside: dict[str, Target] = {}
@@ -73,7 +81,7 @@ class Targets:
         """Take up `local`, and every definition that can be read; of the others `problems` tells."""
         local = computes.load(LOCAL, **self._local_settings)
         here = await local.capacity()
-        self._machine = Machine(here)
+        self._machine = Machine(here, self._preempt)
         always = Scale(here.slots, here.slots)
         self._there[LOCAL] = Target(LOCAL, local, Pool(LOCAL, self._machine, always, moved=self._moved))
         for compute in (NotebookCompute(), WithinCompute()):
@@ -197,7 +205,7 @@ class Targets:
         changed = replace(target, definition=replace(definition, modified=time.time()), substitutions=substitutions)
         await self._write(changed)
         target.definition, target.substitutions = changed.definition, substitutions
-        target.pool.rescale(_scale(definition), share)
+        target.pool.rescale(_scale(definition), share, low_priority=definition.priority == LOW_PRIORITY)
         return target
 
     async def delete(self, name: str, live: Sequence[str]) -> None:
@@ -219,15 +227,16 @@ class Targets:
         del self._there[name]
         await asyncio.to_thread(self._path(name).unlink, missing_ok=True)
 
-    async def prune(self, name: str, live: Collection[str], *, dry_run: bool) -> list[Leftover]:
-        """What the target's engine keeps for us and none of the `live` runs (ids) needs; without `dry_run` it goes.
+    async def prune(self, name: str, ended: Collection[str], *, dry_run: bool) -> list[Leftover]:
+        """What the target's engine keeps for us and nothing needs; without `dry_run` it goes. `ended`: ids of runs that
+        are over.
 
         Nothing where an engine keeps all there is in the workspace. Raises `TargetNotFound`, `EngineUnreachable`.
         """
         compute = self.get(name).compute
         if not isinstance(compute, Housekeeping):
             return []
-        found = await compute.leftovers(live)
+        found = await compute.leftovers(ended)
         return found if dry_run else await compute.discard(found)
 
     # -- the parts -------------------------------------------------------------------------------------------------
@@ -266,7 +275,15 @@ class Targets:
         else:
             compute = compute or computes.load(definition.kind, **definition.settings)
             machine = Machine(definition.capacity or Capacity(0, 0, 0.0))
-        pool = Pool(definition.name, machine, _scale(definition), share, prepare=compute.check, moved=self._moved)
+        pool = Pool(
+            definition.name,
+            machine,
+            _scale(definition),
+            share,
+            low_priority=definition.priority == LOW_PRIORITY,
+            prepare=compute.check,
+            moved=self._moved,
+        )
         return Target(definition.name, compute, pool, definition, substitutions)
 
     def _share(self, definition: TargetDefinition) -> tuple[Size | None, tuple[Substitution, ...]]:
@@ -277,10 +294,8 @@ class Targets:
         if size is None:
             raise _unknown(definition.size, table)
         machine, nodes = self._machine.capacity, definition.max_nodes
-        given = [size.substitution(machine, nodes)]
-        if definition.priority == LOW_PRIORITY:
-            given.append(_NEVER_PREEMPTED)
-        return size.on(machine, nodes), tuple(one for one in given if one is not None)
+        given = size.substitution(machine, nodes)
+        return size.on(machine, nodes), (given,) if given is not None else ()
 
     def _check_strict(self, given: Sequence[Substitution]) -> None:
         if self._strict and given:
@@ -307,10 +322,6 @@ class Targets:
 
 
 _NAMED = 5
-
-_NEVER_PREEMPTED = Substitution(
-    "priority", LOW_PRIORITY, DEDICATED, "nobody else pays for this machine: no run is taken off it for another"
-)
 
 
 def _scale(definition: TargetDefinition) -> Scale:

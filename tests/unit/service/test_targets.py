@@ -42,8 +42,8 @@ class Kept(Engine):
         super().__init__("kept", Capacity(3, 8, 64.0))
         self.there = ["a", "b"]
 
-    async def leftovers(self, live: Collection[str]) -> list[Leftover]:
-        return [Leftover("volume", name, 5, "its run has ended") for name in self.there if name not in live]
+    async def leftovers(self, ended: Collection[str]) -> list[Leftover]:
+        return [Leftover("volume", name, 5, "its run has ended") for name in self.there if name in ended]
 
     async def discard(self, leftovers: Sequence[Leftover]) -> list[Leftover]:
         for one in leftovers:
@@ -95,12 +95,12 @@ async def test_what_cannot_be_attached(layout: Layout) -> None:
     assert list(layout.computes.iterdir()) == []
 
 
-async def test_what_is_left_on_an_engine_goes_when_no_live_run_needs_it(layout: Layout) -> None:
+async def test_what_is_left_on_an_engine_goes_when_no_run_needs_it(layout: Layout) -> None:
     targets = await opened(layout)
     await targets.attach(TargetDefinition("box", kind="kept"))
-    assert [one.name for one in await targets.prune("box", {"a"}, dry_run=True)] == ["b"]
-    assert [one.name for one in await targets.prune("box", {"a"}, dry_run=False)] == ["b"]
-    assert [one.name for one in await targets.prune("box", (), dry_run=True)] == ["a"]
+    assert [one.name for one in await targets.prune("box", {"b"}, dry_run=True)] == ["b"]
+    assert [one.name for one in await targets.prune("box", {"b"}, dry_run=False)] == ["b"]
+    assert [one.name for one in await targets.prune("box", {"a", "b"}, dry_run=True)] == ["a"]
     assert await targets.prune("local", (), dry_run=False) == []
 
 
