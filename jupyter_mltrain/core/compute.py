@@ -159,6 +159,10 @@ OWN = "own-"
 """Begins the key of a copy that one run may change."""
 
 
+OWN = "own-"
+"""Begins the key of a copy that one run may change."""
+
+
 @dataclass(frozen=True)
 class Mount:
     """A dataset on the service's machine, to be readable at the run: a folder, which may hold links out of itself, or a

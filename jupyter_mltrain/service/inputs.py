@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_mltrain.cache import Stopped, disk_errors, remove_tree, write_whole
 from jupyter_mltrain.computes.workfolder import KEPT
 from jupyter_mltrain.core import data_paths
-from jupyter_mltrain.core.compute import Mount
+from jupyter_mltrain.core.compute import OWN, Mount
 from jupyter_mltrain.core.dataset import DatasetDefinition, FileDatasetDefinition
 from jupyter_mltrain.core.datastore import value_missing
 from jupyter_mltrain.core.spec import DataInput, Substitution
@@ -164,7 +164,10 @@ def _prepare_one(
         "files": [[f.path, f.size, f.sha256 or f.unpacked] for f in fetched.files[:_LISTED]],
         "seen": observe(path) if data.mode != "download" else None,
     }
-    return Mount(data.name, path, data.variable, _mount_key(fetched.key, path), data.path_on_compute), entry, found
+    key = _mount_key(fetched.key, path)
+    if data.mode == "download":
+        key = OWN + key
+    return Mount(data.name, path, data.variable, key, data.path_on_compute), entry, found
 
 
 def _mount_key(key: str, path: Path) -> str:

@@ -52,6 +52,7 @@ async def prepare(service: Service, record: Record) -> None:
         record.doc["environment"] = dict(within.doc["environment"])
         return
     environment, mounts = await asyncio.gather(prepare_environment(service, record), prepare_inputs(service, record))
+    await _bring(service, record, environment, mounts)
     record.doc["prepared"] = dataclasses.asdict(environment)
     record.doc["environment"]["key"] = environment.key
     record.doc["mounts"] = [m.to_json() for m in mounts]
@@ -133,14 +134,15 @@ async def _prepare_there(
 
 
 async def prepare_inputs(service: Service, record: Record) -> list[Mount]:
-    """The run's datasets, fetched if they have to be, and brought to where the target's containers are; how far, under
-    the stage."""
-    note = _Note(record)
-    mounts = await prepare_data(service, record, note.say)
+    """The run's datasets on this machine, fetched if they have to be; how far, under the stage."""
+    return await prepare_data(service, record, _Note(record).say)
+
+
+async def _bring(service: Service, record: Record, environment: PreparedEnvironment, mounts: list[Mount]) -> None:
+    """The datasets to where the target's containers are, if it has any."""
     compute = service.compute(record.spec.target)
     if mounts and compute.capabilities.containers:
-        await cast("ContainerCompute", compute).bring(mounts, note.say)
-    return mounts
+        await cast("ContainerCompute", compute).bring(mounts, environment, _Note(record).say)
 
 
 def _progress(progress: Progress) -> str:
