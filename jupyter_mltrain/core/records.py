@@ -25,6 +25,7 @@ UNREADABLE = "unreadable"
 """Kind of the item that stands for a line which is no record: `{"k": "unreadable", "bytes": length, "start": text}`."""
 
 _FILE = re.compile(r"r(\d{1,9})-(\d{1,19})\.metrics", re.ASCII)
+_SYSTEM = re.compile(r"r(\d{1,9})\.system", re.ASCII)
 _STEP_LIMIT = 1 << 63
 _TIME_LIMIT = 1e11  # the year 5138; NaN and the infinities fail the comparison too
 
@@ -37,6 +38,12 @@ _decode = json.JSONDecoder().raw_decode
 def file_rank(name: str) -> int | None:
     """The rank that wrote the file called `name` (`r0-4711.metrics` → 0), or None if it holds no records."""
     match = _FILE.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def system_rank(name: str) -> int | None:
+    """The rank of which the file called `name` tells what its node was used for (`r0.system` → 0), or None."""
+    match = _SYSTEM.fullmatch(name)
     return int(match[1]) if match else None
 
 

@@ -18,7 +18,8 @@ no end yet is not a record; a line that is no JSON (a process was killed on a fu
     image     name path step            tag       key value            property  key value
     param     key value                 artifact  path                 progress  label value total
 
-Paths are relative to the run's `work` folder.
+Paths are relative to the run's `work` folder. What the run uses of its node is in `streams/r<rank>.system`, written by its
+shim in the same form (`_shim/system.py`): those are no metrics.
 """
 
 from __future__ import annotations

@@ -5,11 +5,13 @@ run is. An engine needs nothing else on that side than to run a command and to p
 
     launch LAUNCH_JSON [--wait] [--secrets]
                                   start the process that the file describes and hold it to its end; detaches unless
-                                  `--wait`; with `--secrets`, standard input is a JSON object of variables that are
-                                  written nowhere. Does nothing when the rank was launched before
+                                  `--wait`; with `--secrets`, the first line of standard input is a JSON object of
+                                  variables that are written nowhere. Does nothing when the rank was launched before
     observe FOLDER                print what is seen of the run in FOLDER, one JSON object (`observe.py`)
-    follow FOLDER OFFSETS         write the run's stream files from OFFSETS (JSON, name to byte) on, framed (`frames.py`),
-                                  as they grow; ends when the run has ended and all is sent
+    follow FOLDER OFFSETS [--leash]
+                                  write the run's stream files from OFFSETS (JSON, name to byte) on, framed (`frames.py`),
+                                  as they grow; ends when the run has ended and all is sent; with `--leash`, also at
+                                  the end of standard input
     stop FOLDER RUN_ID GRACE      end the run's processes, print what was seen, one JSON object (`stop.py`)
     unpack FOLDER                 make FOLDER from a tar archive on standard input, unless it is there
     pack FOLDER NAME…             write those entries of FOLDER to standard output as a tar archive

@@ -97,8 +97,10 @@ class Tail:
         return Piece(name, offset, data)
 
 
-def follow(folder: str, offsets: Mapping[str, int], write: Callable[[bytes], object]) -> None:
-    """Write the run's streams, framed, by `write`, until the run has ended and all is sent."""
+def follow(folder: str, offsets: Mapping[str, int], write: Callable[[bytes], object], leash: int = -1) -> None:
+    """Write the run's streams, framed, by `write`, until the run has ended and all is sent, or the descriptor `leash`
+    has come to its end: nobody reads any more, where no signal or broken pipe would tell."""
+    held = [leash] if leash >= 0 else []
     with Tail(folder, offsets) as tail:
         spoke = time.monotonic()
         while True:
@@ -112,11 +114,11 @@ def follow(folder: str, offsets: Mapping[str, int], write: Callable[[bytes], obj
             if time.monotonic() - spoke > KEEPALIVE:
                 write(ALIVE)
                 spoke = time.monotonic()
-            if tail.fd >= 0:
-                if select.select([tail.fd], [], [], tail.pause)[0]:
-                    time.sleep(tail.rest())
-            else:
-                time.sleep(tail.pause)
+            rung = select.select([tail.fd, *held] if tail.fd >= 0 else held, [], [], tail.pause)[0]
+            if leash in rung and not os.read(leash, 4096):
+                return
+            if tail.fd in rung:
+                time.sleep(tail.rest())
 
 
 _IN_MODIFY, _IN_CLOSE_WRITE, _IN_MOVED_TO, _IN_CREATE = 0x2, 0x8, 0x80, 0x100

@@ -33,6 +33,23 @@ class Group:
         text = _read(os.path.join(self.folder, name))
         return int(text) if text.isdigit() else 0
 
+    def used(self) -> int:
+        """The bytes that the group holds now, without what of the page cache the kernel would give back; 0 if it does not
+        say."""
+        name, cache = (
+            ("memory.current", "inactive_file")
+            if self._version == 2
+            else ("memory.usage_in_bytes", "total_inactive_file")
+        )
+        text = _read(os.path.join(self.folder, name))
+        if not text.isdigit():
+            return 0
+        for line in _read(os.path.join(self.folder, "memory.stat")).splitlines():
+            key, _, value = line.partition(" ")
+            if key == cache:
+                return max(0, int(text) - int(value))
+        return int(text)
+
     def remove(self) -> None:
         """Delete the group if it was made for the run; what is still in it goes on in the parent's."""
         if self.limit is not None:

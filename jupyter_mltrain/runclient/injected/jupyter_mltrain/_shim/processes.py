@@ -16,7 +16,8 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Process(NamedTuple):
-    """One process. `ticks`: its start time in clock ticks since boot."""
+    """One process. `ticks`: its start time in clock ticks since boot; `used`: clock ticks of CPU that it has used, with
+    those of its children that it has waited for."""
 
     pid: int
     ppid: int
@@ -24,6 +25,7 @@ class Process(NamedTuple):
     ticks: int
     name: str
     state: str
+    used: int = 0
 
     def __str__(self) -> str:
         return f"{self.pid} {self.name}"
@@ -40,16 +42,17 @@ def find(pid: int) -> Process | None:
     head, _, tail = raw.rpartition(b")")
     fields = tail.split()
     name = head.partition(b"(")[2].decode("utf-8", "replace")
-    return Process(pid, int(fields[1]), int(fields[2]), int(fields[19]), name, fields[0].decode())
+    used = int(fields[11]) + int(fields[12]) + int(fields[13]) + int(fields[14])
+    return Process(pid, int(fields[1]), int(fields[2]), int(fields[19]), name, fields[0].decode(), used)
 
 
-def table() -> dict[int, Process]:
-    """All processes that are there now, by pid, without zombies."""
+def table(dead: bool = False) -> dict[int, Process]:
+    """All processes that are there now, by pid; without zombies, unless `dead`."""
     found: dict[int, Process] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             process = find(int(name))
-            if process is not None and process.state not in "ZX":
+            if process is not None and (dead or process.state not in "ZX"):
                 found[process.pid] = process
     return found
 

@@ -17,11 +17,13 @@ import sys
 import time
 from typing import Any, Callable
 
-from . import memory, processes, records
+from . import memory, processes, records, system
 from .events import EventFiles
+from .gpus import Gpus, given
 from .spawn import Child
 
 PR_SET_CHILD_SUBREAPER = 36
+TICKS = os.sysconf("SC_CLK_TCK")
 BEAT = 1.0
 """Seconds between heartbeats."""
 WATCH = 0.2
@@ -71,6 +73,7 @@ class _Shim:
                 os.path.join(str(launch["cwd"]), "logs"),
                 os.path.join(str(launch["streams"]), f"r{paths.rank}-{os.getpid()}.metrics"),
             )
+        self.usage: system.Usage | None = None
         self.beats = 0
         self.next_beat = self.next_watch = 0.0
         self.peak = 0
@@ -109,6 +112,12 @@ class _Shim:
             self._record(error=problem)
             return
         ready()
+        if "streams" in self.launch:
+            samples = system.Samples(os.path.join(str(self.launch["streams"]), f"r{self.paths.rank}.system"))
+            gpus = given(self.launch["env"])
+            self.usage = system.Usage(
+                samples, system.given_cpus(self.launch.get("cpus")), self.limit, Gpus(gpus, samples) if gpus else None
+            )
         self._hold()
 
     def _write_start(self) -> None:
@@ -166,9 +175,11 @@ class _Shim:
         watch = self.watched and now >= self.next_watch
         if not beat and not watch:
             return
-        tree = sorted({self.child.pid, *processes.below([os.getpid()], processes.table())})
+        # With those that nobody has waited for yet: what CPU they used is the run's.
+        table = processes.table(dead=True)
+        tree = sorted({self.child.pid, *processes.below([os.getpid()], table)})
         if beat:
-            self._beat(tree)
+            self._sample(sum(table[pid].used for pid in tree if pid in table), self._beat(tree))
             self._read_events()
             self.next_beat = now + BEAT
         if watch:
@@ -228,13 +239,20 @@ class _Shim:
             # No time to end well: what is over the limit now would take the machine down during the grace.
             self._stop("memory limit", 0, signal.SIGKILL)
 
-    def _beat(self, tree: list[int]) -> None:
+    def _sample(self, ticks: int, resident: int) -> None:
+        if self.usage is not None:
+            held = self.group.used() if self.group is not None and self.group.limit is not None else 0
+            waited = os.times()  # of those that this process has waited for
+            self.usage.saw(ticks / TICKS + waited.children_user + waited.children_system, held or resident)
+
+    def _beat(self, tree: list[int]) -> int:
         used = processes.resident(tree)
         if not self.watched:
             self.peak = max(self.peak, used)
         self.beats += 1
         with contextlib.suppress(OSError):  # a beat that cannot be written makes the run look late, no more
             os.pwrite(self.beat_fd, b"%010d %020d\n" % (self.beats, used), 0)
+        return used
 
     def _read_events(self, seconds: float = 0) -> None:
         """Bring over what TensorBoard's files have that is new: a piece, or for so long as there is more."""
@@ -248,6 +266,8 @@ class _Shim:
     def _record(self, error: str = "", stopped: str = "") -> None:
         import resource
 
+        if self.usage is not None:
+            self.usage.close()
         self._read_events(EVENTS_PATIENCE)
 
         code = signal_number = None

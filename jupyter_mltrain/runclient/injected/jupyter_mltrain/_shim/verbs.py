@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
+
+PATIENCE = 60.0
+"""Seconds to wait for what comes by standard input."""
 
 
 def main(arguments: list[str]) -> None:
     verb, rest = arguments[0], arguments[1:]
     if verb == "launch":
         if "--secrets" in rest:
-            os.environ.update(json.loads(sys.stdin.buffer.read()))
+            os.environ.update(json.loads(_line()))
         _launch(rest[0], detach="--wait" not in rest)
     elif verb == "observe":
         from .observe import observe
@@ -20,7 +24,7 @@ def main(arguments: list[str]) -> None:
     elif verb == "follow":
         from .follow import follow
 
-        follow(rest[0], json.loads(rest[1]), _write_all)
+        follow(rest[0], json.loads(rest[1]), _write_all, leash=0 if "--leash" in rest else -1)
     elif verb == "stop":
         from .stop import stop
 
@@ -77,6 +81,13 @@ def _leave_terminal(launch_file: str) -> None:
     os.dup2(errors, 1)
     os.dup2(errors, 2)
     os.chdir("/")
+
+
+def _line() -> bytes:
+    """The first line of standard input, whose other end may stay open."""
+    if not select.select([0], [], [], PATIENCE)[0]:
+        sys.exit("Nobody told the run's secrets.")
+    return sys.stdin.buffer.readline()
 
 
 def _write_all(data: bytes) -> None:
