@@ -12,7 +12,6 @@ import os
 import sys
 import time
 import traceback
-import uuid
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Awaitable, Callable
@@ -145,7 +144,7 @@ class Application:
         if path != "/" and not self.keys.allows(authorization):
             headers.append((b"www-authenticate", b"Bearer"))
             raise Refused("This endpoint needs a key: send the header `Authorization: Bearer KEY`.", 401)
-        headers.append((b"x-ms-request-id", request_id or uuid.uuid4().hex.encode()))
+        headers.append((b"x-ms-request-id", request_id or os.urandom(16).hex().encode()))
         ask = self._asks.get(path)
         if ask is not None and method == "POST":
             return 200, await ask(await _body(receive, length, self.max_body)), _JSON

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from typing import Any, Mapping, NamedTuple, Sequence
 
 import numpy as np
@@ -127,7 +128,7 @@ def _numbers(value: Any, dtype: str, name: str, where: str) -> Any:
     with np.errstate(over="ignore"):
         array = raw.astype(target)
     # One sum is not finite if any number is not; only then is it worth to look at each.
-    if target.kind != "c" and not np.isfinite(array.sum(dtype=np.float64)) and not np.isfinite(array).all():
+    if target.kind != "c" and not math.isfinite(array.sum(dtype=np.float64)) and not np.isfinite(array).all():
         raise Refused(f"Input {name!r} has a number that {dtype} cannot hold, or that is not finite.")
     return array
 
@@ -224,23 +225,28 @@ def _sort(kind: str) -> str:
 
 def answer(outputs: Mapping[str, Any], rows: int | None) -> bytes:
     """The body of the answer; `rows` as in `Parsed`."""
-    columns = {key: plain(value, key) for key, value in outputs.items()}
     if rows is None:
+        columns = {key: plain(value, key) for key, value in outputs.items()}
         return dumps({"outputs": next(iter(columns.values())) if len(columns) == 1 else columns})
     for key, value in outputs.items():
-        if not np.shape(value) or np.shape(value)[0] != rows:
+        shape = value.shape
+        if not shape or shape[0] != rows:
             raise Refused(
-                f"The output {key!r} has the shape {list(np.shape(value))} for {rows} samples, so that there is no result"
-                ' for each: ask with {"inputs": …}.'
+                f"The output {key!r} has the shape {list(shape)} for {rows} samples, so that there is no result for"
+                ' each: ask with {"inputs": …}.'
             )
-    if len(columns) == 1:
-        return dumps({"predictions": next(iter(columns.values()))})
+    if len(outputs) == 1:
+        [(key, value)] = outputs.items()
+        return dumps({"predictions": plain(value, key)})
+    columns = {key: plain(value, key) for key, value in outputs.items()}
     return dumps({"predictions": [{key: value[i] for key, value in columns.items()} for i in range(rows)]})
 
 
 def plain(value: Any, name: str) -> Any:
     """An array that the JSON writer takes, or nested lists."""
     array = np.asarray(value)
+    if array.dtype.char in "fd" and array.flags.c_contiguous:
+        return array  # as most are
     if array.dtype.kind in "OSU":
         return _texts(array.tolist(), always=name.endswith("_bytes"))
     if array.dtype.kind == "c":

@@ -11,6 +11,8 @@ try:
     import orjson
 except ImportError:  # an environment of the user's with a server but without it: slower, no less right
     orjson = None  # type: ignore[assignment]
+else:
+    _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
 class Refused(Exception):  # noqa: N818 - it is the answer, more than an error
@@ -49,11 +51,15 @@ def _no_constant(name: str) -> Any:
 
 def dumps(value: Any) -> bytes:
     """`value`, which may hold arrays, as JSON. What is not finite is written as TensorFlow Serving does: NaN, Infinity."""
-    if orjson is not None and _finite(value):
+    if orjson is not None:
         try:
-            return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+            data: bytes = orjson.dumps(value, option=_OPTIONS)
         except TypeError:
             pass  # something that only the slower writer below knows to turn into JSON
+        else:
+            # It writes null for what is not finite.
+            if b"null" not in data or _finite(value):
+                return data
     return json.dumps(value, default=_to_json, separators=(",", ":")).encode()
 
 
