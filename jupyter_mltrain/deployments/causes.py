@@ -11,7 +11,8 @@ FAILED = 3
 
 
 def cause(exit_record: Mapping[str, Any] | None, said: Mapping[str, Any] | None) -> dict[str, Any]:
-    """`title`, `evidence` (facts), `traceback` and `mend`. `said`: its `failure.json`; no exit record: nobody saw it."""
+    """`title`, `evidence` (facts), `traceback` and `mend`, and `final` where another start would end the same way. `said`:
+    its `failure.json`; no exit record: nobody saw it."""
     if exit_record is None:
         return _cause("Its process ended unseen: the supervisor was killed.", ["exit code unknown"])
     limit, peak = exit_record.get("limit_bytes"), exit_record.get("peak_bytes") or 0
@@ -22,7 +23,10 @@ def cause(exit_record: Mapping[str, Any] | None, said: Mapping[str, Any] | None)
             f"It needed more memory than {bound}.", evidence, mend="Deploy it with more memory (`memory_gb`)."
         )
     if said is not None and exit_record.get("code") == FAILED:
-        return _cause(str(said["title"]), [f"exit code {FAILED}"], traceback=said.get("traceback"))
+        why = _cause(
+            str(said["title"]), [f"exit code {FAILED}"], traceback=said.get("traceback"), mend=said.get("mend", "")
+        )
+        return {**why, "final": True} if said.get("final") else why
     if exit_record.get("error"):
         return _cause(f"It could not be started: {exit_record['error']}.", [])
     number = exit_record.get("signal")

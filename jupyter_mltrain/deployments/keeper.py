@@ -215,7 +215,7 @@ class _Keeper:
         if self.current is not None and self.current.revision != start.revision:
             # The old one goes on as if nothing had been asked.
             self._say(handled=start.revision, failure={**why, "revision": start.revision}, state="running")
-        elif self.state.get("serving_last") == start.revision:
+        elif self.state.get("serving_last") == start.revision and not why.get("final"):
             self._crashed(why)
         else:
             self._failed({**why, "revision": start.revision})

@@ -42,6 +42,8 @@ class LocalDeployer:
                 "version": model.version,
                 "path": str(place.model(spec.revision, model.name, model.version, model.basename)),
                 "format": model.format,
+                "hash": model.content_hash,
+                "seal": str(place.seal(spec.revision, model.name, model.version)),
             }
             for model in spec.models
         ]

@@ -9,6 +9,7 @@ endpoint.log             all that its processes wrote, and what the keeper did
 build.log                the environment's build
 revisions/<n>/           spec.json  serve.json
     app/                 the app's root, current folder of the process: azureml-models/<name>/<version>/…, the source
+    seals/               size, time and inode of each file of each model, as of when its hash was checked
     inject/              the run client and the server's code, as of the deployment
 starts/<n>-<k>/          the k-th process of revision n: shim/ (its records), ready.json or failure.json, control.sock
 """
@@ -65,6 +66,9 @@ class Place:
 
     def app(self, number: int) -> Path:
         return self.revision(number) / "app"
+
+    def seal(self, number: int, name: str, version: int) -> Path:
+        return self.revision(number) / "seals" / f"{name}-{version}.json"
 
     def model(self, number: int, name: str, version: int, basename: str) -> Path:
         return self.app(number) / MODELS / name / str(version) / basename

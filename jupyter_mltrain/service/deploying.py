@@ -26,8 +26,9 @@ from jupyter_mltrain.core.deployment import (
 )
 from jupyter_mltrain.core.model import ModelVersion
 from jupyter_mltrain.core.spec import Substitution
+from jupyter_mltrain.deployments.injected.mltrain_endpoint.files import seal
 from jupyter_mltrain.deployments.local import LocalDeployer, choose_cpus
-from jupyter_mltrain.deployments.place import Place
+from jupyter_mltrain.deployments.place import MODELS, Place
 from jupyter_mltrain.errors import ResourceUnavailable, RunNotFound, WebserviceException
 from jupyter_mltrain.service import snapshot
 from jupyter_mltrain.service.serving import server_packages
@@ -219,17 +220,23 @@ async def lay_out(service: Service, place: Place, spec: EndpointSpec, inference:
 
 
 def _link_model(files: Path, draft: Path, model: ServedModel) -> None:
+    before = seal(str(files))
     if model.content_hash and tree_hash(files) != model.content_hash:
         raise WebserviceException(
             f"The files of {model.id} are not those that were registered: their hash differs.",
             mend="Register the model again from its run; these are not served.",
         )
-    target = Place(draft).folder / "app" / "azureml-models" / model.name / str(model.version) / model.basename
+    target = draft / "app" / MODELS / model.name / str(model.version) / model.basename
     target.parent.mkdir(parents=True, exist_ok=True)
     if files.is_dir():
         shutil.copytree(files, target, copy_function=_link)
     else:
         _link(files, target)
+    # From here on a look is enough to see that there still stands what was hashed.
+    note = draft / "seals" / f"{model.name}-{model.version}.json"
+    note.parent.mkdir(exist_ok=True)
+    sealed = {name: [*before.get(name, (None, None))[:2], inode] for name, (_, _, inode) in seal(str(target)).items()}
+    write_whole(note, json.dumps(sealed).encode(), 0o600)
 
 
 def _link(source: Any, target: Any) -> None:

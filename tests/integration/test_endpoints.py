@@ -252,6 +252,34 @@ def test_a_crash_is_followed_by_another_process(workspace: Workspace, source: So
     assert "exit code 9" in service.get_logs()
 
 
+def test_files_that_were_changed_are_not_loaded_again(
+    world: World, workspace: Workspace, source: Source, tmp_path: Path
+) -> None:
+    (tmp_path / "weights.bin").write_bytes(b"w" * 1000)
+    model = Model.register(workspace, tmp_path / "weights.bin", "weights")
+    config = LocalWebservice.deploy_configuration()
+    service = Model.deploy(workspace, "scorer", [model], source.config(), config)
+    service.wait_for_deployment()
+    with pytest.raises(WebserviceException):
+        service.run({"die": True})
+    eventually(lambda: (service.state, service.entry["restarts"]) == ("running", 1), "untouched files are refused")
+    [held] = place_of(world).app(1).glob("azureml-models/weights/1/*")
+    held.chmod(0o600)
+    held.write_bytes(b"v" * 1000)
+    with pytest.raises(WebserviceException):
+        service.run({"die": True})
+    eventually(lambda: service.state == "failed", "it is {}", lambda: service.state)
+    failure = service.entry["failure"]
+    assert failure["title"] == "The files of weights:1 were changed after they were deployed: their hash differs."
+    assert "Register the model again" in failure["mend"]
+    assert service.entry["restarts"] == 2, "it was started over and over"
+    with pytest.raises(WebserviceException, match="not those that were registered"):
+        service.reload()
+    held.write_bytes(b"w" * 1000)  # another time, the same content
+    service.reload(wait=True)
+    assert service.run({})["version"] == 1
+
+
 def test_the_memory_limit_is_kept_and_named(workspace: Workspace, source: Source) -> None:
     service = deploy(workspace, source, memory_gb=0.3)
     assert not service.entry["substitutions"]

@@ -14,6 +14,8 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from . import files
+
 FAILED = 3
 """Exit code when the model cannot be served; why stands in `failure.json`."""
 
@@ -34,8 +36,7 @@ def main(serve: str, start: str) -> int:
     try:
         application, threads = _prepare(about)
     except BaseException as error:  # noqa: BLE001 - whatever it is (SystemExit of a script, too), it is the user's to see
-        traceback.print_exc()
-        _write(start, "failure.json", {"title": _title(error), "traceback": traceback.format_exc()[-20_000:]})
+        _write(start, "failure.json", _failure(error))
         return FAILED
     # What loading made lives as long as the process: the collector need not walk TensorFlow's million objects again.
     gc.collect()
@@ -43,7 +44,19 @@ def main(serve: str, start: str) -> int:
     return _run(_serve(application, threads, start, time.monotonic() - began))
 
 
+def _failure(error: BaseException) -> dict[str, Any]:
+    """`final`: that starting again would end the same way."""
+    if isinstance(error, files.Changed):
+        print(error, file=sys.stderr, flush=True)
+        return {"title": _title(error), "traceback": None, "mend": error.mend, "final": True}
+    traceback.print_exc()
+    return {"title": _title(error), "traceback": traceback.format_exc()[-20_000:]}
+
+
 def _prepare(about: dict[str, Any]) -> Any:
+    for model in about["models"]:
+        files.check(model)
+
     from .app import Application, Keys
     from .script import Script
     from .signatures import load
@@ -192,6 +205,6 @@ def _write(folder: str, name: str, document: dict[str, Any]) -> None:
 def _title(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     said = lines[0][:300] if lines else ""
-    if type(error).__name__ in ("Unusable", "Refused"):
+    if type(error).__name__ in ("Unusable", "Refused", "Changed"):
         return said
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
