@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +34,23 @@ _threads = ThreadPoolExecutor(2, thread_name_prefix="ingest")
 _followed: set[Ingest] = set()
 
 
+@dataclass(frozen=True)
+class Kind:
+    """Records of one kind: which files hold them (the rank, or None for another file), the folder of their columns, and
+    what of an item (rank, item) is kept in the columns' `extra`."""
+
+    rank_of: Callable[[str], int | None]
+    folder: str
+    note: Callable[[dict[str, Any], int, dict[str, Any]], None]
+
+
 class Ingest:
     """The metrics and logs of one run. `changed` is called, on the event loop, when something new is readable."""
 
-    def __init__(self, folder: Path, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, folder: Path, changed: Callable[[], None] = lambda: None, kind: Kind | None = None) -> None:
         self.streams = folder / "streams"
+        self._kind = kind or METRICS
+        self._beside: dict[str, Ingest] = {}
         self.news: Callable[[], None] = lambda: None
         """Called, on the event loop, when records were taken in."""
         self.others: Callable[[frozenset[str]], None] = lambda _: None
@@ -45,11 +58,18 @@ class Ingest:
         run (`runclient`: those of runs that its script keeps below it)."""
         self._others: frozenset[str] = frozenset()
         self._changed = changed
-        self._columns_folder = folder / "columns"
+        self._columns_folder = folder / self._kind.folder
         self._columns: Columns | None = None
         self._unwritten = False
         self._lock = asyncio.Lock()
         self._flushed = 0.0
+
+    def beside(self, kind: Kind) -> Ingest:
+        """The records of another kind in the same streams. They come with `follow`, and are taken in by `absorb` alone:
+        they are no news for who watches the run."""
+        if kind.folder not in self._beside:
+            self._beside[kind.folder] = Ingest(self.streams.parent, kind=kind)
+        return self._beside[kind.folder]
 
     async def follow(self, compute: Compute, handle: Handle) -> None:
         """Until the run has ended and all it said is here. Lost connections are taken up again, with growing pauses."""
@@ -71,7 +91,8 @@ class Ingest:
                 async for frame in compute.stream(handle, offsets):
                     if not shared:
                         await self._alone(self._mirror, frame)
-                    doorbell.set()
+                    if records.system_rank(frame.stream) is None:
+                        doorbell.set()
                     pause = 1.0
             except EngineUnreachable:
                 await asyncio.sleep(pause)
@@ -151,7 +172,7 @@ class Ingest:
     def _take_in(self, columns: Columns) -> bool:
         grew, others = False, set[str]()
         for path in sorted(self.streams.iterdir()) if self.streams.is_dir() else []:
-            rank = records.file_rank(path.name)
+            rank = self._kind.rank_of(path.name)
             if rank is None:
                 others.add(path.name)
             elif path.stat().st_size > columns.offsets.get(path.name, 0):
@@ -173,7 +194,7 @@ class Ingest:
                     size *= 4  # one record longer than what was read
                     continue
                 size = _CHUNK
-                _take(columns, rank, found)
+                _take(columns, rank, found, self._kind.note)
                 columns.offsets[path.name] = columns.offsets.get(path.name, 0) + consumed
                 grew = True
 
@@ -196,7 +217,9 @@ class Ingest:
         return series, sum(s.count for s in columns.series.values()), dict(columns.extra)
 
 
-def _take(columns: Columns, rank: int, found: list[Any]) -> None:
+def _take(
+    columns: Columns, rank: int, found: list[Any], note: Callable[[dict[str, Any], int, dict[str, Any]], None]
+) -> None:
     groups: dict[str, tuple[list[Any], list[Any], list[Any]]] = {}
     for record in found:
         if type(record) is list:
@@ -209,12 +232,12 @@ def _take(columns: Columns, rank: int, found: list[Any]) -> None:
                 group[1].append(when)
                 group[2].append(value)
         else:
-            _note(columns.extra, record)
+            note(columns.extra, rank, record)
     for name, (steps, times, values) in groups.items():
         columns.append((rank, name), steps, times, values)
 
 
-def _note(extra: dict[str, Any], item: dict[str, Any]) -> None:
+def _note(extra: dict[str, Any], _: int, item: dict[str, Any]) -> None:
     """Keep of an item what the run's state shows: progress (with its first value, for the rate), tags, unreadable lines."""
     kind = item["k"]
     if kind == "progress":
@@ -232,3 +255,6 @@ def _note(extra: dict[str, Any], item: dict[str, Any]) -> None:
         extra["lists"] = extra.get("lists", 0) + (len(values) if isinstance(values, list) else 0)
     elif kind == records.UNREADABLE:
         extra["unreadable"] = extra.get("unreadable", 0) + 1
+
+
+METRICS = Kind(records.file_rank, "columns", _note)

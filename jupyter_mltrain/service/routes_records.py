@@ -14,11 +14,13 @@ from starlette.background import BackgroundTask
 from jupyter_mltrain.core.wire import FileList, LogList, MetricList, SeriesWindow
 from jupyter_mltrain.core.wire_logged import LoggedItems
 from jupyter_mltrain.core.wire_models import Inspection
+from jupyter_mltrain.core.wire_system import SystemUsage
 from jupyter_mltrain.errors import PathNotFound
 from jupyter_mltrain.service import logs, snapshot
 from jupyter_mltrain.service.logged import logged_items
 from jupyter_mltrain.service.metrics import metric_values
 from jupyter_mltrain.service.openapi import Router
+from jupyter_mltrain.service.system import system_usage, system_window
 from jupyter_mltrain.service.wire import LONGEST_WAIT, plain
 
 if TYPE_CHECKING:
@@ -62,6 +64,28 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
         record = await service.record(key)
         window = await record.ingest.window((rank, name), axis=axis, start=start, stop=stop, pixels=max(1, points // 4))
         # Thousands of numbers: written as text beside the event loop.
+        return Response(await asyncio.to_thread(_series_json, name, rank, window), media_type="application/json")
+
+    @routes.get("/runs/{key}/system")
+    async def system(key: str) -> SystemUsage:
+        """CPU, memory and GPUs: what was given to the run and what it used."""
+        return plain(await system_usage((await service.record(key)).ingest))
+
+    @routes.get("/runs/{key}/system/series")
+    async def system_series(
+        key: str,
+        name: str,
+        rank: int = 0,
+        axis: str = Query("time", pattern="^(step|time)$"),
+        start: float | None = None,
+        stop: float | None = None,
+        points: int = Query(2000, ge=4, le=100_000),
+    ) -> Annotated[Response, SeriesWindow]:
+        """At most about `points` points of a window of what was sampled, with every extreme in it."""
+        record = await service.record(key)
+        window = await system_window(
+            record.ingest, (rank, name), axis=axis, start=start, stop=stop, pixels=max(1, points // 4)
+        )
         return Response(await asyncio.to_thread(_series_json, name, rank, window), media_type="application/json")
 
     @routes.get("/runs/{key}/logs")
