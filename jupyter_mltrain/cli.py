@@ -111,7 +111,7 @@ def _plain(result: Any) -> str:
     from jupyter_mltrain.commands.details import details  # noqa: PLC0415
 
     if isinstance(result, Run):
-        return details(result.state)
+        return details(result.state, result.usage() if result.state["started"] else None)
     return str(result).replace("%mltrain", PROGRAM)
 
 

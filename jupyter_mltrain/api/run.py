@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jupyter_mltrain.api.resources import ResourceConfiguration
     from jupyter_mltrain.api.workspace import Workspace
     from jupyter_mltrain.core.wire import Failure, LogFile, RunState, SeriesWindow
+    from jupyter_mltrain.core.wire_system import SystemUsage
     from jupyter_mltrain.figures import Figure
 
 _ENDED = frozenset(s.value for s in TERMINAL)
@@ -178,6 +179,22 @@ class Run(RunLogging, RunTree):
         every extreme among them; what is not finite by its name ("NaN"). Empty for a metric that was not logged."""
         path = f"/v1/runs/{self.id}/series"
         return self.workspace.connection.get(path, name=name, rank=rank, points=points)
+
+    def usage(self) -> SystemUsage:
+        """What the run was given of its nodes and what it used of that: CPUs, memory, GPUs; peak and mean of each."""
+        return self.workspace.connection.get(f"/v1/runs/{self.id}/system")
+
+    def system(self, *, rank: int = 0) -> dict[str, dict[str, list[float]]]:
+        """What was sampled of a rank's node: name → `times` (seconds since the epoch) and `values`, equally long.
+
+        `cpu_percent` (of the CPUs given; 100: all of them) and `gpu<n>_percent` are means since the time before,
+        `memory_bytes` and `gpu<n>_memory_bytes` (of all that use the device) the most since then. The longer a run, the
+        farther apart. Empty for a run of a moment.
+        """
+        names = [one["name"] for one in self.usage()["series"] if one["rank"] == rank]
+        path, get = f"/v1/runs/{self.id}/system/series", self.workspace.connection.get
+        windows = {name: get(path, name=name, rank=rank, points=100_000) for name in names}
+        return {name: {"times": one["times"], "values": one["values"]} for name, one in windows.items()}
 
     def figure(self) -> Figure:
         """A Plotly figure: one chart per metric of rank 0."""

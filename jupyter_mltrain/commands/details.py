@@ -4,19 +4,48 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.commands.display import moment, one_line, seconds, size
 
+if TYPE_CHECKING:
+    from jupyter_mltrain.core.wire_system import SystemUsage
 
-def details(state: Mapping[str, Any]) -> str:
-    """The state of a run (`Run.state`) as lines of text; a failure leads with its cause."""
+
+def details(state: Mapping[str, Any], usage: SystemUsage | None = None) -> str:
+    """The state of a run (`Run.state`) as lines of text, and what it used (`Run.usage()`); a failure leads with its
+    cause."""
     head = f"{state['display_name']}  {state['status']}"
     if state.get("duration") is not None:
         head += f"  {seconds(state['duration'])}"
-    width = max((len(name) for name, _ in _facts(state)), default=0)
-    facts = [f"  {name:<{width}}  {value}" for name, value in _facts(state)]
+    told = [*_facts(state), *(("used", line) for line in used_lines(usage))]
+    width = max((len(name) for name, _ in told), default=0)
+    facts = [f"  {name:<{width}}  {value}" for name, value in told]
     return "\n".join([head, *_failure(state.get("failure")), *facts])
+
+
+def used_lines(usage: SystemUsage | None) -> Iterator[str]:
+    """Of each node that was sampled a line: the most memory, the mean share of its CPUs, and of each GPU the same."""
+    for node in usage["nodes"] if usage else ():
+        series = [one for one in usage["series"] if one["rank"] == node["rank"]] if usage else []
+        words = []
+        for one in series:
+            of = f"GPU {one['gpu']} " if one["gpu"] is not None else ""
+            if one["measure"] == "memory":
+                limit = f" of {size(node['memory_limit'])}" if node["memory_limit"] else ""
+                words.append(f"peak memory {size(one['peak'])}{limit}")
+            elif one["measure"] == "cpu":
+                cpus = f"{node['cpus']} CPU{'s' if node['cpus'] > 1 else ''}"
+                words.append(f"mean CPU {one['mean']:.0f} % of {cpus}")
+            elif one["measure"] == "gpu":
+                words.append(f"{of}mean {one['mean']:.0f} %")
+            else:
+                words.append(f"{of}peak memory {size(one['peak'])}")
+        rank = f"rank {node['rank']}: " if node["rank"] else ""
+        if words:
+            yield rank + ", ".join(words)
+        if node["problem"]:
+            yield rank + one_line(node["problem"], 200)
 
 
 def _failure(failure: Mapping[str, Any] | None) -> Iterator[str]:

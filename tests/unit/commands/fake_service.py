@@ -42,6 +42,8 @@ class FakeConnection:
             "seconds": 5.2,
             "python": "/envs/x y/bin/python",
         }
+        self.nodes: list[dict[str, Any]] = []
+        self.samples: list[dict[str, Any]] = []
         self.pruned: list[dict[str, Any]] = []
         self.build_log = b"Resolving\nInstalled 40 packages\n"
         self.source = "npm"
@@ -108,6 +110,10 @@ class FakeConnection:
                 return {
                     "files": [{"path": p, "size": 1, "modified": 0} for p in self.files.get(self._run(key)["id"], [])]
                 }
+            case ["runs", _, "system"]:
+                return {"nodes": self.nodes, "series": self.samples}
+            case ["runs", _, "system", "series"]:
+                return {"name": params["name"], "rank": 0, "total": 1, "steps": [0], "times": [1.5], "values": [50.0]}
             case ["runs", _, "series"]:
                 return {"name": params["name"], "total": 2, "steps": [0, 1], "times": [0.0, 1.0], "values": [0.5, 0.25]}
             case ["models"]:

@@ -205,6 +205,29 @@ def test_outcomes(context: Context, service: FakeConnection) -> None:
         check_outcome({**failed, "status": "Canceled"})
 
 
+def test_a_run_in_words_says_what_it_used(context: Context, service: FakeConnection) -> None:
+    run = submit(context)
+    state = service.advance(run.id, "Completed")
+    assert run.usage()["series"] == []
+    node = {"rank": 0, "cpus": 4, "memory_limit": 8 * 10**9, "gpus_given": 1, "gpus": [], "problem": ""}
+    service.nodes = [node, {**node, "rank": 1, "cpus": 1, "memory_limit": None, "problem": "no driver"}]
+    service.samples = [
+        {"rank": 0, "name": "cpu_percent", "measure": "cpu", "gpu": None, "peak": 99.0, "mean": 43.4},
+        {"rank": 0, "name": "memory_bytes", "measure": "memory", "gpu": None, "peak": 1.234e9, "mean": 1e9},
+        {"rank": 0, "name": "gpu2_percent", "measure": "gpu", "gpu": "2", "peak": 100, "mean": 91.0},
+        {"rank": 0, "name": "gpu2_memory_bytes", "measure": "gpu_memory", "gpu": "2", "peak": 7e10, "mean": 7e10},
+        {"rank": 1, "name": "cpu_percent", "measure": "cpu", "gpu": None, "peak": 10.0, "mean": 7.0},
+    ]
+    used = [line.split("  ", 2)[-1].strip() for line in details(state, run.usage()).splitlines() if " used " in line]
+    assert used == [
+        "mean CPU 43 % of 4 CPUs, peak memory 1.2 GB of 8.0 GB, GPU 2 mean 91 %, GPU 2 peak memory 70.0 GB",
+        "rank 1: mean CPU 7 % of 1 CPU",
+        "rank 1: no driver",
+    ]
+    assert list(run.system()) == ["cpu_percent", "memory_bytes", "gpu2_percent", "gpu2_memory_bytes"]
+    assert run.system(rank=1) == {"cpu_percent": {"times": [1.5], "values": [50.0]}}
+
+
 def test_a_run_in_words_leads_with_its_failure(context: Context, service: FakeConnection) -> None:
     run = submit(context)
     state = service.advance(
