@@ -110,9 +110,22 @@ def _runs(world: World, documents: Documents) -> Submitted:
     stopped = world.submit(steady(10_000))
     world.wait_running(stopped)
     documents.holds("GET /v1/runs/{key}", world.state(stopped))
+    _system(world, documents, stopped)
     documents.holds("POST /v1/runs/{key}/cancel", ask.post(f"/v1/runs/{stopped.id}/cancel", {"grace": 1}))
     world.wait(stopped)
     return run
+
+
+def _system(world: World, documents: Documents, run: Submitted) -> None:
+    path = f"/v1/runs/{run.id}/system"
+    eventually(lambda: len(world.connection.get(path)["series"]) >= 2, "the run is not sampled")
+    usage = world.connection.get(path)
+    documents.holds("GET /v1/runs/{key}/system", usage)
+    assert [one["name"] for one in usage["series"]] == ["cpu_percent", "memory_bytes"]
+    answer = world.connection.get(f"{path}/series", name="memory_bytes")
+    documents.holds("GET /v1/runs/{key}/system/series", answer)
+    assert answer["values"][0] > 1e6
+    assert [one["name"] for one in world.connection.get(f"/v1/runs/{run.id}/metrics")["series"]] == ["loss"]
 
 
 def _records(world: World, documents: Documents, run: Submitted) -> None:
