@@ -5,7 +5,8 @@ It holds the listening socket, starts servers behind it (each in a shim, which k
 - puts a new revision in place of the old one only when that is loaded, tried and healthy: the old one then takes no more
   connections, the new one does, and the old one ends when its clients are done. Connections that come in between wait in
   the socket that both share, so none is refused. A revision that does not become healthy changes nothing;
-- starts a server that crashed again, later each time, and gives up when it crashes over and over;
+- starts a server that crashed again, later each time, and gives up when it crashes over and over. Connections wait for it
+  in the socket for some seconds; where it takes longer they are answered 503;
 - ends one whose event loop is stuck.
 
 What should run stands in `wanted.json`, what does in `state.json` (`place.py`). A keeper that was killed is followed by
@@ -28,6 +29,7 @@ from typing import Any
 from jupyter_mltrain.deployments.causes import cause
 from jupyter_mltrain.deployments.injected.mltrain_endpoint.control import ask
 from jupyter_mltrain.deployments.place import Place
+from jupyter_mltrain.deployments.stand_in import HOLD, StandIn
 from jupyter_mltrain.deployments.starting import Start, living
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim import records
 
@@ -77,6 +79,8 @@ class _Keeper:
         self.again_at = 0.0
         self.asked_at = 0.0
         self.unanswered = 0
+        self.down_since: float | None = None
+        self.stand_in: StandIn | None = None
         self.over = False
         signal.signal(signal.SIGTERM, self._end)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -93,6 +97,7 @@ class _Keeper:
             self._look_at_current()
             self._look_at_ending()
             self._start_what_is_due()
+            self._answer_for_it()
             time.sleep(TICK)
         self._end_all()
 
@@ -199,6 +204,7 @@ class _Keeper:
         old = self.current
         if not _told(start, "health"):
             return False
+        self._stand_down()
         if old is not None:
             _told(old, "pause")
         if not _told(start, "accept"):
@@ -260,9 +266,28 @@ class _Keeper:
         self._log(f"gives up: {why['title']}")
         if self.listening is not None and self.current is None:
             # Who asks is refused at once; waiting in the socket would not help.
+            self._stand_down()
             self.listening.close()
             self.listening = None
         self._say(state="failed", serving=None, pid=None, handled=int(self.wanted["revision"]), failure=why)
+
+    def _answer_for_it(self) -> None:
+        """Say 503 in place of a server that takes long."""
+        if self.current is not None or self.listening is None:
+            self.down_since = None
+            return
+        now = time.monotonic()
+        if self.down_since is None:
+            self.down_since = now
+        if self.stand_in is None and now > self.down_since + HOLD:
+            self._log("answers 503 until a server is ready")
+            again = HOLD + max(0.0, self.again_at - now)
+            self.stand_in = StandIn(self.listening, self.place.folder.name, round(again))
+
+    def _stand_down(self) -> None:
+        if self.stand_in is not None:
+            self.stand_in.stop()
+            self.stand_in = None
 
     # -- ends --------------------------------------------------------------------------------------------------------
 
@@ -284,6 +309,7 @@ class _Keeper:
                 self._end_start(start)
 
     def _end_all(self) -> None:
+        self._stand_down()
         if self.listening is not None:
             self.listening.close()
         starts = [each for each in (self.current, self.next, *self.ending) if each is not None]

@@ -252,6 +252,29 @@ def test_a_crash_is_followed_by_another_process(workspace: Workspace, source: So
     assert "exit code 9" in service.get_logs()
 
 
+@pytest.mark.slow
+def test_while_a_crashed_process_takes_long_to_come_back_requests_are_answered_503(
+    workspace: Workspace, source: Source, tmp_path: Path
+) -> None:
+    script = source.folder / "deep" / "score.py"
+    slowly = f"    marker = {str(tmp_path / 'started')!r}\n    time.sleep(6 if os.path.exists(marker) else 0)\n    open(marker, 'w')\n"
+    script.write_text(SCORE.replace("    global started\n", "    global started\n" + slowly))
+    service = deploy(workspace, source)
+    clients = Clients(service.entry["port"], 2)
+    try:
+        eventually(lambda: len(clients.answers) > 20, "nobody answers")
+        pid = service.run({})["pid"]
+        kill(pid)
+        eventually(lambda: clients.answers[-1]["pid"] != pid, "it does not come back", patience=30)
+    finally:
+        clients.end()
+    told = [each for each in clients.failed if each.startswith("503 ")]
+    assert told, "nobody was told"
+    assert all("is being started" in each for each in told)
+    lost = [each for each in clients.failed if not each.startswith("503 ")]
+    assert len(lost) <= 4, f"more than what the killed process held: {lost[:10]}"
+
+
 def test_files_that_were_changed_are_not_loaded_again(
     world: World, workspace: Workspace, source: Source, tmp_path: Path
 ) -> None:
