@@ -142,6 +142,13 @@ class LocalCompute:
     async def stop(self, handle: Handle, grace: float) -> StopEvidence:
         return stop_of(await asyncio.to_thread(stop, handle["root"], handle["run_id"], grace))
 
+    async def rewind(self, handle: Handle, into: Path, note: str) -> None:
+        """Make a run whose processes have ended ready to be launched once more: what it kept goes into its record, from
+        where its next working folder gets it, and `note` ends its log. Idempotent."""
+        await self.collect(handle, into)
+        await self.remove(handle)
+        await asyncio.to_thread(_forget_processes, Path(handle["root"]), note)
+
     async def remove(self, handle: Handle) -> None:
         self._cpus_of.pop(handle["run_id"], None)
         self._heartbeats.forget(handle["run_id"])
@@ -185,6 +192,7 @@ def _launch(plan: LaunchPlan, secrets: dict[str, str], cpus: list[int] | None) -
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not any(map(records.launched, records.ranks(plan.root))):
             workfolder.materialise(Path(plan.record), Path(plan.blobs), root / "work", plan.mounts)
+            workfolder.bring_back(Path(plan.record), root / "work")
             runclient.inject(root / "inject")
             for rank in plan.ranks:
                 records.write(records.Rank(plan.root, rank.rank).launch, launch_record(plan, rank.rank, secrets, cpus))
@@ -211,6 +219,14 @@ def launch_record(plan: LaunchPlan, rank: int, secrets: Mapping[str, str], cpus:
         "cpus": cpus,
         "grace": GRACE,
     }
+
+
+def _forget_processes(root: Path, note: str) -> None:
+    # The log first: a note that is said twice is better than none.
+    if (root / "shim").is_dir():
+        with (root / "streams" / "r0.log").open("a", encoding="utf-8", errors="replace") as log:
+            log.write(f"\njupyter_mltrain: {note}\n")
+        delete(f"{root}/shim")
 
 
 def _start_shim(plan: LaunchPlan, rank: int, secrets: dict[str, str]) -> None:

@@ -58,6 +58,13 @@ def materialise(record: Path, blobs: Path, work: Path, mounts: Sequence[Mount] =
     partial.rename(work)
 
 
+def bring_back(record: Path, work: Path) -> None:
+    """Move what an earlier execution of the run kept into the working folder of the next one. Idempotent."""
+    for name in KEPT:
+        if (record / name).is_dir():
+            _move(record / name, work / name)
+
+
 def _link(data: Path, place: Path) -> None:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ DEDICATED = "dedicated"
 LOW_PRIORITY = "lowpriority"
 
 NODE_SUBSTITUTIONS = frozenset({"compute", "priority"})
-"""Kinds of what a run is given in place of what its target's size asks for."""
+"""Kinds of what a run is given in place of what its target asks for; `priority` is on records of before low priority."""
 
 LEAST_NODE_GB = 2.0
 """What a node keeps when many share a machine: less than what a process needs that trains anything."""

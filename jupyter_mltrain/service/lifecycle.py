@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import errno
 import time
 import traceback
 from contextlib import suppress
@@ -28,8 +27,10 @@ from jupyter_mltrain.core.compute import (
 from jupyter_mltrain.core.spec import NOTEBOOK, WITHIN
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import EngineUnreachable, MLTrainError
+from jupyter_mltrain.service import preemption
 from jupyter_mltrain.service.failure import Failure, explain, first_failed
 from jupyter_mltrain.service.inputs import remove_copies, settle_data
+from jupyter_mltrain.service.patience import patiently
 from jupyter_mltrain.service.preparation import prepare
 from jupyter_mltrain.service.pruning import measure_outputs
 from jupyter_mltrain.service.record import Record
@@ -54,12 +55,16 @@ _GIVEN_UP_GRACE = 2.0
 async def drive(service: Service, record: Record) -> None:
     """Bring the run to a terminal status. An error on the way is the run's failure, told as such."""
     try:
-        if record.status in {Status.NOT_STARTED, Status.PREPARING, Status.QUEUED}:
-            await _unless_canceled(record, _until_granted(service, record))
-        if record.status is Status.CANCEL_REQUESTED and not record.placed:
-            await record.advance(Status.CANCELED, "canceled before anything ran")
-            return
-        if record.status is not Status.FINALIZING:
+        while record.status is not Status.FINALIZING:
+            await preemption.rewind(service, record)
+            if record.status in {Status.NOT_STARTED, Status.PREPARING, Status.QUEUED}:
+                await _unless_canceled(record, _until_granted(service, record))
+            if record.status is Status.CANCEL_REQUESTED and not record.placed:
+                if not record.doc.get("preemptions"):
+                    await record.advance(Status.CANCELED, "canceled before anything ran")
+                    return
+                await _conclude(record, Status.CANCELED, None, "canceled while it waited to begin again")
+                break
             await _run(service, record)
         await _finalize(service, record)
     except asyncio.CancelledError:
@@ -83,7 +88,8 @@ async def _until_granted(service: Service, record: Record) -> None:
             return
     if record.status is not Status.QUEUED:
         return
-    grant = await service.pool(record.spec.target).acquire(record.id, record.spec.resources)
+    pool, preemptions = service.pool(record.spec.target), record.doc.get("preemptions", 0)
+    grant = await pool.acquire(record.id, record.spec.resources, preemptions)
     record.doc["grant"] = dataclasses.asdict(grant)
     await record.progress(Status.STARTING)
 
@@ -125,7 +131,7 @@ async def _run(service: Service, record: Record) -> None:
         await record.save()
     following = asyncio.create_task(_follow(record, compute))
     try:
-        await _watch(record, compute, following)
+        await _watch(service, record, compute, following)
         if record.status is Status.FINALIZING and not record.doc["outcome"].get("abandoned"):
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(following), _DRAIN_SECONDS)
@@ -134,8 +140,8 @@ async def _run(service: Service, record: Record) -> None:
         await asyncio.gather(following, return_exceptions=True)
 
 
-async def _watch(record: Record, compute: Compute, following: asyncio.Task[None]) -> None:
-    """Until the run's processes have ended and the outcome is saved (status Finalizing)."""
+async def _watch(service: Service, record: Record, compute: Compute, following: asyncio.Task[None]) -> None:
+    """Until the run's processes have ended and what that means is saved: Finalizing, or Queued again."""
     handle = record.doc["handle"]
     stopped: StopEvidence | None = None
     while True:
@@ -143,26 +149,36 @@ async def _watch(record: Record, compute: Compute, following: asyncio.Task[None]
             grace = float(record.doc.get("cancel", {}).get("grace", STOP_GRACE))
             with suppress(EngineUnreachable):
                 stopped = await compute.stop(handle, grace)
+        elif stopped is None and preemption.wanted(record):
+            stopped = await preemption.give_way(service, record, compute)
         seen = await _observe(compute, handle)
         if seen.phase is Phase.EXITED:
             if record.status is Status.STARTING and seen.started is not None:
                 # It was over before anybody looked: it ran all the same.
                 await record.progress(Status.RUNNING, since=seen.started)
-            await _conclude_exits(record, seen.exits, stopped)
+            if not await preemption.waits_again(service, record, seen.exits, stopped, following):
+                await _conclude_exits(record, seen.exits, stopped)
             return
         if seen.phase in {Phase.VANISHED, Phase.ABSENT}:
             await _conclude_vanished(record, compute, seen, stopped)
             return
         await _note_phase(record, seen)
-        waits: set[asyncio.Task[Any]] = {asyncio.create_task(asyncio.sleep(OBSERVE_SECONDS))}
-        if not following.done():
-            waits.add(following)
-        if record.status is not Status.CANCEL_REQUESTED:
-            waits.add(asyncio.create_task(record.cancel.wait()))
         pause = 0.05 if seen.phase is Phase.STARTING else OBSERVE_SECONDS
-        await asyncio.wait(waits, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits - {following}:
-            wait.cancel()
+        await _something(record, following, pause, stopped=stopped is not None)
+
+
+async def _something(record: Record, following: asyncio.Task[None], pause: float, *, stopped: bool) -> None:
+    """Wait until the streams have ended, or somebody wants the run to, or for `pause` seconds."""
+    waits: set[asyncio.Task[Any]] = {asyncio.create_task(asyncio.sleep(OBSERVE_SECONDS))}
+    if not following.done():
+        waits.add(following)
+    if record.status is not Status.CANCEL_REQUESTED:
+        waits.add(asyncio.create_task(record.cancel.wait()))
+        if record.status is Status.RUNNING and not stopped:
+            waits.add(asyncio.create_task(record.preempt.wait()))
+    await asyncio.wait(waits, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits - {following}:
+        wait.cancel()
 
 
 async def _follow(record: Record, compute: Compute) -> None:
@@ -257,7 +273,7 @@ async def _finalize(service: Service, record: Record) -> None:
         # After a restart of the service the stream may hold more than was read.
         with suppress(TimeoutError, EngineUnreachable):
             await asyncio.wait_for(record.ingest.follow(compute, handle), _DRAIN_SECONDS)
-        await _patiently(record, lambda: compute.collect(handle, record.folder))
+        await patiently(record, lambda: compute.collect(handle, record.folder))
     await settle_data(service, record)
     await record.ingest.absorb(flush=True)
     await service.children.settle(record, "the run it is in was canceled" if outcome is Status.CANCELED else "")
@@ -279,24 +295,6 @@ async def _finalize(service: Service, record: Record) -> None:
         await compute.remove(handle)
     failure_json = record.doc.get("failure") or {}
     await record.advance(outcome, failure_json.get("title", record.doc["outcome"]["reason"]))
-
-
-async def _patiently(record: Record, work: Any) -> None:
-    """Repeat `work` while the disk is full or the engine cannot be reached: nothing that a run made is given up."""
-    told = False
-    while True:
-        try:
-            await work()
-        except (EngineUnreachable, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-                raise
-            if not told:
-                told = True
-                record.doc.setdefault("notices", []).append(f"waits to collect outputs: {error}")
-                await record.save()
-            await asyncio.sleep(5)
-        else:
-            return
 
 
 async def _leave_nothing(service: Service, record: Record) -> None:

@@ -35,6 +35,9 @@ class Record:
         self.history = history
         self.ingest = Ingest(folder, self.touch)
         self.cancel = asyncio.Event()
+        self.preempt = asyncio.Event()
+        self.preempted_for = ""
+        """The id of the run that its place is wanted for, once `preempt` is set."""
         self._store = store
         self._changed = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -54,8 +57,9 @@ class Record:
 
     @property
     def placed(self) -> bool:
-        """Whether it was given a place to run: from then on its process may be there."""
-        return any(change.status is Status.STARTING for change in self.history)
+        """Whether it has a place to run: from then on its process may be there. Queued again, it has none."""
+        seen = (c.status for c in reversed(self.history))
+        return next((s for s in seen if s in {Status.STARTING, Status.QUEUED}), None) is Status.STARTING
 
     @property
     def revision(self) -> int:
@@ -77,11 +81,17 @@ class Record:
         await asyncio.shield(self._advance(status, reason, evidence, doc=doc or {}, unless_canceled=False))
 
     async def progress(
-        self, status: Status, reason: str = "", evidence: dict[str, Any] | None = None, *, since: float | None = None
+        self,
+        status: Status,
+        reason: str = "",
+        evidence: dict[str, Any] | None = None,
+        *,
+        since: float | None = None,
+        doc: Mapping[str, Any] = MappingProxyType({}),
     ) -> bool:
         """Advance to a further stage; False, and nothing done, when a cancel was asked for meanwhile. `since`: when it
         was reached, where that is known better than by when it was seen."""
-        return await asyncio.shield(self._advance(status, reason, evidence, since=since, unless_canceled=True))
+        return await asyncio.shield(self._advance(status, reason, evidence, since=since, doc=doc, unless_canceled=True))
 
     async def save(self) -> None:
         """Make `doc` durable and tell who waits."""

@@ -20,7 +20,7 @@ from jupyter_mltrain.core.compute import Grant, Health
 from jupyter_mltrain.core.spec import Resources
 from jupyter_mltrain.core.target import Size
 from jupyter_mltrain.errors import EngineError, ResourceUnavailable, TargetNotFound
-from jupyter_mltrain.service.machine import Machine, Want
+from jupyter_mltrain.service.machine import MOST_PREEMPTIONS, PATIENCE, Machine, Want
 
 _RETRY_SECONDS = 10.0
 """Between two looks at a node that cannot be used."""
@@ -61,12 +61,15 @@ class _Waiting:
     run_id: str
     want: Want
     granted: asyncio.Future[Grant]
+    since: float
+    preemptions: int
 
 
 class Pool:
     """The nodes of one target. A run that waits is not overtaken, so that a large one is not starved by small ones.
 
     `share`: what a run on a node has; None where it has what it asks for and the nodes are slots alone (`local`).
+    `low_priority`: its runs give way to those of other pools (`machine.preempt`).
     `prepare` says whether a node can be used. `moved` is told the id of each waiting run whose place changed.
     """
 
@@ -77,6 +80,7 @@ class Pool:
         scale: Scale,
         share: Size | None = None,
         *,
+        low_priority: bool = False,
         prepare: Callable[[], Awaitable[Health]] | None = None,
         moved: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
@@ -85,6 +89,7 @@ class Pool:
         self.machine = machine
         self.scale = scale
         self.share = share
+        self.low_priority = low_priority
         self.turn = 0
         self.changed = clock()
         """When the number of nodes last changed."""
@@ -94,6 +99,8 @@ class Pool:
         self._nodes: list[Node] = []
         self._queue: list[_Waiting] = []
         self._told: dict[str, str] = {}
+        self._firm: set[str] = set()
+        """Runs on its nodes that do not give way (any more)."""
         self._starting: set[asyncio.Task[None]] = set()
         self._retired = False
         machine.join(self)
@@ -132,8 +139,9 @@ class Pool:
             memory_gb=resources.memory_gb or self.share.memory_gb,
         )
 
-    async def acquire(self, run_id: str, resources: Resources) -> Grant:
-        """Wait for a place. Cancelling the wait leaves the queue. Raises `TargetNotFound` when the target goes."""
+    async def acquire(self, run_id: str, resources: Resources, preemptions: int = 0) -> Grant:
+        """Wait for a place; one that has given up its place before waits in front of those that had none. Cancelling the
+        wait leaves the queue. Raises `TargetNotFound` when the target goes."""
         node = self._node_of(run_id)
         if node is not None:
             return self.machine.held[run_id]
@@ -141,8 +149,10 @@ class Pool:
             raise TargetNotFound.of(self.target)
         asked = self.gives(resources)
         want = Want(asked.gpus or 0, asked.cpus, asked.memory_gb)
-        waiting = _Waiting(run_id, want, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
+        granted = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(run_id, want, granted, self._clock(), preemptions)
+        before = sum(other.preemptions > 0 for other in self._queue) if preemptions else len(self._queue)
+        self._queue.insert(before, waiting)
         self._serve()
         try:
             return await waiting.granted
@@ -151,9 +161,11 @@ class Pool:
             self.release(run_id)
             raise
 
-    def restore(self, run_id: str, grant: Grant) -> None:
+    def restore(self, run_id: str, grant: Grant, preemptions: int = 0) -> None:
         """A run that was live before the service restarted keeps what it has."""
         self._nodes.append(Node(self._number(grant.node), NodeState.RUNNING, self._clock(), run_id))
+        if preemptions >= MOST_PREEMPTIONS:
+            self._firm.add(run_id)
         self.machine.hold(run_id, grant)
 
     def release(self, run_id: str) -> None:
@@ -164,6 +176,7 @@ class Pool:
                 self._drop(node)
             else:
                 self._turn(node, NodeState.IDLE)
+            self._firm.discard(run_id)
             self.machine.release(run_id)
         self._serve()
 
@@ -196,13 +209,14 @@ class Pool:
     def queued(self) -> int:
         return len(self._queue)
 
-    def rescale(self, scale: Scale, share: Size | None) -> None:
-        """Other numbers of nodes. Runs keep theirs to their end, also where there are more of them than now may be."""
-        self.scale, self.share = scale, share
+    def rescale(self, scale: Scale, share: Size | None, *, low_priority: bool = False) -> None:
+        """Other numbers of nodes, another priority. Runs keep their nodes to their end, also where there are more of them
+        than now may be."""
+        self.scale, self.share, self.low_priority = scale, share, low_priority
         if share is not None:
             for waiting in self._queue:
                 # A share that shrank: what was asked for explicitly is not known here, and at most this is to be had.
-                waiting.want = _within(waiting.want, share)
+                waiting.want = waiting.want.within(share)
         self._serve()
 
     def retire(self) -> None:
@@ -228,6 +242,21 @@ class Pool:
         ready = any(node.state is NodeState.IDLE for node in self._nodes)
         return self._queue[0].want if self._queue and ready else None
 
+    @property
+    def next_run(self) -> str:
+        """The id of the run that is next; empty where none waits."""
+        return self._queue[0].run_id if self._queue else ""
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether its next run comes after those of other pools."""
+        return self.low_priority and not (self._queue and self._is_firm(self._queue[0]))
+
+    @property
+    def preemptible(self) -> Sequence[str]:
+        """The runs on its nodes that give way to those of other pools."""
+        return [n.run_id for n in self._nodes if n.run_id and n.run_id not in self._firm] if self.low_priority else []
+
     def has_cpus(self, want: Want) -> bool:
         """Where nodes are slots alone, CPUs that were asked for belong to one run."""
         if self.share is not None or want.cpus is None:
@@ -238,6 +267,8 @@ class Pool:
     def place(self, grant: Grant) -> None:
         """Give the next run its node and what it has of the machine."""
         waiting = self._queue.pop(0)
+        if self._is_firm(waiting):
+            self._firm.add(waiting.run_id)
         node = min((node for node in self._nodes if node.state is NodeState.IDLE), key=lambda node: node.number)
         self._turn(node, NodeState.RUNNING, waiting.run_id)
         grant = replace(grant, node=node.number)
@@ -340,6 +371,9 @@ class Pool:
             return f"starting node {node.number} of {self.scale.max_nodes}"
         return self._short_of(self._queue[index].want)
 
+    def _is_firm(self, waiting: _Waiting) -> bool:
+        return waiting.preemptions >= MOST_PREEMPTIONS or self._clock() - waiting.since >= PATIENCE
+
     def _forget(self, waiting: _Waiting) -> None:
         if waiting in self._queue:
             self._queue.remove(waiting)
@@ -356,15 +390,7 @@ class Pool:
             return f"needs {want.memory_gb:g} GB; {room.memory_gb:.1f} GB of this machine's memory are free"
         if not self.has_cpus(want):
             return "this machine's CPUs are in use"
-        return "another target's run is next"
-
-
-def _within(want: Want, share: Size) -> Want:
-    return Want(
-        min(want.gpus, share.gpus),
-        min(want.cpus, share.cpus) if want.cpus is not None else None,
-        min(want.memory_gb, share.memory_gb) if want.memory_gb is not None else None,
-    )
+        return "another target's run is next" if not self.low_priority else "runs of other targets come first"
 
 
 def counts(nodes: Sequence[Node]) -> Mapping[str, int]:

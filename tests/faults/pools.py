@@ -89,6 +89,48 @@ def canceled_in_the_queue_while_nodes_come_and_go(world: World) -> None:
     _nothing_is_held(world, runs)
 
 
+@case()
+def service_killed_while_a_run_gives_way(world: World) -> None:
+    _a_machine_for_one(world)
+    low = world.submit(steady(150), target="low")
+    world.wait_running(low, world.random.randrange(1, 20))
+    other, body = world.request(steady(world.random.randrange(1, 40)), target="pool")
+    world.connection.post("/v1/runs", body)
+    time.sleep(world.random.uniform(0, 0.5))
+    world.kill_service()
+    assert world.check(other)["status"] == "Completed"
+    state = world.check(low, complete_metrics=False, executions=2)
+    assert state["status"] == "Completed"
+    (again,) = [c for c in state["history"] if c["reason"].startswith("preempted")]
+    assert again["status"] == Status.QUEUED
+    assert again["evidence"]["preempted_by"]["run"] == other.id
+    assert len(low.starts) == 2
+    _never_more_than(1, [state, world.state(other)])
+
+
+@case()
+def canceled_while_it_gives_way(world: World) -> None:
+    _a_machine_for_one(world)
+    low = world.submit(steady(10_000), target="low")
+    world.wait_running(low, 5)
+    other = world.submit(steady(20), target="pool")
+    time.sleep(world.random.uniform(0, 0.6))
+    world.cancel(low)
+    assert world.check(other)["status"] == "Completed"
+    # Before it gave way, meanwhile, while it waited, or when it ran again.
+    assert world.check(low, complete_metrics=False, executions=2)["status"] == "Canceled"
+
+
+def _a_machine_for_one(world: World) -> None:
+    """Memory for one run, and two targets that want it."""
+    text = world.layout.config.read_text(encoding="utf-8")
+    if "memory_gb = 4" not in text:
+        small = text.replace("[targets.local]\n", "[targets.local]\nmemory_gb = 4\n")
+        world.layout.config.write_text(small, encoding="utf-8")
+    world.connection.post("/v1/targets", {**POOL, "max_nodes": 1})
+    world.connection.post("/v1/targets", {**POOL, "name": "low", "max_nodes": 1, "priority": "lowpriority"})
+
+
 def _nothing_is_held(world: World, runs: list[Submitted]) -> None:
     def free() -> bool:
         target = world.connection.get("/v1/targets/pool")
@@ -100,7 +142,7 @@ def _nothing_is_held(world: World, runs: list[Submitted]) -> None:
 def _never_more_than(nodes: int, states: list[dict[str, Any]]) -> None:
     spans = [
         (
-            next(c["time"] for c in state["history"] if c["status"] == Status.STARTING),
+            next(c["time"] for c in reversed(state["history"]) if c["status"] == Status.STARTING),
             next(c["time"] for c in state["history"] if c["status"] in {Status.FINALIZING, *TERMINAL}),
         )
         for state in states

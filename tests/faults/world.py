@@ -247,10 +247,11 @@ class World:
 
     # -- the truth ---------------------------------------------------------------------------------------------------
 
-    def check(self, run: Submitted, *, complete_metrics: bool = True) -> dict[str, Any]:
-        """Wait for the run's end and hold its record against what happened. Returns its state."""
+    def check(self, run: Submitted, *, complete_metrics: bool = True, executions: int = 1) -> dict[str, Any]:
+        """Wait for the run's end and hold its record against what happened. Returns its state. `executions`: how often
+        its script may have been started."""
         state = self.wait(run)
-        self._check_status(run, state)
+        self._check_status(run, state, executions)
         self._check_history(run, state)
         if complete_metrics:
             self._check_metrics(run, state)
@@ -260,11 +261,11 @@ class World:
         assert not (self.folder(run) / "work").exists(), "the working folder is left"
         return state
 
-    def _check_status(self, run: Submitted, state: dict[str, Any]) -> None:
+    def _check_status(self, run: Submitted, state: dict[str, Any], executions: int) -> None:
         seen, status = self.exit(run), state["status"]
         asked = any(change["status"] == Status.CANCEL_REQUESTED for change in state["history"])
         said = f"{summary(state)}; the shim saw {seen}; the script told {run.lines()[-2:]}"
-        assert len(run.starts) <= 1, f"run {len(run.starts)} times: {said}"
+        assert len(run.starts) <= executions, f"run {len(run.starts)} times: {said}"
         if seen is None:
             # Nobody saw the exit: it may not be called a success, and a cancel must have been asked for.
             assert status == "Failed" or (status == "Canceled" and asked), said

@@ -110,7 +110,7 @@ def test_status_has_the_sdks_keys(workspace: Workspace) -> None:
         "allocationStateTransitionTime", "creationTime", "modifiedTime", "provisioningStateTransitionTime",
     }  # fmt: skip
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", moment) for moment in times.values())
-    assert ("priority", "lowpriority") in [(one["kind"], one["asked"]) for one in made.substitutions]
+    assert not any(one["kind"] == "priority" for one in made.substitutions), "it is given what it asked for"
     made.update(max_nodes=5)
     assert made.scale_settings.maximum_node_count == 5
     assert made.get_status().scale_settings.minimum_node_count == 1

@@ -16,11 +16,17 @@ from jupyter_mltrain.core.compute import Capacity, Grant
 from jupyter_mltrain.core.spec import Resources
 from jupyter_mltrain.core.target import Size
 from jupyter_mltrain.errors import ResourceUnavailable
-from jupyter_mltrain.service.machine import Machine, Room, Want
+from jupyter_mltrain.service.machine import MOST_PREEMPTIONS, PATIENCE, Machine, Room, Want
 from jupyter_mltrain.service.scheduler import NodeState, Pool, Scale
 
 WHOLE = Capacity(slots=2, cpus=4, memory_gb=12.0, gpus=("A", "B"))
-SHARES = {"local": None, "small": Size("S", 1, 2.0), "large": Size("L", 4, 7.0), "gpu": Size("G", 2, 5.0, 1)}
+SHARES = {
+    "local": None,
+    "small": Size("S", 1, 2.0),
+    "large": Size("L", 4, 7.0),
+    "gpu": Size("G", 2, 5.0, 1),
+    "low": Size("P", 2, 4.0, 1),
+}
 NAMES = st.sampled_from(sorted(SHARES))
 ASKED = st.builds(
     Resources,
@@ -31,18 +37,29 @@ ASKED = st.builds(
 
 
 class Targets(RuleBasedStateMachine):
-    """Four targets on one machine; who holds what is known here from the grants alone."""
+    """Five targets on one machine; who holds what is known here from the grants alone. The runs of `low` give way when
+    they are asked to, at once."""
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.now = 0.0
-        self.machine = Machine(WHOLE)
+        self.machine = Machine(WHOLE, self.preempt)
         self.pools = {
-            name: Pool(name, self.machine, Scale(2, 2) if share is None else Scale(0, 3, 30), share, clock=self.clock)
+            name: Pool(
+                name,
+                self.machine,
+                Scale(2, 2) if share is None else Scale(0, 3, 30),
+                share,
+                low_priority=name == "low",
+                clock=self.clock,
+            )
             for name, share in SHARES.items()
         }
         self.number = 0
+        self.asked: dict[str, Resources] = {}
+        self.preempted: dict[str, int] = {}
+        self.giving_way: list[str] = []
         self.waiting: dict[str, list[tuple[str, asyncio.Task[Grant]]]] = {name: [] for name in SHARES}
         self.running: dict[str, dict[str, Grant]] = {name: {} for name in SHARES}
         self.most = {name: 2 if share is None else 3 for name, share in SHARES.items()}
@@ -59,7 +76,26 @@ class Targets(RuleBasedStateMachine):
             self.loop.run_until_complete(asyncio.wait(tasks))
         self.loop.close()
 
+    def preempt(self, run_id: str, by: str) -> None:
+        assert run_id in self.pools["low"].preemptible
+        assert by.partition("-")[2] != "low" or self.preempted.get(by, 0) >= MOST_PREEMPTIONS or self.now >= PATIENCE
+        self.giving_way.append(run_id)
+
     def settle(self) -> None:
+        self.look()
+        while self.giving_way:
+            run_id = self.giving_way.pop(0)
+            del self.running["low"][run_id]
+            times = self.preempted[run_id] = self.preempted.get(run_id, 0) + 1
+            assert times <= MOST_PREEMPTIONS, f"{run_id} was preempted {times} times"
+            self.loop.call_soon(self.pools["low"].release, run_id)
+            self.look()
+            line = self.waiting["low"]
+            before = sum(self.preempted.get(other, 0) > 0 for other, _ in line)
+            line.insert(before, (run_id, self.do(self.pools["low"].acquire(run_id, self.asked[run_id], times))))
+            self.look()
+
+    def look(self) -> None:
         for _ in range(6):
             self.loop.run_until_complete(asyncio.sleep(0))
         for name, line in self.waiting.items():
@@ -82,6 +118,7 @@ class Targets(RuleBasedStateMachine):
             return
         self.number += 1
         run_id = f"{self.number}-{name}"
+        self.asked[run_id] = asked
         self.waiting[name].append((run_id, self.do(pool.acquire(run_id, asked))))
         self.settle()
 
@@ -101,11 +138,15 @@ class Targets(RuleBasedStateMachine):
         task.cancel()
         self.settle()
 
-    @rule(name=st.sampled_from(["small", "large", "gpu"]), least=st.integers(0, 2), most=st.integers(1, 4))
+    @rule(name=st.sampled_from(["small", "large", "gpu", "low"]), least=st.integers(0, 2), most=st.integers(1, 4))
     def rescale(self, name: str, least: int, most: int) -> None:
         self.most[name] = most
         self.allowed[name] = max(most, len(self.running[name]))
-        self.loop.call_soon(self.pools[name].rescale, Scale(min(least, most), most, 30), SHARES[name])
+        self.loop.call_soon(
+            lambda: self.pools[name].rescale(
+                Scale(min(least, most), most, 30), SHARES[name], low_priority=name == "low"
+            )
+        )
         self.settle()
 
     @rule(seconds=st.sampled_from([1.0, 40.0]))
@@ -143,6 +184,19 @@ class Targets(RuleBasedStateMachine):
                 assert self.pools[name].position(run_id) == index + 1
                 assert self.pools[name].note(run_id)
 
+    @invariant()
+    def nobody_waits_for_those_that_give_way(self) -> None:
+        """The first of the other targets' lines would not have room, or a node, if they were gone either."""
+        low = self.pools["low"].preemptible
+        held = [g for runs in self.running.values() for run_id, g in runs.items() if run_id not in low]
+        gpus, memory = len(WHOLE.gpus) - sum(len(g.gpus) for g in held), sum(g.memory_gb or 0 for g in held)
+        firsts = [pool for name, pool in self.pools.items() if name != "low" and pool.wants() is not None]
+        if len(firsts) == 1 and not self.waiting["low"]:
+            want = firsts[0].wants()
+            assert want is not None
+            there = want.gpus <= gpus and (want.memory_gb or 0) <= WHOLE.memory_gb - memory
+            assert not (there and firsts[0].has_cpus(want)), "it waits for a run that gives way"
+
     @precondition(lambda self: any(self.waiting.values()))
     @rule(data=st.data())
     def nobody_is_held_off_for_ever(self, data: st.DataObject) -> None:
@@ -153,6 +207,8 @@ class Targets(RuleBasedStateMachine):
         for _ in range(60):
             if first in self.running[name]:
                 return
+            if name == "low":
+                self.now += PATIENCE / 10  # who gives way waits for longer, and not for ever
             # Each that ends is followed by two that came for another target.
             for other in others[:2]:
                 self.submit(other, Resources())
@@ -179,3 +235,47 @@ def test_room_that_is_kept_for_one_is_not_there_for_another() -> None:
     assert Room((), 0.3).fits(Want(memory_gb=0.1 + 0.2)), "sums of floats are not exact"
     with contextlib.suppress(KeyError):
         Machine(WHOLE).release("nobody")
+
+
+async def test_as_few_as_are_needed_give_way_and_those_that_began_last() -> None:
+    asked: list[tuple[str, str]] = []
+    machine = Machine(Capacity(4, 8, 16.0, ("A",)), lambda run, by: asked.append((run, by)))
+    low = Pool("low", machine, Scale(0, 4), Size("P", 1, 4.0), low_priority=True)
+    gpu = Pool("low-gpu", machine, Scale(0, 1), Size("Q", 1, 4.0, 1), low_priority=True)
+    await gpu.acquire("with-gpu", Resources())
+    for name in ("first", "second", "third"):
+        await low.acquire(name, Resources())
+    dedicated = Pool("dedicated", machine, Scale(0, 2), Size("G", 2, 4.0, 1))
+    waiting = asyncio.create_task(dedicated.acquire("big", Resources()))
+    await asyncio.sleep(0)
+    assert asked == [("with-gpu", "big")], "the one that has what is short, and no other"
+    await asyncio.sleep(0)
+    assert not waiting.done(), "not before the place is free"
+    gpu.release("with-gpu")
+    assert (await waiting).gpus == (0,)
+    other = asyncio.create_task(Pool("other", machine, Scale(0, 1), Size("M", 1, 7.0)).acquire("wide", Resources()))
+    await asyncio.sleep(0)
+    assert asked[1:] == [("third", "wide"), ("second", "wide")]
+    huge = Pool("huge", machine, Scale(0, 1), Size("H", 1, 13.0))
+    never = asyncio.create_task(huge.acquire("never", Resources()))
+    await asyncio.sleep(0)
+    assert len(asked) == 3, "nobody goes where that would not do"
+    for task in (other, never):
+        task.cancel()
+
+
+async def test_who_gave_way_often_enough_keeps_its_place() -> None:
+    asked: list[str] = []
+    machine = Machine(Capacity(4, 8, 4.0), lambda run, _: asked.append(run))
+    low = Pool("low", machine, Scale(0, 1), Size("P", 1, 4.0), low_priority=True)
+    dedicated = Pool("dedicated", machine, Scale(0, 1), Size("G", 1, 4.0))
+    await low.acquire("tired", Resources(), MOST_PREEMPTIONS)
+    waiting = asyncio.create_task(dedicated.acquire("other", Resources()))
+    await asyncio.sleep(0)
+    assert asked == []
+    low.release("tired")
+    await waiting
+    again = asyncio.create_task(low.acquire("fresh", Resources()))
+    await asyncio.sleep(0)
+    assert not again.done(), "a run of low priority sends nobody away"
+    again.cancel()
