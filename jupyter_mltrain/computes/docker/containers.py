@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import calendar
+import contextlib
 import tarfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import docker.errors
 
 from jupyter_mltrain.cache import Stopped
-from jupyter_mltrain.computes.archives import pieces
+from jupyter_mltrain.computes.docker import seeing
 from jupyter_mltrain.computes.docker.connection import Connection, status_of
+from jupyter_mltrain.computes.docker.dialling import Client
 from jupyter_mltrain.errors import EngineError, EngineUnreachable
 
 ALIVE = "@alive"
@@ -22,6 +24,7 @@ ALIVE = "@alive"
 _LOST_SECONDS = 60.0
 _SMALL = 1 << 20
 _GONE = 404
+_HEADER = 8
 
 
 def unprivileged(client: Any, **more: Any) -> dict[str, Any]:
@@ -35,8 +38,7 @@ def read(connection: Connection, container: str, path: str) -> bytes:
     """A small file in a container, which need not run; empty where there is none."""
 
     def ask(client: Any) -> bytes:
-        chunks, _ = client.get_archive(container, path)
-        with tarfile.open(fileobj=pieces(chunks), mode="r|") as archive:
+        with seeing.taken(client, container, path) as source, tarfile.open(fileobj=source, mode="r|") as archive:
             file = archive.extractfile(next(iter(archive)))
             return file.read(_SMALL) if file else b""
 
@@ -103,27 +105,34 @@ def follow(
 
 
 def _read_lines(
-    client: Any, container: str, said: list[str], stop: threading.Event, log: Callable[[str], None]
+    client: Client, container: str, said: list[str], stop: threading.Event, log: Callable[[str], None]
 ) -> None:
     seen, rest = 0, b""
     try:
-        stream = client.logs(container, stream=True, follow=True)
+        with contextlib.closing(_output(client, container)) as output:
+            for data in output:
+                if stop.is_set():
+                    raise Stopped
+                *lines, rest = (rest + data).split(b"\n")
+                for raw in lines:
+                    line = raw.decode(errors="replace").rstrip()
+                    if not line or line == ALIVE:
+                        continue
+                    seen += 1
+                    if seen > len(said):
+                        said.append(line)
+                        log(line)
     except docker.errors.APIError as error:
-        if error.status_code in (_GONE, 409):
-            return
-        raise
-    for data in stream:
-        if stop.is_set():
-            raise Stopped
-        *lines, rest = (rest + data).split(b"\n")
-        for raw in lines:
-            line = raw.decode(errors="replace").rstrip()
-            if not line or line == ALIVE:
-                continue
-            seen += 1
-            if seen > len(said):
-                said.append(line)
-                log(line)
+        if error.status_code not in (_GONE, 409):  # it is not there (any more)
+            raise
+
+
+def _output(client: Client, container: str) -> Generator[bytes]:
+    """What a container has said and says, both outputs in one. (The SDK's own reader keeps the connection for ever.)"""
+    response = client.open("GET", f"/containers/{container}/logs", params={"stdout": 1, "stderr": 1, "follow": 1})
+    with contextlib.closing(response):
+        while len(header := response.raw.read(_HEADER)) == _HEADER:
+            yield response.raw.read(int.from_bytes(header[4:], "big"))
 
 
 def age(created: str) -> float:

@@ -51,15 +51,17 @@ def pulled(connection: Connection, name: str, log: Say, progress: Say, stop: Sto
     layers: dict[str, tuple[int, int]] = {}
 
     def ask(client: Any) -> None:
+        wrong = ""
         for event in client.pull(repository, version or "latest", stream=True, decode=True):
             if stop.is_set():
                 raise Stopped
-            if "error" in event:
-                raise _not_pulled(name, str(event["error"]))
+            wrong = str(event.get("error", wrong))  # the last word: read to its end, so that the connection is free
             _count(layers, event)
             if layers:
                 done, total = (sum(each) for each in zip(*layers.values(), strict=True))
                 progress(f"pulling {name}, {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+        if wrong:
+            raise _not_pulled(name, wrong)
 
     try:
         connection.do(ask)
@@ -86,6 +88,7 @@ def built(connection: Connection, dockerfile: str, log: Say, progress: Say, stop
     said: list[str] = []
 
     def ask(client: Any) -> None:
+        wrong = ""
         # No proxies and no secrets as arguments of the build: they would stay in the image's history.
         events: Iterator[Mapping[str, Any]] = client.build(
             fileobj=b"".join(archive([Entry("Dockerfile", data=dockerfile.encode())])),
@@ -100,6 +103,9 @@ def built(connection: Connection, dockerfile: str, log: Say, progress: Say, stop
             if stop.is_set():
                 raise Stopped
             _tell(event, said, log, progress)
+            wrong = str(event.get("error", wrong))  # the last word: read to its end, so that the connection is free
+        if wrong:
+            raise _not_built(wrong, [*said, wrong])
 
     try:
         connection.do(ask)
@@ -114,16 +120,13 @@ def built(connection: Connection, dockerfile: str, log: Say, progress: Say, stop
 
 
 def _tell(event: Mapping[str, Any], said: list[str], log: Say, progress: Say) -> None:
-    """Pass on what a build says. Raises `BuildFailed` where it says that it failed."""
+    """Pass on what a build says."""
     text = str(event.get("stream", ""))
     for line in filter(None, map(str.rstrip, text.splitlines())):
         said.append(line)
         log(line)
     if step := _STEP.match(text):
         progress(f"building the image, step {step[1]} of {step[2]}")
-    if "error" in event:
-        said.append(str(event["error"]))
-        raise _not_built(str(event["error"]), said)
 
 
 _STEP = re.compile(r"Step (\d+)/(\d+) ")
