@@ -13,11 +13,10 @@ import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from jupyter_mltrain import runclient
 from jupyter_mltrain.computes import gpus, workfolder
-from jupyter_mltrain.computes.plan import compose
+from jupyter_mltrain.computes.plan import compose, launch_record
 from jupyter_mltrain.computes.reports import Heartbeats, stop_of
 from jupyter_mltrain.computes.scope import in_scope
 from jupyter_mltrain.core.compute import (
@@ -39,8 +38,6 @@ from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.files import delet
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.observe import observe
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.stop import stop
 
-GRACE = 10.0
-"""Seconds between TERM and KILL where nobody says otherwise (time limit)."""
 _START_PATIENCE = 60.0
 _FROM_MACHINE = frozenset(
     [
@@ -198,27 +195,6 @@ def _launch(plan: LaunchPlan, secrets: dict[str, str], cpus: list[int] | None) -
                 records.write(records.Rank(plan.root, rank.rank).launch, launch_record(plan, rank.rank, secrets, cpus))
         for rank in plan.ranks:
             _start_shim(plan, rank.rank, secrets)
-
-
-def launch_record(plan: LaunchPlan, rank: int, secrets: Mapping[str, str], cpus: list[int] | None) -> dict[str, Any]:
-    """`launch.json` of a rank; holds the names of the secrets, never their values."""
-    process = next(one for one in plan.ranks if one.rank == rank)
-    streams = f"{plan.root}/streams"
-    return {
-        "format": 1,
-        "run_id": plan.run_id,
-        "rank": rank,
-        "argv": list(process.argv),
-        "cwd": f"{plan.root}/work",
-        "env": dict(process.env),
-        "secrets": sorted(secrets),
-        "log": f"{streams}/r{rank}.log",
-        "streams": streams,
-        "max_run_seconds": plan.max_run_seconds,
-        "memory_bytes": plan.memory_bytes,
-        "cpus": cpus,
-        "grace": GRACE,
-    }
 
 
 def _forget_processes(root: Path, note: str) -> None:

@@ -5,19 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from posixpath import join
+from typing import Any
 
 from jupyter_mltrain.core.compute import Grant, LaunchInputs, LaunchPlan, RankPlan
 from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, RunSpec
 from jupyter_mltrain.errors import DatasetNotFound
 
+GRACE = 10.0
+"""Seconds between TERM and KILL where nobody says otherwise (time limit)."""
+
 
 def compose(
-    spec: RunSpec, inputs: LaunchInputs, *, engine: str, root: str, python: str, mounts: Mapping[str, str]
+    spec: RunSpec,
+    inputs: LaunchInputs,
+    *,
+    engine: str,
+    root: str,
+    python: str,
+    mounts: Mapping[str, str],
+    variables: Mapping[str, str] | None = None,
 ) -> LaunchPlan:
     """The plan of a run with one process.
 
     `root` is the run folder, `python` the environment's interpreter and `mounts` the folder of each dataset, all as the
-    run will see them. Raises `DatasetNotFound` for a placeholder of a dataset that the run does not read.
+    run will see them. `variables`: the engine's own, which environment and run may replace. Raises `DatasetNotFound` for a placeholder of a dataset that the run does not read.
     """
     command = [python, spec.script] if spec.script is not None else [*(spec.command or ())]
     argv = [_fill(part, mounts) for part in (*command, *spec.arguments)]
@@ -26,7 +37,9 @@ def compose(
         run_id=spec.run_id,
         engine=engine,
         root=root,
-        ranks=(RankPlan(rank=0, argv=tuple(argv), env=_environment(spec, inputs, root, python, mounts)),),
+        ranks=(
+            RankPlan(rank=0, argv=tuple(argv), env=_environment(spec, inputs, root, python, mounts, variables or {})),
+        ),
         record=str(inputs.folder),
         blobs=str(inputs.blobs),
         mounts=inputs.mounts,
@@ -36,11 +49,42 @@ def compose(
     )
 
 
+def launch_record(plan: LaunchPlan, rank: int, secrets: Mapping[str, str], cpus: list[int] | None) -> dict[str, Any]:
+    """`launch.json` of a rank; holds the names of the secrets, never their values."""
+    process = next(one for one in plan.ranks if one.rank == rank)
+    streams = f"{plan.root}/streams"
+    return {
+        "format": 1,
+        "run_id": plan.run_id,
+        "rank": rank,
+        "argv": list(process.argv),
+        "cwd": f"{plan.root}/work",
+        "env": dict(process.env),
+        "secrets": sorted(secrets),
+        "log": f"{streams}/r{rank}.log",
+        "streams": streams,
+        "max_run_seconds": plan.max_run_seconds,
+        "memory_bytes": plan.memory_bytes,
+        "cpus": cpus,
+        "grace": GRACE,
+    }
+
+
 def _environment(
-    spec: RunSpec, inputs: LaunchInputs, root: str, python: str, mounts: Mapping[str, str]
+    spec: RunSpec,
+    inputs: LaunchInputs,
+    root: str,
+    python: str,
+    mounts: Mapping[str, str],
+    variables: Mapping[str, str],
 ) -> dict[str, str]:
     chosen = {**inputs.environment.variables, **spec.environment_variables}
-    env = {"PYTHONUNBUFFERED": "1", "MLFLOW_DISABLE_TELEMETRY": "1", "MPLBACKEND": "module://jupyter_mltrain._figures"}
+    env = {
+        **variables,
+        "PYTHONUNBUFFERED": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "1",
+        "MPLBACKEND": "module://jupyter_mltrain._figures",
+    }
     if "MLFLOW_TRACKING_URI" not in chosen:
         # A script that names a server of its own talks to that one, and knows no run of ours there.
         env |= {"MLFLOW_TRACKING_URI": "mltrain://run", "MLFLOW_RUN_ID": spec.run_id}

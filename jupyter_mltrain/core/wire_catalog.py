@@ -148,6 +148,7 @@ class LaunchPlan(TypedDict):
     max_run_seconds: float | None
     memory_bytes: int | None
     cpus: int | None
+    container: dict[str, Any] | None
 
 
 class PlannedEnvironment(TypedDict):

@@ -35,10 +35,11 @@ PATIENCE = 30.0
 
 
 class Bench:
-    """A place to run scripts on an engine. `close` ends whatever a test left."""
+    """A place to run scripts on an engine. `close` ends whatever a test left. `python`: the interpreter, as runs see it."""
 
-    def __init__(self, compute: Compute, folder: Path) -> None:
+    def __init__(self, compute: Compute, folder: Path, python: str = sys.executable) -> None:
         self.compute = compute
+        self.python = python
         self.folder = folder
         self.blobs = folder / "blobs"
         self.handles: list[Handle] = []
@@ -59,9 +60,9 @@ class Bench:
         resources: Resources | None = None,
         grant: Grant | None = None,
         mounts: tuple[Mount, ...] = (),
-        python: str = sys.executable,
+        python: str = "",
     ) -> LaunchPlan:
-        """The plan of a run of `code` by `python`; its record and its blobs are made."""
+        """The plan of a run of `code` by `python` (default: the bench's); its record and its blobs are made."""
         contents = {"train.py": code.encode(), **(files or {})}
         run_id = new_run_id("contract")
         self._snapshot(self.record(run_id), contents)
@@ -78,7 +79,7 @@ class Bench:
             secrets=secrets,
             resources=resources or Resources(),
         )
-        return self.compute.plan(spec, self.inputs(run_id, python, grant or Grant(), mounts))
+        return self.compute.plan(spec, self.inputs(run_id, python or self.python, grant or Grant(), mounts))
 
     def inputs(self, run_id: str, python: str, grant: Grant, mounts: tuple[Mount, ...]) -> LaunchInputs:
         environment = PreparedEnvironment("current", None, "key", python)

@@ -5,8 +5,9 @@
         def compute(self, tmp_path):
             return MyCompute(...)
 
-The scripts that it runs need a Linux with /proc where they run. Override `shim_pids` for an engine whose processes are not
-on this machine, and `again` for one that is not made from settings alone.
+The scripts that it runs need a Linux with /proc where they run, and the suite looks for their processes on this machine.
+Override `again` for an engine that is not made from settings alone; `python` and `visible` where runs see another file
+system and other GPUs than this machine's; `starts` and `here` where they count their processes otherwise.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import asyncio
 import json
 import resource
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -42,13 +44,18 @@ time.sleep(600)
 class ComputeContract:
     """Tests of `core.compute.Compute`. Give it a `compute` fixture."""
 
+    python = sys.executable
+    """The interpreter of runs, as they see it."""
+    visible = "1,3"
+    """How a run is told of GPUs 1 and 3 of its target."""
+
     @pytest.fixture
     def compute(self, tmp_path: Path) -> Compute:
         raise NotImplementedError
 
     @pytest.fixture
     async def bench(self, compute: Compute, tmp_path: Path) -> AsyncIterator[Bench]:
-        bench = Bench(compute, tmp_path / "workspace")
+        bench = Bench(compute, tmp_path / "workspace", self.python)
         yield bench
         await bench.close()
 
@@ -56,8 +63,12 @@ class ComputeContract:
         """The engine as a restarted service makes it: a new object that remembers nothing."""
         raise NotImplementedError
 
+    def here(self, handle: Handle, pid: int) -> int:  # noqa: ARG002 - for those who override it
+        """The number that this machine has for a process of the run."""
+        return pid
+
     def starts(self, handle: Handle) -> dict[str, Any]:
-        """The start record of the run's first rank."""
+        """The start record of the run's first rank, its processes by this machine's numbers."""
         found = records.read(records.Rank(handle["root"], 0).start)
         assert found is not None
         return found
@@ -94,7 +105,7 @@ class ComputeContract:
         (rank,) = plan.ranks
         folder = rank.env["MLTRAIN_DATA_MNIST"]
         assert rank.argv[1:] == ("train.py", "--data", folder, f"--x={folder}", "--lr", "0.1")
-        assert rank.env["CUDA_VISIBLE_DEVICES"] == "1,3"
+        assert rank.env["CUDA_VISIBLE_DEVICES"] == self.visible
         assert rank.env["MLTRAIN_RUN_ID"] == rank.env["AZUREML_RUN_ID"] == plan.run_id
         assert rank.env["PYTHONPATH"].startswith(plan.root)
         assert rank.env["A"] == "1"
@@ -329,7 +340,7 @@ class ComputeContract:
         )
         handle = await bench.run(code)
         await bench.said(handle, b"\n")
-        pid = int((await bench.beginning(handle)).split()[0])
+        pid = self.here(handle, int((await bench.beginning(handle)).split()[0]))
         assert not gone(pid)
         await bench.compute.stop(handle, 5)
         assert gone(pid)

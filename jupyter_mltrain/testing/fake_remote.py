@@ -6,7 +6,6 @@ It is complete: a run trains, streams and is collected. It shows that the contra
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
@@ -17,10 +16,11 @@ from posixpath import join
 from typing import IO
 
 from jupyter_mltrain import runclient
-from jupyter_mltrain.computes.local import launch_record
-from jupyter_mltrain.computes.plan import compose
+from jupyter_mltrain.computes import archives
+from jupyter_mltrain.computes.archives import Entry
+from jupyter_mltrain.computes.plan import compose, launch_record
 from jupyter_mltrain.computes.reports import Heartbeats, stop_of
-from jupyter_mltrain.computes.workfolder import KEPT, blob, snapshot_files
+from jupyter_mltrain.computes.workfolder import KEPT
 from jupyter_mltrain.core.compute import (
     Capabilities,
     Capacity,
@@ -93,21 +93,20 @@ class FakeRemoteCompute:
         handle: Handle = {"engine": self.name, "run_id": plan.run_id, "root": plan.root}
         if (await self.observe(handle)).phase is not Phase.ABSENT:
             return handle
-        client = [(path.relative_to(runclient.folder()).as_posix(), path) for path in runclient.folder().rglob("*.*")]
         inject = [self._python, "-I", "-c", _UNPACK, join(plan.root, "inject")]
-        await self.wire.run(inject, give=_archive((name, path) for name, path in client if path.is_file()))
+        await self.wire.run(inject, give=_archive(archives.of_client()))
         for mount in plan.mounts:
-            await self._verb(plan.root, "unpack", self._place(mount), give=_tree(mount.path))
-        record, blobs = Path(plan.record), Path(plan.blobs)
+            await self._verb(plan.root, "unpack", self._place(mount), give=_archive(archives.of_tree(mount.path)))
         links = {mount.place: self._path(mount) for mount in plan.mounts if mount.place}
-        await self._verb(plan.root, "unpack", join(plan.root, "work"), give=_work(record, blobs, links))
+        work = archives.of_work(Path(plan.record), Path(plan.blobs), links)
+        await self._verb(plan.root, "unpack", join(plan.root, "work"), give=_archive(work))
         await self._verb(plan.root, "unpack", join(plan.root, "streams"), give=_archive(()))
         launches = {
             f"r{rank.rank}.launch.json": {**launch_record(plan, rank.rank, secrets, None), "cpus": plan.cpus}
             for rank in plan.ranks
         }
-        files = {name: json.dumps(launch).encode() for name, launch in launches.items()}
-        await self._verb(plan.root, "unpack", join(plan.root, "shim"), give=_archive((), files))
+        files = [Entry(name, data=json.dumps(launch).encode()) for name, launch in launches.items()]
+        await self._verb(plan.root, "unpack", join(plan.root, "shim"), give=_archive(files))
         kept = json.dumps(dict(secrets)).encode()
         for name in launches:
             path = join(plan.root, "shim", name)
@@ -169,47 +168,10 @@ def _bytes(data: bytes) -> Callable[[IO[bytes]], None]:
     return give
 
 
-def _archive(
-    files: Iterable[tuple[str, Path]], contents: Mapping[str, bytes] | None = None
-) -> Callable[[IO[bytes]], None]:
-    """Writes a tar archive of `files` (name there, path here) and of `contents`."""
-
+def _archive(entries: Iterable[Entry]) -> Callable[[IO[bytes]], None]:
     def give(stdin: IO[bytes]) -> None:
-        with tarfile.open(fileobj=stdin, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-            for name, path in files:
-                archive.add(path, arcname=name, recursive=False)
-            for name, data in (contents or {}).items():
-                member = tarfile.TarInfo(name)
-                member.size, member.mode = len(data), 0o600
-                archive.addfile(member, io.BytesIO(data))
-
-    return give
-
-
-def _tree(data: Path) -> Callable[[IO[bytes]], None]:
-    """The files of a dataset; links lead out of it, and are sent as what they lead to."""
-    if data.is_file():
-        return _archive([(data.name, data.resolve())])
-    files = (path for path in sorted(data.rglob("*")) if path.is_file())
-    return _archive((path.relative_to(data).as_posix(), path.resolve()) for path in files)
-
-
-def _work(record: Path, blobs: Path, links: Mapping[str, str]) -> Callable[[IO[bytes]], None]:
-    def give(stdin: IO[bytes]) -> None:
-        with tarfile.open(fileobj=stdin, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-            for name in KEPT:
-                member = tarfile.TarInfo(name)
-                member.type, member.mode = tarfile.DIRTYPE, 0o700
-                archive.addfile(member)
-            for path, sha256, mode in snapshot_files(record):
-                member = archive.gettarinfo(blob(blobs, sha256), arcname=path.as_posix())
-                member.mode = mode | 0o600
-                with blob(blobs, sha256).open("rb") as file:
-                    archive.addfile(member, file)
-            for name, target in links.items():
-                member = tarfile.TarInfo(name)
-                member.type, member.linkname = tarfile.SYMTYPE, target
-                archive.addfile(member)
+        for piece in archives.archive(entries):
+            stdin.write(piece)
 
     return give
 

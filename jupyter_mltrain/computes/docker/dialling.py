@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import docker.errors
 import requests
 from docker import APIClient
 from requests.adapters import HTTPAdapter
@@ -42,6 +43,16 @@ class Client(APIClient):
         for one in (socket, getattr(socket, "_sock", None)):
             if one is not None and hasattr(one, "settimeout"):
                 one.settimeout(SILENCE)
+
+    def open(self, method: str, path: str, **given: Any) -> requests.Response:
+        """The answer to a request of the engine's API, its body unread. Raises what the SDK raises."""
+        url = f"{self.base_url}/v{self.api_version}{path}"
+        response = self.request(method, url, stream=True, timeout=PATIENCE, **given)
+        try:
+            response.raise_for_status()
+        except requests.exceptions.HTTPError as error:
+            docker.errors.create_api_error_from_http_exception(error)
+        return response
 
 
 def client(address: Address, version: str) -> Client:

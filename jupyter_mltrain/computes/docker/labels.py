@@ -11,6 +11,9 @@ KIND = "org.jupyter-mltrain.kind"
 KEY = "org.jupyter-mltrain.key"
 """Label: the hash of the content, of data and images."""
 
+CPUS = "org.jupyter-mltrain.cpus"
+"""Label: the CPUs that a run is bound to, as `0,3`."""
+
 KINDS = ("run", "environment", "data", "endpoint", "helper")
 
 ENVIRONMENTS = "mltrain-environments"

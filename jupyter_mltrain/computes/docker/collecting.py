@@ -1,0 +1,57 @@
+"""What a run made, out of its container into its record, in bounded memory. Blocking."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from posixpath import basename, dirname, isabs, join, normpath, relpath
+
+import docker.errors
+
+from jupyter_mltrain.computes.archives import unpack
+from jupyter_mltrain.computes.docker import seeing
+from jupyter_mltrain.computes.docker.dialling import Client
+from jupyter_mltrain.computes.docker.plan import ROOT
+from jupyter_mltrain.computes.workfolder import KEPT
+from jupyter_mltrain.core.compute import Handle
+
+_WORK = f"{ROOT}/work"
+_LINKS = 10
+"""Links that lead to links that are followed."""
+
+
+def collect(client: Client, handle: Handle, into: Path) -> None:
+    """Bring the kept folders. What is there is replaced; what a run did not make is none."""
+    state = seeing.state_of(client, handle["container"])
+    try:
+        with seeing.place(client, handle, state) as container:
+            for name in KEPT:
+                _fetch(client, container, f"{_WORK}/{name}", into / name)
+    except docker.errors.NotFound:
+        return  # nothing of the run is there (any more)
+
+
+def _fetch(client: Client, container: str, path: str, target: Path, links: int = _LINKS) -> None:
+    """What lies at `path` in the container. A link out of it to something else in the working folder becomes that: the
+    working folder goes away, and what was made stays. A link to elsewhere is left out."""
+    try:
+        with seeing.taken(client, container, path) as source:
+            found = unpack(source, target, top=basename(path))
+    except docker.errors.NotFound:
+        return
+    for inner, linked in found.links.items():
+        at = normpath(join(path, inner))
+        reached = normpath(join(dirname(at), linked))
+        place = target / inner
+        if os.path.lexists(place):
+            continue
+        if inner and _within(reached, path):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            # In the container's own terms a path would lead nowhere here.
+            place.symlink_to(relpath(reached, dirname(at)) if isabs(linked) else linked)
+        elif links and _within(reached, _WORK) and not _within(at, reached):
+            _fetch(client, container, reached, place, links - 1)
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder + "/")

@@ -1,0 +1,212 @@
+"""The engine `docker`: one container per run, on whichever engine its settings name."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jupyter_mltrain.computes.docker import collecting, data, following, gpus, health, housekeeping, seeing, starting
+from jupyter_mltrain.computes.docker import plan as plans
+from jupyter_mltrain.computes.docker.connection import Connection
+from jupyter_mltrain.computes.docker.dialling import Client
+from jupyter_mltrain.computes.docker.environment import DockerEnvironments
+from jupyter_mltrain.computes.docker.labels import container
+from jupyter_mltrain.computes.docker.stopping import stop
+from jupyter_mltrain.computes.docker.talking import Pump, pumped
+from jupyter_mltrain.computes.reports import Heartbeats
+from jupyter_mltrain.core.compute import (
+    Capabilities,
+    Capacity,
+    EnvironmentOrder,
+    Frame,
+    Handle,
+    Health,
+    LaunchInputs,
+    LaunchPlan,
+    Leftover,
+    Mount,
+    Observation,
+    PreparedEnvironment,
+    ReadyEnvironment,
+    StopEvidence,
+)
+from jupyter_mltrain.core.environment import DEFAULT_CPU_IMAGE
+from jupyter_mltrain.core.spec import RunSpec
+from jupyter_mltrain.core.target import DOCKER
+from jupyter_mltrain.errors import EngineUnreachable
+
+T = TypeVar("T")
+
+USER = "1000:1000"
+_CLEAN_UP_SECONDS = (1, 2, 5, 10, 30, 60, 120, 300)
+"""Pauses between the tries to take back what was begun on an engine that does not answer."""
+
+
+class DockerCompute:
+    """Containers of one engine.
+
+    `url`: where it is (`unix://`, `ssh://user@host[:port]`, `tcp://host:port` with TLS), or `context`, a Docker context by
+    name; neither: what the docker command would talk to. `base_image`: what containers are made from where an environment
+    names none. `user`: whom runs are, `uid[:gid]` or a name in the image. `max_nodes`: how many containers at once
+    (default: half of the host's CPUs, at least one). `tls_ca`, `tls_cert`, `tls_key`: paths of PEM files.
+    """
+
+    name = DOCKER
+
+    def __init__(
+        self,
+        *,
+        url: str = "",
+        context: str = "",
+        tls_ca: str = "",
+        tls_cert: str = "",
+        tls_key: str = "",
+        base_image: str = "",
+        user: str = "",
+        max_nodes: int | None = None,
+    ) -> None:
+        self.connection = Connection(url=url, context=context, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key)
+        self.capabilities = Capabilities(gpu=True, containers=True)
+        self._base_image = base_image or DEFAULT_CPU_IMAGE
+        self._user = user or USER
+        self._max_nodes = max_nodes
+        self._environments = DockerEnvironments(self.connection, base_image=base_image)
+        self._heartbeats = Heartbeats()
+        self._gpus: tuple[str, ...] | None = None
+        self._launching: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._asked: set[str] = set()
+        """Runs that were asked to end here: also where the disk was too full to say so in their folder."""
+        self._cleaning: set[asyncio.Task[None]] = set()
+
+    # -- the engine ------------------------------------------------------------------------------------------------
+
+    async def check(self) -> Health:
+        return await health.check(self.connection)
+
+    async def capacity(self) -> Capacity:
+        info: dict[str, Any] = await self.connection.call(lambda client: client.info())
+        if self._gpus is None:
+            self._gpus = await self.connection.call(lambda client: gpus.names(client, self._base_image))
+        cpus = int(info["NCPU"])
+        return Capacity(self._max_nodes or max(1, cpus // 2), cpus, round(info["MemTotal"] / 1e9, 3), self._gpus)
+
+    # -- what runs need --------------------------------------------------------------------------------------------
+
+    async def platform(self) -> str:
+        return await self._environments.platform()
+
+    async def prepare(
+        self, order: EnvironmentOrder, log: Callable[[str], None], progress: Callable[[str], None]
+    ) -> ReadyEnvironment:
+        return await self._environments.prepare(order, log, progress)
+
+    async def bring(
+        self, mounts: Sequence[Mount], environment: PreparedEnvironment, progress: Callable[[str, str], None]
+    ) -> None:
+        await data.bring(self.connection, environment.image or self._base_image, mounts, progress)
+
+    # -- a run -----------------------------------------------------------------------------------------------------
+
+    def plan(self, spec: RunSpec, inputs: LaunchInputs) -> LaunchPlan:
+        image = inputs.environment.image or self._base_image
+        return plans.plan(spec, inputs, engine=self.name, image=image, user=self._user)
+
+    async def launch(self, plan: LaunchPlan, secrets: Mapping[str, str]) -> Handle:
+        assert plan.container is not None, "made by this engine"
+        handle: Handle = {
+            "engine": self.name,
+            "run_id": plan.run_id,
+            "root": plan.root,
+            "container": container(plan.run_id),
+            "image": plan.container["Image"],
+            "python": plan.ranks[0].env["MLTRAIN_PYTHON"],
+        }
+        async with self._launching[plan.run_id]:
+            if plan.mounts:
+                await data.bring(self.connection, handle["image"], plan.mounts)
+            launching = asyncio.ensure_future(self._launch(plan, handle, secrets))
+            try:
+                await asyncio.shield(launching)
+            except asyncio.CancelledError:
+                # It cannot be stopped in the middle; what comes of it is nobody's.
+                await asyncio.wait({launching})
+                await self._undo(plan.run_id)
+                raise
+            finally:
+                self._launching.pop(plan.run_id, None)
+        return handle
+
+    async def _launch(self, plan: LaunchPlan, handle: Handle, secrets: Mapping[str, str]) -> None:
+        made = await self.connection.call(lambda client: starting.take(client, plan, handle))
+        if made is None:
+            await self.connection.call(lambda client: starting.wait(client, plan, handle))
+            return
+        try:
+            await self.connection.call(lambda client: starting.fill(client, plan, made, list(secrets)))
+            await self.connection.call(lambda client: starting.start(client, plan, made, secrets))
+            await self.connection.call(lambda client: starting.wait(client, plan, handle))
+        except BaseException:
+            await self._undo(plan.run_id)
+            raise
+
+    async def _undo(self, run_id: str) -> None:
+        """Take back a launch; where the engine does not answer, as soon as it does."""
+        undo = functools.partial(starting.undo, container=container(run_id), run_id=run_id)
+
+        async def again() -> None:
+            for pause in _CLEAN_UP_SECONDS:
+                await asyncio.sleep(pause)
+                with contextlib.suppress(EngineUnreachable):
+                    await self.connection.call(undo)
+                    return
+
+        try:
+            await self.connection.call(undo)
+        except EngineUnreachable:
+            task = asyncio.create_task(again())
+            self._cleaning.add(task)
+            task.add_done_callback(self._cleaning.discard)
+
+    async def observe(self, handle: Handle) -> Observation:
+        seen = await self._look(handle)
+        raw = seeing.observation(seen, asked=handle["run_id"] in self._asked)
+        return self._heartbeats.observation(handle["run_id"], raw)
+
+    async def stream(self, handle: Handle, offsets: Mapping[str, int]) -> AsyncIterator[Frame]:
+        def follow(pump: Pump[Frame]) -> None:
+            self.connection.do(lambda client: following.follow(client, handle, offsets, pump))
+
+        async with contextlib.aclosing(pumped(self.connection, follow)) as frames:
+            async for frame in frames:
+                yield frame
+
+    async def collect(self, handle: Handle, into: Path) -> None:
+        await self.connection.call(lambda client: collecting.collect(client, handle, into))
+
+    async def stop(self, handle: Handle, grace: float) -> StopEvidence:
+        self._asked.add(handle["run_id"])
+        return await stop(self.connection, handle, grace)
+
+    async def remove(self, handle: Handle) -> None:
+        self._heartbeats.forget(handle["run_id"])
+        self._asked.discard(handle["run_id"])
+        await self.connection.call(lambda client: starting.undo(client, handle["container"], handle["run_id"]))
+
+    # -- what is left ----------------------------------------------------------------------------------------------
+
+    async def leftovers(self, ended: Collection[str]) -> list[Leftover]:
+        return await self.connection.call(lambda client: housekeeping.leftovers(client, ended))
+
+    async def discard(self, leftovers: Sequence[Leftover]) -> list[Leftover]:
+        return await self.connection.call(lambda client: housekeeping.discard(client, leftovers))
+
+    async def _look(self, handle: Handle) -> seeing.Seen:
+        def ask(client: Client) -> seeing.Seen:
+            return seeing.look(client, handle)
+
+        return await self.connection.call(ask)

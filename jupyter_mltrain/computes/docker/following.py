@@ -1,0 +1,90 @@
+"""A run's streams: by the shim's verb `follow` while its container runs, out of its folder what is left then. Blocking."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import time
+from collections.abc import Mapping
+from posixpath import basename
+
+import docker.errors
+
+from jupyter_mltrain.computes.docker import seeing
+from jupyter_mltrain.computes.docker.dialling import Client
+from jupyter_mltrain.computes.docker.plan import ROOT, shim
+from jupyter_mltrain.computes.docker.talking import OUT, Pump, execute
+from jupyter_mltrain.core.compute import Frame, Handle
+from jupyter_mltrain.errors import EngineUnreachable
+from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.frames import CHUNK, FrameError, Parser
+
+_GONE = (404, 409)
+"""No container, or one that does not run (any more)."""
+_DYING = 5.0
+_STEP = 0.05
+
+
+def follow(client: Client, handle: Handle, offsets: Mapping[str, int], pump: Pump[Frame]) -> None:
+    """Everything from `offsets` on, to the end of the run. Raises `EngineUnreachable` where it was cut."""
+    at = dict(offsets)
+    state = seeing.state_of(client, handle["container"])
+    while state is not None and state["Running"]:
+        if _live(client, handle, at, pump):
+            return
+        # The end of a container takes all in it along, who follows too, before the engine knows of it.
+        until = time.monotonic() + _DYING
+        while (state := seeing.state_of(client, handle["container"])) is not None and state["Running"]:
+            if time.monotonic() > until:
+                raise EngineUnreachable("The stream of the run was cut.")
+            time.sleep(_STEP)
+    _rest(client, handle, state, at, pump)
+
+
+def _live(client: Client, handle: Handle, at: dict[str, int], pump: Pump[Frame]) -> bool:
+    """What comes while the container runs; whether it was all."""
+    parser = Parser()
+    command = [*shim(handle["python"]), "follow", ROOT, json.dumps(at), "--leash"]
+    try:
+        talk, _ = execute(client, handle["container"], command, stdin=True)
+    except docker.errors.APIError as error:
+        if error.status_code in _GONE:
+            return False
+        raise
+    try:
+        pump.owns(talk.close)
+        for output, data in talk.pieces():
+            if output != OUT:
+                continue
+            for piece in parser.feed(data):
+                at[piece.name] = piece.offset + len(piece.data)
+                pump.put(Frame(piece.name, piece.offset, piece.data))
+    except FrameError as error:
+        raise EngineUnreachable(f"The stream of the run cannot be read: {error}.") from error
+    finally:
+        pump.owns(lambda: None)
+        talk.leave()
+    return parser.ended
+
+
+def _rest(
+    client: Client, handle: Handle, state: dict[str, object] | None, at: Mapping[str, int], pump: Pump[Frame]
+) -> None:
+    """What the streams hold beyond `at`, now that nobody writes to them."""
+    try:
+        with (
+            seeing.place(client, handle, state) as container,
+            seeing.taken(client, container, f"{ROOT}/streams") as source,
+            tarfile.open(fileobj=source, mode="r|") as members,
+        ):
+            for member in members:
+                content = members.extractfile(member) if member.isreg() else None
+                name, offset = basename(member.name), 0
+                while content is not None and (data := content.read(CHUNK)):
+                    skip = min(len(data), max(0, at.get(name, 0) - offset))
+                    if skip < len(data):
+                        pump.put(Frame(name, offset + skip, data[skip:]))
+                    offset += len(data)
+    except docker.errors.NotFound:
+        return  # nothing of the run is there (any more)
+    except tarfile.ReadError as error:
+        raise EngineUnreachable("The connection was lost while the run's streams were read.") from error

@@ -1,0 +1,98 @@
+"""From a spec to the request that the engine gets, as data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from posixpath import join
+from typing import Any
+
+from docker.utils import parse_bytes
+
+from jupyter_mltrain import runclient
+from jupyter_mltrain.computes.docker import data
+from jupyter_mltrain.computes.docker.labels import ENVIRONMENTS, labels, run_volume
+from jupyter_mltrain.computes.plan import compose
+from jupyter_mltrain.core.compute import Grant, LaunchInputs, LaunchPlan
+from jupyter_mltrain.core.spec import RunSpec
+
+ROOT = "/mltrain/run"
+"""The run folder in its container: a volume of its own, so that what a run said outlives a container that vanished."""
+ENVIRONMENTS_PLACE = "/mltrain/environments"
+"""Where the engine's environments are in a container, read-only in runs."""
+CAPABILITIES = ["gpu", "compute", "utility"]
+_PIDS = 16384
+_SHM = 1 << 30
+"""Shared memory where nobody says otherwise: the 64 MB of engines are too few for loaders of data with several processes."""
+_LOG = {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}}
+"""Of the shim's own words alone; what the script says goes into the run folder."""
+
+
+def plan(spec: RunSpec, inputs: LaunchInputs, *, engine: str, image: str, user: str) -> LaunchPlan:
+    """The plan of a run in one container made from `image`, as `user` (`uid[:gid]`, or a name in the image)."""
+    mounts = {
+        mount.name: join(ROOT, "work", mount.place) if mount.place else data.path(mount) for mount in inputs.mounts
+    }
+    grant = inputs.grant
+    # In the container the GPUs that it gets are all there are, counted from 0.
+    inside = dataclasses.replace(inputs, grant=dataclasses.replace(grant, gpus=tuple(range(len(grant.gpus)))))
+    home = {"HOME": join(ROOT, "home"), "USER": "mltrain", "LOGNAME": "mltrain"}
+    python = inputs.environment.python
+    composed = compose(spec, inside, engine=engine, root=ROOT, python=python, mounts=mounts, variables=home)
+    host = _host(composed, grant, inputs)
+    request: dict[str, Any] = {
+        "Image": image,
+        "User": user,
+        "Entrypoint": shim(python),
+        "Cmd": ["launch", f"{ROOT}/shim/r0.launch.json", "--wait", *(["--secrets"] if spec.secrets else [])],
+        "WorkingDir": "/",
+        "OpenStdin": bool(spec.secrets),
+        "StdinOnce": bool(spec.secrets),
+        "Labels": labels("run", run=spec.run_id),
+        "HostConfig": host,
+    }
+    return dataclasses.replace(composed, container=request)
+
+
+def shim(python: str) -> list[str]:
+    """The command that runs the shim in a run's container; a verb follows."""
+    return [python, "-I", "-S", join(ROOT, "inject", runclient.SHIM)]
+
+
+def _host(composed: LaunchPlan, grant: Grant, inputs: LaunchInputs) -> dict[str, Any]:
+    """The part of the request that says what the container may use."""
+    environment = inputs.environment
+    mounts: list[dict[str, Any]] = [volume(run_volume(composed.run_id), ROOT, read_only=False)]
+    if environment.python.startswith(ENVIRONMENTS_PLACE + "/"):
+        mounts.append(volume(ENVIRONMENTS, ENVIRONMENTS_PLACE))
+    mounts += data.mounts(inputs.mounts)
+    host: dict[str, Any] = {
+        "Init": True,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges"],
+        "PidsLimit": _PIDS,
+        "ShmSize": parse_bytes(environment.shm_size) if environment.shm_size else _SHM,
+        "LogConfig": _LOG,
+        "Mounts": mounts,
+    }
+    if composed.memory_bytes is not None:
+        # As much with swap as without: no swap.
+        host |= {"Memory": composed.memory_bytes, "MemorySwap": composed.memory_bytes}
+    if composed.cpus is not None:
+        host["NanoCpus"] = composed.cpus * 1_000_000_000
+    if grant.gpus:
+        host["DeviceRequests"] = [devices(grant.gpus)]
+    return host
+
+
+def devices(gpus: Sequence[int] | None) -> Mapping[str, Any]:
+    """The request for those GPUs, or for all there are."""
+    which: dict[str, Any] = {"Count": -1} if gpus is None else {"DeviceIDs": [str(index) for index in gpus]}
+    return {"Driver": "", **which, "Capabilities": [CAPABILITIES]}
+
+
+def volume(name: str, target: str, *, read_only: bool = True) -> dict[str, Any]:
+    """A mount of the volume `name`; nothing of the image is copied into it."""
+    return {
+        "Type": "volume", "Source": name, "Target": target, "ReadOnly": read_only, "VolumeOptions": {"NoCopy": True},
+    }  # fmt: skip

@@ -1,0 +1,218 @@
+"""What is seen of a run: the state of its container, and the records that its shim keeps in the run folder.
+
+The records are read as files, which needs no process in the container and works when it has ended. Blocking.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import io
+import json
+import re
+import tarfile
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from posixpath import basename
+from typing import IO, Any
+
+import docker.errors
+
+from jupyter_mltrain.computes.archives import pieces
+from jupyter_mltrain.computes.docker.dialling import Client
+from jupyter_mltrain.computes.docker.labels import labels, run_volume
+from jupyter_mltrain.computes.docker.plan import ROOT, volume
+from jupyter_mltrain.core.compute import Handle
+from jupyter_mltrain.errors import EngineError
+
+_RECORD = re.compile(r"r(\d+)\.(start|exit|stop|launch)\.json|r(\d+)\.beat")
+_LARGEST = 1 << 20
+_CHUNK = 1 << 18
+_KILLED = 137
+_UNKNOWN = 255
+"""The exit code of a container whose end nobody saw: its engine or machine was restarted."""
+
+OUTSIDE = "from outside"
+"""Why the shim ended a run that nobody here asked it to end: the container was stopped."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """`state`: of the container (`docker inspect`), None where it is gone. `records`: by rank, then by name."""
+
+    state: dict[str, Any] | None
+    records: dict[int, dict[str, Any]] = field(default_factory=dict)
+    there: bool = True
+    """Whether anything of the run is on the engine."""
+
+    @property
+    def running(self) -> bool:
+        return bool(self.state and self.state["Running"])
+
+    @property
+    def launched(self) -> bool:
+        """Whether each rank's process was started, or could not be."""
+        return bool(self.records) and all("start" in one or "exit" in one for one in self.records.values())
+
+    @property
+    def container(self) -> str:
+        """What became of the container, for people."""
+        if self.state is None:
+            return "the container is gone"
+        if self.running or self.state["Status"] == "created":
+            return f"the container is {self.state['Status']}"
+        killed = ", out of memory" if self.state["OOMKilled"] else ""
+        return f"the container ended with {self.state['ExitCode']}{killed}"
+
+
+def state_of(client: Client, name: str) -> dict[str, Any] | None:
+    """The state of a container; None where there is none of that name."""
+    try:
+        return client.inspect_container(name)["State"]
+    except docker.errors.NotFound:
+        return None
+
+
+def look(client: Client, handle: Handle) -> Seen:
+    """The state first: what was written before the end is then all there to be read."""
+    state = state_of(client, handle["container"])
+    try:
+        with place(client, handle, state) as container:
+            return Seen(state, _records(client, container))
+    except docker.errors.NotFound:
+        return Seen(state, there=state is not None)
+
+
+@contextlib.contextmanager
+def place(client: Client, handle: Handle, state: dict[str, Any] | None) -> Generator[str]:
+    """A container that has the run folder: the run's own, or, where that is gone, one that is never started.
+
+    Raises `NotFound` where the folder is gone, too.
+    """
+    if state is not None:
+        yield handle["container"]
+        return
+    name = run_volume(handle["run_id"])
+    client.inspect_volume(name)
+    request = {
+        "Image": handle["image"],
+        "Cmd": ["-"],
+        "Labels": labels("helper", run=handle["run_id"]),
+        "HostConfig": {"Mounts": [volume(name, ROOT)], "NetworkMode": "none"},
+    }
+    try:
+        helper: str = client.create_container_from_config(request)["Id"]
+    except docker.errors.ImageNotFound as error:
+        raise EngineError(
+            f"The container is gone, and so is the image {handle['image']!r}: what the run left cannot be read.",
+            mend="Pull the image again on that engine.",
+        ) from error
+    try:
+        yield helper
+    finally:
+        with contextlib.suppress(docker.errors.NotFound):
+            client.remove_container(helper, force=True)
+
+
+@contextlib.contextmanager
+def taken(client: Client, container: str, path: str) -> Generator[IO[bytes]]:
+    """The archive of a path in a container, as it comes. Raises `NotFound`. While it is read the engine can tell nothing
+    else of the container, so it is always read to the end or given up."""
+    response = client.open(
+        "GET", f"/containers/{container}/archive", params={"path": path}, headers={"Accept-Encoding": "identity"}
+    )
+    try:
+        yield pieces(response.iter_content(_CHUNK))
+    finally:
+        response.close()
+
+
+def _records(client: Client, container: str) -> dict[int, dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    with taken(client, container, f"{ROOT}/shim") as source, tarfile.open(fileobj=source, mode="r|") as members:
+        for member in members:
+            named = _RECORD.fullmatch(basename(member.name))
+            content = members.extractfile(member) if named and member.isreg() and member.size <= _LARGEST else None
+            if named is None or content is None:
+                continue
+            rank, name = int(named[1] or named[3]), named[2] or "beat"
+            value = _parsed(name, content.read())
+            if value is not None:
+                found.setdefault(rank, {})[name] = value
+    return {rank: one for rank, one in sorted(found.items()) if "launch" in one}
+
+
+def _parsed(name: str, data: bytes) -> Any:
+    """The record; None for what is none: the run's own processes may write there."""
+    try:
+        if name == "beat":
+            counter, used = data.split()
+            return int(counter), int(used)
+        value = json.load(io.BytesIO(data))
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def observation(seen: Seen, *, asked: bool) -> dict[str, Any]:
+    """As the shim's verb `observe` reports it. `asked`: whether this engine asked the run to end."""
+    ranks = {rank: _rank(seen, rank, asked=asked) for rank in seen.records}
+    phases = [one["phase"] for one in ranks.values()]
+    worst = next((phase for phase in ("vanished", "starting", "running") if phase in phases), None)
+    started = [one["start"]["time"] for one in seen.records.values() if "start" in one]
+    if not ranks:
+        worst = "absent" if not seen.there else "starting" if seen.running else "vanished"
+    return {
+        "phase": worst or "exited",
+        "exits": [one["exit"] for one in ranks.values() if one["exit"]],
+        "started": min(started, default=None),
+        "beats": {str(rank): one["beat"][0] for rank, one in ranks.items() if one["phase"] == "running"},
+        "memory": sum(one["beat"][1] for one in ranks.values()),
+        "detail": _lost(seen) if worst == "vanished" else "",
+        "evidence": {str(rank): {"container": seen.container, "alive": False} for rank in ranks}
+        if worst == "vanished"
+        else {},
+    }
+
+
+def _rank(seen: Seen, rank: int, *, asked: bool) -> dict[str, Any]:
+    records = seen.records[rank]
+    exit_ = records.get("exit")
+    if exit_ is not None and exit_.get("stopped") == "requested" and not asked and "stop" not in records:
+        exit_ = {**exit_, "stopped": OUTSIDE}
+    if exit_ is None and not seen.running:
+        exit_ = _out_of_memory(seen, rank)
+    phase = "exited"
+    if exit_ is None:
+        phase = "vanished" if not seen.running else "running" if "start" in records else "starting"
+    return {"phase": phase, "exit": exit_, "beat": records.get("beat", (0, 0))}
+
+
+def _out_of_memory(seen: Seen, rank: int) -> dict[str, Any] | None:
+    """The exit of a container that the kernel ended with all that was in it, the shim too; None for any other end."""
+    state = seen.state
+    if state is None or not state["OOMKilled"] or state["ExitCode"] != _KILLED:
+        return None
+    launch = seen.records[rank].get("launch", {})
+    return {
+        "rank": rank,
+        "code": None,
+        "signal": 9,
+        "ended": _time(str(state.get("FinishedAt", ""))),
+        "oom_kills": 1,
+        "limit_bytes": launch.get("memory_bytes"),
+        "peak_bytes": seen.records[rank].get("beat", (0, 0))[1],
+    }
+
+
+def _time(text: str) -> float:
+    """The engine's time, nanoseconds and all."""
+    try:
+        return dt.datetime.fromisoformat(re.sub(r"\.(\d{6})\d*", r".\1", text)).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def _lost(seen: Seen) -> str:
+    restarted = seen.state is not None and seen.state["ExitCode"] == _UNKNOWN
+    return f"supervisor lost, exit code unknown: {'the engine or its machine was restarted' if restarted else seen.container}"

@@ -1,0 +1,209 @@
+"""Making a run's container: taken by its name, filled, started. Blocking.
+
+The name is what two who launch one run at once fight for: the engine gives it to one of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from posixpath import basename, dirname
+from typing import Any
+
+import docker.errors
+
+from jupyter_mltrain.computes.archives import Entry, archive, of_client, of_work
+from jupyter_mltrain.computes.docker import data, seeing
+from jupyter_mltrain.computes.docker.dialling import Client
+from jupyter_mltrain.computes.docker.labels import CPUS, KIND, labels, run_volume
+from jupyter_mltrain.computes.docker.plan import ROOT
+from jupyter_mltrain.computes.docker.talking import attach
+from jupyter_mltrain.computes.plan import launch_record
+from jupyter_mltrain.core.compute import Handle, LaunchPlan
+from jupyter_mltrain.errors import EngineError
+
+_PATIENCE = 60.0
+_STEP = 0.05
+_CONFLICT = 409
+
+
+def take(client: Client, plan: LaunchPlan, handle: Handle) -> str | None:
+    """Make the run's folder and container, and return its id; None where somebody has launched the run before."""
+    while True:
+        seen = seeing.look(client, handle)
+        if seen.state is None and seen.launched:
+            return None  # it ran, and its container is gone
+        if seen.state is None or seen.state["Status"] == "created":
+            if seen.state is not None and not _left_alone(client, handle):
+                continue
+            made = _make(client, plan, handle)
+            if made is not None:
+                return made
+            continue
+        return None
+
+
+def _left_alone(client: Client, handle: Handle) -> bool:
+    """Whether a container that was made and not started has been given up by who made it; it is removed then."""
+    try:
+        found: dict[str, Any] = client.inspect_container(handle["container"])
+    except docker.errors.NotFound:
+        return True
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until:
+        state = seeing.state_of(client, found["Id"])
+        if state is None or state["Status"] != "created":
+            return False
+        time.sleep(_STEP)
+    with contextlib.suppress(docker.errors.APIError):  # never one that was started meanwhile
+        client.remove_container(found["Id"])
+    return True
+
+
+def _make(client: Client, plan: LaunchPlan, handle: Handle) -> str | None:
+    """The id of the container; None where somebody was quicker."""
+    client.create_volume(run_volume(plan.run_id), labels=handle_labels(plan, "run"))
+    request = json.loads(json.dumps(plan.container))
+    if plan.cpus is not None:
+        _choose_cpus(client, request, plan.cpus)
+    try:
+        return client.create_container_from_config(request, name=handle["container"])["Id"]
+    except docker.errors.ImageNotFound as error:
+        raise EngineError(
+            f"The image {request['Image']!r} is not on the engine.", mend="Pull it there, or name another base_image."
+        ) from error
+    except docker.errors.APIError as error:
+        if error.status_code == _CONFLICT:
+            return None
+        raise
+
+
+def handle_labels(plan: LaunchPlan, kind: str) -> dict[str, str]:
+    given: Mapping[str, str] = (plan.container or {})["Labels"]
+    return {**given, **labels(kind)}
+
+
+def _choose_cpus(client: Client, request: dict[str, Any], count: int) -> None:
+    """The CPUs that the fewest of our containers are bound to: so that a framework starts as many threads as it has."""
+    there = int(client.info()["NCPU"])
+    if count >= there:
+        request["HostConfig"].pop("NanoCpus", None)
+        return
+    running = client.containers(filters={"label": f"{KIND}=run"})
+    used = Counter(index for one in running for index in one["Labels"].get(CPUS, "").split(",") if index)
+    chosen = sorted(sorted(map(str, range(there)), key=lambda index: used[index])[:count], key=int)
+    request["Labels"][CPUS] = request["HostConfig"]["CpusetCpus"] = ",".join(chosen)
+
+
+def fill(client: Client, plan: LaunchPlan, container: str, secrets: Sequence[str]) -> None:
+    """All that the run needs, in one archive."""
+    owner = _owner(client, container, str((plan.container or {})["User"]))
+    client.put_archive(container, dirname(ROOT), archive(_contents(plan, secrets), owner))
+
+
+def _contents(plan: LaunchPlan, secrets: Sequence[str]) -> Iterator[Entry]:
+    top = basename(ROOT)
+    for folder in ("", "/inject", "/work", "/streams", "/shim", "/home"):
+        yield Entry(top + folder)
+    yield from of_client(f"{top}/inject")
+    links = {mount.place: data.path(mount) for mount in plan.mounts if mount.place}
+    yield from of_work(Path(plan.record), Path(plan.blobs), links, f"{top}/work")
+    yield from data.copies(plan.mounts, f"{top}/data")
+    # Last: what has it is whole.
+    for rank in plan.ranks:
+        launch = launch_record(plan, rank.rank, dict.fromkeys(secrets, ""), None)
+        yield Entry(f"{top}/shim/r{rank.rank}.launch.json", data=json.dumps(launch).encode())
+
+
+def _owner(client: Client, container: str, user: str) -> tuple[int, int]:
+    """The numbers of a user, looked up in the image where it is a name."""
+    name, _, group = user.partition(":")
+    if name.isdigit() and (not group or group.isdigit()):
+        return int(name), int(group or name)
+    try:
+        lines = _text(client, container, "/etc/passwd").splitlines()
+        row = next(fields for fields in (line.split(":") for line in lines) if name in fields[:1] or fields[2] == name)
+        groups = {
+            fields[0]: int(fields[2]) for fields in map(_fields, _text(client, container, "/etc/group").splitlines())
+        }
+        return int(row[2]), int(group) if group.isdigit() else groups[group] if group else int(row[3])
+    except (StopIteration, KeyError, IndexError, ValueError, docker.errors.NotFound) as error:
+        raise EngineError(f"The image knows no user {user!r}.", mend="Name one by numbers: user=1000:1000.") from error
+
+
+def _fields(line: str) -> list[str]:
+    return line.split(":")
+
+
+def _text(client: Client, container: str, path: str) -> str:
+    import tarfile  # noqa: PLC0415
+
+    with seeing.taken(client, container, path) as source, tarfile.open(fileobj=source, mode="r|") as members:
+        content = members.extractfile(next(iter(members)))
+        return content.read(1 << 20).decode("utf-8", "replace") if content else ""
+
+
+def start(client: Client, plan: LaunchPlan, container: str, secrets: Mapping[str, str]) -> None:
+    """Start the container; the values of secrets go in by its standard input, and are written nowhere."""
+    talk = attach(client, container) if secrets else None
+    try:
+        client.start(container)
+        if talk is not None:
+            talk.send(json.dumps(dict(secrets)).encode() + b"\n")
+    except docker.errors.APIError as error:
+        if "exec:" in str(error.explanation):
+            raise _no_interpreter(plan, str(error.explanation)) from error
+        raise
+    finally:
+        if talk is not None:
+            talk.leave()
+
+
+def wait(client: Client, plan: LaunchPlan, handle: Handle) -> None:
+    """Until the run's process is there. Raises `EngineError` where it does not come."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        seen = seeing.look(client, handle)
+        if seen.launched:
+            return
+        if not seen.running:
+            said = _said(client, handle["container"])
+            if "exec " in said and "fail" in said:
+                raise _no_interpreter(plan, said)
+            raise EngineError(f"The run's supervisor did not start: {seen.container}. {said}".strip())
+        if time.monotonic() > until:
+            raise EngineError(f"The run's supervisor did not start within {_PATIENCE:.0f} s.")
+        time.sleep(_STEP)
+
+
+def _no_interpreter(plan: LaunchPlan, said: str) -> EngineError:
+    python = plan.ranks[0].env["MLTRAIN_PYTHON"]
+    return EngineError(
+        f"The interpreter {python} cannot be started in the image {(plan.container or {})['Image']}.",
+        mend="Build the environment again, or name an image that has it.",
+        said=said,
+    )
+
+
+def _said(client: Client, container: str) -> str:
+    try:
+        return client.logs(container, tail=20).decode("utf-8", "replace").strip()[-2000:]
+    except docker.errors.APIError:
+        return ""
+
+
+def undo(client: Client, container: str, run_id: str) -> None:
+    """Remove what was made for a run that is not to be. Idempotent."""
+    with contextlib.suppress(docker.errors.NotFound):
+        client.remove_container(container, force=True)
+    for helper in client.containers(
+        all=True, filters={"label": [f"{KIND}=helper", f"org.jupyter-mltrain.run={run_id}"]}
+    ):
+        with contextlib.suppress(docker.errors.NotFound):
+            client.remove_container(helper["Id"], force=True)
+    with contextlib.suppress(docker.errors.NotFound):
+        client.remove_volume(run_volume(run_id))

@@ -1,0 +1,96 @@
+"""Ending a run: its shim is asked, then the engine; it is over when the engine says that nothing of the container runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from typing import Any
+
+import docker.errors
+
+from jupyter_mltrain.computes.archives import Entry, archive
+from jupyter_mltrain.computes.docker import seeing
+from jupyter_mltrain.computes.docker.connection import Connection
+from jupyter_mltrain.computes.docker.dialling import Client
+from jupyter_mltrain.computes.docker.plan import ROOT
+from jupyter_mltrain.core.compute import Handle, StopEvidence
+from jupyter_mltrain.errors import DiskFull
+from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.stop import MARGIN
+
+_STEP = 0.1
+_DYING = 20.0
+"""Seconds that the engine may take to end what it was told to kill."""
+
+
+async def stop(connection: Connection, handle: Handle, grace: float) -> StopEvidence:
+    """TERM to all processes, by the shim; after `grace` seconds KILL, by the shim; then to the container."""
+    began = time.monotonic()
+    sent: list[str] = []
+    seen = await connection.call(lambda client: seeing.look(client, handle))
+    if seen.running:
+        with contextlib.suppress(DiskFull):  # the signal is enough, with the grace of the launch
+            await connection.call(lambda client: _ask(client, handle, seen, grace))
+        await connection.call(lambda client: _signal(client, handle, "SIGTERM"))
+        if not await _over(connection, handle, grace + MARGIN):
+            sent = ["SIGTERM", "SIGKILL"]
+            await connection.call(lambda client: _signal(client, handle, "SIGKILL"))
+            await _over(connection, handle, _DYING)
+        seen = await connection.call(lambda client: seeing.look(client, handle))
+    elif seen.state is not None and seen.state["Status"] == "created":
+        await connection.call(lambda client: _remove(client, handle))
+        seen = await connection.call(lambda client: seeing.look(client, handle))
+    exits = [one["exit"] for one in seen.records.values() if "exit" in one]
+    signals = dict.fromkeys(name for exit_ in exits for name in exit_.get("stop_signals", ()))
+    ended = [name for exit_ in exits for name in exit_.get("ended_processes", ())]
+    left = (f"container {handle['container']}",) if seen.running else ()
+    if sent and not seen.running:
+        ended.append(f"container {handle['container']}")
+    return StopEvidence(
+        signals=tuple(dict.fromkeys([*signals, *sent])),
+        ended=tuple(ended),
+        remaining=left,
+        seconds=round(time.monotonic() - began, 3),
+        container=seen.container,
+    )
+
+
+def _ask(client: Client, handle: Handle, seen: seeing.Seen, grace: float) -> None:
+    """Say in the run folder that the run is to end, and after what grace."""
+    entries = [
+        Entry(f"r{rank}.stop.json", data=json.dumps({"grace": grace}).encode(), mode=0o644)
+        for rank in seen.records
+        if "exit" not in seen.records[rank]
+    ]
+    with contextlib.suppress(docker.errors.NotFound):
+        client.put_archive(handle["container"], f"{ROOT}/shim", archive(entries))
+
+
+def _signal(client: Client, handle: Handle, name: str) -> None:
+    """A signal to the container's main process; one that runs no more is no error."""
+    with contextlib.suppress(docker.errors.APIError):
+        client.unpause(handle["container"])
+    try:
+        client.kill(handle["container"], name)
+    except docker.errors.APIError as error:
+        if error.status_code not in (404, 409):
+            raise
+
+
+async def _over(connection: Connection, handle: Handle, patience: float) -> bool:
+    until = time.monotonic() + patience
+    while True:
+        state: dict[str, Any] | None = await connection.call(
+            lambda client: seeing.state_of(client, handle["container"])
+        )
+        if state is None or not state["Running"]:
+            return True
+        if time.monotonic() > until:
+            return False
+        await asyncio.sleep(_STEP)
+
+
+def _remove(client: Client, handle: Handle) -> None:
+    with contextlib.suppress(docker.errors.NotFound):
+        client.remove_container(handle["container"], force=True)
