@@ -1277,6 +1277,9 @@ export interface LaunchPlan {
   max_run_seconds: number | null;
   memory_bytes: number | null;
   cpus: number | null;
+  container: {
+    [k: string]: unknown;
+  } | null;
 }
 export interface RankPlan {
   rank: number;
