@@ -25,7 +25,7 @@ from jupyter_mltrain.commands import verbs
 from jupyter_mltrain.commands.context import Context
 from jupyter_mltrain.errors import WebserviceException
 from tests.documents import Documents
-from tests.faults.world import World, eventually
+from tests.faults.world import World, eventually, kill
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -108,37 +108,99 @@ def test_the_articles_deployment(trained: tuple[World, Workspace, Any], capsys: 
     assert entry["restarts"] == 0
 
 
-def test_a_keras_model_takes_over_and_no_request_fails(trained: tuple[World, Workspace, Any]) -> None:
-    _, workspace, run = trained
-    service = Webservice(workspace, "tensorflow-web-service")
-    port, failed, done = service.entry["port"], [], threading.Event()
+class Clients:
+    """Ask for predictions on and on, each checked: some with a new connection each time, some with one that is kept."""
 
-    def ask() -> None:
-        while not done.is_set():
-            try:
-                status, answer = post(port, "/score", {"instances": SAMPLE})
-                if status != 200:
-                    failed.append(answer)
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                failed.append(repr(error))
-            time.sleep(0.005)
+    def __init__(self, port: int, expected: list[float], count: int = 3) -> None:
+        self._port, self._expected, self._stop = port, expected, threading.Event()
+        self.answered, self.failed = 0, list[str]()
+        self._threads = [threading.Thread(target=self._ask, args=(bool(i % 2),)) for i in range(count)]
+        for thread in self._threads:
+            thread.start()
 
-    expected = service.run({"instances": SAMPLE})["predictions"]
-    keras = run.register_model("keras-mnist", "outputs/mlp.keras")
-    threads = [threading.Thread(target=ask) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    try:
-        service.update(models=[keras])
-        service.wait_for_deployment()
-        time.sleep(1)
-    finally:
-        done.set()
-        for thread in threads:
+    def more(self, count: int = 20) -> None:
+        """Wait for so many more answers."""
+        goal = self.answered + count
+        eventually(lambda: self.answered >= goal, "nobody answers: {}", lambda: self.failed[-3:])
+
+    def end(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
             thread.join()
-    assert not failed, failed[:3]
-    assert service.entry["framework"].startswith("Keras 3")
-    assert service.run({"instances": SAMPLE})["predictions"] == [pytest.approx(expected[0], abs=1e-5)]
+
+    def _ask(self, keep: bool) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        body = json.dumps({"instances": SAMPLE})
+        while not self._stop.is_set():
+            try:
+                connection.request("POST", "/score", body)
+                response = connection.getresponse()
+                status, found = response.status, json.loads(response.read())
+                if status == 200 and found["predictions"][0] == pytest.approx(self._expected, abs=1e-5):
+                    self.answered += 1
+                else:
+                    self.failed.append(f"{status} {found}")
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                self.failed.append(repr(error))
+                connection.close()
+            if not keep:
+                connection.close()
+            time.sleep(0.005)
+        connection.close()
+
+
+def test_a_killed_service_and_an_update_cost_no_request_whatever_the_model(
+    trained: tuple[World, Workspace, Any],
+) -> None:
+    world, workspace, run = trained
+    service = Webservice(workspace, "tensorflow-web-service")
+    [expected] = service.run({"instances": SAMPLE})["predictions"]
+    models = [run.register_model("keras-mnist", "outputs/mlp.keras"), Model(workspace, "tf-mnist")]
+    for model, framework in zip(models, ("Keras 3", "TensorFlow 2"), strict=True):
+        clients = Clients(service.entry["port"], expected)
+        try:
+            clients.more()
+            before = _state(world)
+            world.kill_service()
+            clients.more()
+            assert (_state(world)["keeper"], _state(world)["pid"]) == (before["keeper"], before["pid"])
+            assert world.service_pid() is None, "who asked an endpoint started a service"
+            service.update_deployment_state()
+            assert (service.state, service.entry["restarts"]) == ("Healthy", 0), "the next service does not find it"
+            clients.more()
+            service.update(models=[model])
+            service.wait_for_deployment()
+            clients.more()
+        finally:
+            clients.end()
+        assert not clients.failed, clients.failed[:3]
+        assert service.entry["framework"].startswith(framework)
+        assert _state(world)["pid"] != before["pid"]
+
+
+def test_a_killed_process_is_followed_by_another_and_only_what_it_held_is_lost(
+    trained: tuple[World, Workspace, Any],
+) -> None:
+    world, workspace, _ = trained
+    service = Webservice(workspace, "tensorflow-web-service")
+    [expected] = service.run({"instances": SAMPLE})["predictions"]
+    clients = Clients(service.entry["port"], expected)
+    try:
+        clients.more()
+        kill(_state(world)["pid"])
+        clients.more()
+    finally:
+        clients.end()
+    lost = [each for each in clients.failed if not each.startswith("503 ")]
+    assert len(lost) <= 3, f"more than one request of each client: {lost}"
+    service.update_deployment_state()
+    assert service.entry["restarts"] == 1
+
+
+def _state(world: World) -> dict[str, Any]:
+    """What the keeper says, without a service."""
+    folder = world.layout.folder / "endpoints" / "tensorflow-web-service"
+    return json.loads((folder / "state.json").read_text())
 
 
 def test_what_is_damaged_or_unknown_is_refused_and_the_endpoint_goes_on(trained: tuple[World, Workspace, Any]) -> None:
