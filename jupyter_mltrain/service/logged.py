@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from jupyter_mltrain.core import records
 from jupyter_mltrain.core.wire_logged import LoggedImage, LoggedItems, LoggedTable
+from jupyter_mltrain.service.metrics import in_order
 
 MOST_ROWS = 200
 _MOST_IMAGES = 200
@@ -68,9 +69,7 @@ def logged_items(streams: Path) -> LoggedItems:
 
 
 def _items(streams: Path) -> Iterator[records.Item]:
-    for path in sorted(streams.glob("*.metrics")) if streams.is_dir() else []:
-        if records.file_rank(path.name) is None:
-            continue
+    for path in in_order(streams):
         with path.open("rb") as file:
             for line in file:
                 if line.startswith(b"{"):

@@ -83,20 +83,20 @@ class Run:
 
     @_harmless
     def log_list(self, name: str, value: Any, description: str = "", step: int | None = None) -> None:
-        """Log a list of values at once. An empty one is nothing."""
-        many = _values.values(value)
+        """Log a list of values at once. An empty one is nothing; integers beside floats become floats, as in the SDK."""
+        many = _values.of_one_kind(_values.values(value))
         if many:
             self._say("list", name=_values.clean(str(name)), values=many, step=_step(step))
 
     @_harmless
     def log_row(self, name: str, description: str | None = None, **kwargs: Any) -> None:
-        """Log one row of a table: a column for each keyword."""
-        row = {_values.clean(key): _values.plain(value) for key, value in kwargs.items()}
+        """Log one row of a table: a column for each keyword. A list as a value is a `UsageError`."""
+        row = {_values.clean(key): _values.cell(value, name, key) for key, value in kwargs.items()}
         self._say("row", name=_values.clean(str(name)), row=row)
 
     @_harmless
     def log_table(self, name: str, value: Mapping[str, Any], description: str = "") -> None:
-        """Log a table: column name to list of values."""
+        """Log a table: column name to list of values, or to one value. Lists of unequal length are a `UsageError`."""
         self._say("table", name=_values.clean(str(name)), table=_values.columns(value))
 
     @_harmless

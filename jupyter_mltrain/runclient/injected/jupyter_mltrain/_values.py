@@ -57,12 +57,35 @@ def values(many: Any) -> list[Any]:
     return [plain(value) for value in (many if isinstance(many, _LISTS) or hasattr(many, "__iter__") else [many])]
 
 
+def of_one_kind(many: list[Any]) -> list[Any]:
+    """`many` with its integers as floats, where there is a float among them; those that no float can hold stay."""
+    if not any(type(value) is float for value in many):
+        return many
+    return [_as_float(value) if type(value) is int else value for value in many]
+
+
+def cell(value: Any, name: str, column: str) -> Any:
+    """One value of a row. Raises `UsageError` for a list: there is `log_table` for it."""
+    if isinstance(value, _LISTS):
+        raise UsageError(
+            f"run.log_row({name!r}, {column}=…) was given a {type(value).__name__}. Use run.log_table for columns."
+        )
+    return plain(value)
+
+
 def columns(table: Any) -> dict[str, Any]:
-    """A table's columns: lists as lists, other values as they are."""
-    found = {}
+    """A table's columns: lists as lists, other values as they are. Raises `UsageError` for lists of unequal length."""
+    found: dict[str, Any] = {}
     for name, column in dict(table).items():
         many = isinstance(column, _LISTS) or (hasattr(column, "__len__") and not isinstance(column, (str, bytes)))
         found[clean(str(name))] = values(column) if many else plain(column)
+    lists = [(name, column) for name, column in found.items() if isinstance(column, list)]
+    for name, column in lists[1:]:
+        if len(column) != len(lists[0][1]):
+            raise UsageError(
+                f"Columns must have the same length, column {lists[0][0]} had length {len(lists[0][1])}, however, column"
+                f" {name} had length {len(column)}."
+            )
     return found
 
 
@@ -74,6 +97,14 @@ def clean(text: str) -> str:
 def dumps(value: Any) -> str:
     """One line of JSON, in ASCII; NaN and infinities as `NaN`, `Infinity`, `-Infinity`."""
     return json.dumps(value, separators=(",", ":"))
+
+
+def _as_float(value: int) -> Any:
+    try:
+        number = float(value)
+    except OverflowError:
+        return value
+    return number if number == value else value
 
 
 def _number(value: Any) -> Any:
