@@ -117,7 +117,8 @@ def _server(command: Sequence[str | Path], more: Sequence[str]) -> Generator[int
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = tempfile.TemporaryFile()  # noqa: SIM115 - no pipe: one that nobody reads stops a server that talks
-    process = subprocess.Popen([*command, str(port), *more], stdout=log, stderr=log, env=_env())
+    # A session of its own, as an endpoint has: Linux shares a busy processor out by session.
+    process = subprocess.Popen([*command, str(port), *more], stdout=log, stderr=log, env=_env(), start_new_session=True)
     try:
         deadline = time.monotonic() + 180
         while not _accepts(port):
