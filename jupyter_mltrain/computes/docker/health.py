@@ -20,4 +20,16 @@ async def check(connection: Connection) -> Health:
         return Health(
             ok=False, problem=f"Containers of {where} are no Linux.", mend="Switch Docker to Linux containers there."
         )
-    return Health(ok=True)
+    return Health(ok=True, steps=(f"reached {where}", _engine(info), _has(info)))
+
+
+def _engine(info: dict[str, Any]) -> str:
+    """`Docker 24.0.7 on Debian GNU/Linux 12 (bookworm), x86_64`."""
+    system = info.get("OperatingSystem") or "Linux"
+    return f"Docker {info.get('ServerVersion', '')} on {system}, {info.get('Architecture', '')}".rstrip(", ")
+
+
+def _has(info: dict[str, Any]) -> str:
+    """`2 CPUs, 25.2 GB, runtimes io.containerd.runc.v2, nvidia`."""
+    runtimes = sorted(info.get("Runtimes") or ())
+    return f"{info['NCPU']} CPUs, {info['MemTotal'] / 1e9:.1f} GB, runtimes {', '.join(runtimes) or 'unknown'}"
