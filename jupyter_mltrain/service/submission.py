@@ -50,6 +50,7 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
         raise UsageError(
             f"The target {NOTEBOOK!r} is for runs that a notebook logs itself: experiment.start_logging()."
         )
+    await service.targets.first_use(target)
     other_nodes = service.targets.substitutions(target)
     resources = Resources(**request.resources.model_dump())
     service.pool(target).check(resources)

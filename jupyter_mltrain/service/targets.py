@@ -26,6 +26,7 @@ from jupyter_mltrain.core.spec import Substitution
 from jupyter_mltrain.core.target import (
     AML,
     DEDICATED,
+    DOCKER,
     LOCAL,
     LOW_PRIORITY,
     Size,
@@ -70,7 +71,8 @@ class Targets:
         self.problems: list[str] = []
         self._folder = layout.computes
         self._strict = bool(config.get("strict", False))
-        self._local_settings: dict[str, Any] = config.get("targets", {}).get(LOCAL, {})
+        self._settings: dict[str, dict[str, Any]] = config.get("targets", {})
+        self._attaching = asyncio.Lock()
         self._moved = moved
         self._preempt = preempt
         self._there: dict[str, Target] = {}
@@ -79,7 +81,7 @@ class Targets:
 
     async def open(self) -> None:
         """Take up `local`, and every definition that can be read; of the others `problems` tells."""
-        local = computes.load(LOCAL, **self._local_settings)
+        local = computes.load(LOCAL, **self._settings.get(LOCAL, {}))
         here = await local.capacity()
         self._machine = Machine(here, self._preempt)
         always = Scale(here.slots, here.slots)
@@ -184,6 +186,16 @@ class Targets:
         made = self._there[asked.name] = self._made(asked, compute)
         await self._keep_or_drop(made)
         return made
+
+    async def first_use(self, name: str) -> None:
+        """Attach `docker`, the engine that the docker command would talk to, when it is first asked for by that name.
+
+        Raises as `attach` does: where no engine answers, it says why.
+        """
+        async with self._attaching:
+            if name == DOCKER and self._namesake(name) is None:
+                settings = self._settings.get(DOCKER, {})
+                await self.attach(TargetDefinition(DOCKER, DOCKER, settings=settings, description=_OWN_ENGINE))
 
     async def change(self, name: str, **changes: Any) -> Target:
         """Other numbers of nodes, tags, description. Runs that have a node keep it to their end.
@@ -322,6 +334,7 @@ class Targets:
 
 
 _NAMED = 5
+_OWN_ENGINE = "the Docker engine of this machine"
 
 
 def _scale(definition: TargetDefinition) -> Scale:
