@@ -131,6 +131,7 @@ export class Rest {
     metric: { name: string; rank: number },
     window: Window,
     asked: Asked = {},
+    what: "series" | "system/series" = "series",
   ): Promise<Points> {
     const query = new URLSearchParams({
       name: metric.name,
@@ -144,7 +145,7 @@ export class Rest {
         query.set(side, String(at));
       }
     }
-    const path = `${runPath(workspace, run, "series")}?${query}`;
+    const path = `${runPath(workspace, run, what)}?${query}`;
     const { total, steps, times, values } = claimed<wire.SeriesWindow>(
       await this.json("GET", path, undefined, asked),
     );

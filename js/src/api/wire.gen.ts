@@ -159,6 +159,10 @@ export interface Documents {
   StateMessage: StateMessage;
   StatusName: StatusName;
   Substitution: Substitution;
+  SystemGpu: SystemGpu;
+  SystemNode: SystemNode;
+  SystemSeries: SystemSeries;
+  SystemUsage: SystemUsage;
   Target: Target;
   TargetDefinition: TargetDefinition;
   TargetList: TargetList;
@@ -1947,9 +1951,13 @@ export interface SavedRun {
   series: SavedSeries[];
   log: LogTail | null;
   /**
-   * Runs that were started again from this output, oldest first.
+   * Runs that were started again from this output, oldest first; in a box of widgets, its other runs.
    */
   reruns?: SavedRun[];
+  /**
+   * A view of widgets in the same output shows these runs beside others: it goes first while its kernel knows it.
+   */
+  beside?: boolean;
 }
 /**
  * Points of a chart: `steps[i]` belongs to `values[i]`; `total` is how many the series had.
@@ -2011,6 +2019,66 @@ export interface StateMessage {
   id: string;
   type: "state";
   state: RunState;
+}
+/**
+ * A GPU that was given to the run.
+ */
+export interface SystemGpu {
+  /**
+   * Its number on the node; of one that is named by its UUID, its place among those given.
+   */
+  name: string;
+  model: string;
+  memory: number;
+}
+/**
+ * What one rank of the run was given. There are no `gpus` while the driver has not told of them; `problem` says why it
+ * does not.
+ */
+export interface SystemNode {
+  rank: number;
+  cpus: number;
+  memory_limit: number | null;
+  /**
+   * Of the whole node.
+   */
+  memory_total: number;
+  gpus_given: number;
+  gpus: SystemGpu[];
+  problem: string;
+}
+/**
+ * One thing that was measured, without its points. CPU is percent of the CPUs given (100: all of them), each value the
+ * mean since the one before; memory is bytes, each value the most since the one before; a GPU's is of all that use the
+ * device.
+ */
+export interface SystemSeries {
+  /**
+   * What `GET /v1/runs/{key}/system/series` takes.
+   */
+  name: string;
+  rank: number;
+  measure: "cpu" | "memory" | "gpu" | "gpu_memory";
+  /**
+   * `SystemGpu.name`.
+   */
+  gpu: string | null;
+  unit: "%" | "bytes";
+  count: number;
+  last: number;
+  peak: number;
+  /**
+   * Over the time that was sampled.
+   */
+  mean: number;
+}
+/**
+ * What a run used of its nodes, as far as it was sampled: nothing of one that took a moment, or has no processes of
+ * its own.
+ */
+export interface SystemUsage {
+  nodes: SystemNode[];
+  series: SystemSeries[];
 }
 /**
  * A target, and how it stands.

@@ -67,6 +67,8 @@ export interface View {
   smoothing: number;
   /** Where relative time begins, in seconds since the epoch; without it, each line's own first point. */
   origin?: number;
+  /** The vertical axis begins at 0. */
+  zero?: boolean;
   /** The part that is looked at; without it, all there is. */
   range?: Range;
 }
@@ -111,7 +113,8 @@ export function layOut(all: readonly Line[], view: View = PLAIN_VIEW): Chart {
   const finite = logged.flatMap(({ steps, values }) =>
     values.filter((value, index) => Number.isFinite(value) && inside(steps[index] ?? 0)).map(drawable),
   );
-  const [from, to] = padded(...extent(finite, [0, 1]));
+  const seen = extent(finite, [0, 1]);
+  const [from, to] = view.zero ? [0, seen[1] > 0 ? seen[1] : 1] : padded(...seen);
   const values = niceTicks(from, to);
   const low = values[0] ?? from;
   const high = values.at(-1) ?? to;

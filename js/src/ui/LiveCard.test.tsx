@@ -92,7 +92,7 @@ describe("RunView", () => {
     await show(running);
     await say(running.state);
     expect(texts(".mlt-alive .mlt-pill")).toEqual(["Running"]);
-    expect(texts("[role=tab]")).toEqual(["Metrics 2", "Logs", "Outputs", "Details"]);
+    expect(texts("[role=tab]")).toEqual(["Metrics 2", "Logs", "Outputs", "System", "Details"]);
     expect(texts(".mlt-foot span")[0]).toBe("live");
     await say({ ...running.state, revision: running.state.revision + 1, status: "Completed" });
     expect(texts(".mlt-pill")).toEqual(["Completed"]);
@@ -233,8 +233,69 @@ describe("RunView", () => {
     speak("ja_JP");
     await show(running);
     await say(running.state);
-    expect(texts("[role=tab]")).toEqual(["メトリック 2", "ログ", "出力", "詳細"]);
+    expect(texts("[role=tab]")).toEqual(["メトリック 2", "ログ", "出力", "システム", "詳細"]);
     expect(texts(".mlt-pill")).toEqual(["実行中"]);
     expect(button("中止")).toBeDefined();
+  });
+});
+
+describe("the System tab", () => {
+  const GB = 1e9;
+  const node = {
+    rank: 0,
+    cpus: 2,
+    memory_limit: 4 * GB,
+    memory_total: 8 * GB,
+    gpus_given: 0,
+    gpus: [],
+    problem: "",
+  };
+  const one = (name: string, measure: string, peak: number) => ({
+    name,
+    rank: 0,
+    measure,
+    gpu: null,
+    unit: "%",
+    count: 2,
+    last: peak / 2,
+    peak,
+    mean: peak / 2,
+  });
+  const open = async () => {
+    await act(() => host.querySelector<HTMLElement>("[data-key=system]")?.click());
+    await settle(60);
+  };
+
+  it("shows what the run uses, its peak as the largest thing", async () => {
+    answers.set("/system/series", { total: 2, steps: [0, 1], times: [1, 3], values: [GB, 2 * GB] });
+    answers.set("/system", {
+      nodes: [node],
+      series: [one("cpu_percent", "cpu", 90), one("memory_bytes", "memory", 2 * GB)],
+    });
+    await show(running);
+    await say(running.state);
+    await open();
+    expect(texts(".mlt-title > span:first-child")).toEqual(["CPU", "Memory"]);
+    expect(texts(".mlt-title .mlt-num")).toEqual(["90 %", "2.0 GB"]);
+    expect(texts(".mlt-panel .mlt-row")).toEqual(["No GPU was given to this run"]);
+    const names = Array.from(host.querySelectorAll("[role=img]"), (node) => node.getAttribute("aria-label"));
+    expect(names).toContain("Memory, peak 2.0 GB");
+  });
+
+  it("says in a line why there is nothing", async () => {
+    answers.set("/system", { nodes: [], series: [] });
+    await show(completed);
+    await say(completed.state);
+    await open();
+    expect(texts(".mlt-panel p")).toEqual(["This run was too short to be sampled"]);
+  });
+
+  it("says so in Japanese, and why a run of the kernel's has none", async () => {
+    speak("ja");
+    answers.set("/system", { nodes: [], series: [] });
+    await show(completed);
+    await say({ ...completed.state, target: "notebook" });
+    await open();
+    expect(texts(".mlt-panel p")).toEqual(["この実行には測定する独自のプロセスがありません"]);
   });
 });

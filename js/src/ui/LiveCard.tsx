@@ -27,6 +27,7 @@ import { MetricsTab } from "./MetricsTab";
 import { OutputsTab } from "./OutputsTab";
 import { Notes, RunCard, Stages, Title, Why } from "./RunCard";
 import type { Surroundings } from "./surroundings";
+import { SystemTab } from "./SystemTab";
 import { Tabs } from "./Tabs";
 
 /** Points of a small chart: least, greatest, first and last of what falls on a pixel or so. */
@@ -130,6 +131,7 @@ function LiveCard({ store, around, asked }: { store: RunStore; around: Surroundi
     { key: "metrics", label: t("Metrics"), note: countWords(metrics.count(state)) },
     { key: "logs", label: t("Logs") },
     { key: "outputs", label: t("Outputs"), note: countWords(state.outputs.files) },
+    { key: "system", label: t("System") },
     { key: "details", label: t("Details") },
   ];
   return (
@@ -162,6 +164,7 @@ function LiveCard({ store, around, asked }: { store: RunStore; around: Surroundi
         {tab === "metrics" && <Logged store={store} around={around} />}
         {tab === "logs" && <LogsTab store={store} logs={logs.current} around={around} />}
         {tab === "outputs" && <OutputsTab store={store} around={around} />}
+        {tab === "system" && <SystemTab store={store} around={around} />}
         {tab === "details" && <DetailsTab store={store} around={around} />}
       </Tabs>
       <Foot store={store} />

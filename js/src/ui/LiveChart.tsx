@@ -1,5 +1,5 @@
 import type { Plotly } from "plotly.js-basic-dist-min";
-import type { RefObject, TargetedPointerEvent } from "preact";
+import type { ComponentChildren, RefObject, TargetedPointerEvent } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import type { Metric } from "../api/payload";
@@ -41,7 +41,8 @@ interface Shown {
 
 /**
  * One metric of a live run, all ranks in one chart. It is SVG at once and Plotly as soon as that is there and somebody
- * sees it. `show`: all charts of the card show this range, or all (null).
+ * sees it. `show`: all charts of the card show this range, or all (null). `title` and `label` say what it is where that is
+ * no metric; `beside`: a line that goes with the first one.
  */
 export function LiveChart(props: {
   metrics: Metric[];
@@ -50,12 +51,17 @@ export function LiveChart(props: {
   colour: string;
   hover: Hover;
   show: (range: Range | null) => void;
-  enlarge: () => void;
+  enlarge?: () => void;
+  title?: ComponentChildren;
+  label?: string;
+  beside?: (line: Line) => Line | null;
 }) {
-  const { metrics, points, view, colour, hover, show, enlarge } = props;
+  const { metrics, points, view, colour, hover, show, enlarge, title, label, beside } = props;
   const metric = metrics[0] as Metric;
   useChanges(points.changes);
-  const lines = useSame(metrics.map((one) => points.line(one).line));
+  const logged = metrics.map((one) => points.line(one).line);
+  const other = logged[0] && beside ? beside(logged[0]) : null;
+  const lines = useSame(other ? [...logged, other] : logged);
   const frame = useRef<HTMLDivElement>(null);
   const host = useRef<HTMLDivElement>(null);
   const seen = useSeen(frame);
@@ -74,13 +80,13 @@ export function LiveChart(props: {
   };
   return (
     <div class="mlt-chart">
-      <ChartTitle metric={metric} enlarge={enlarge} />
+      {title ?? <ChartTitle metric={metric} {...(enlarge ? { enlarge } : {})} />}
       <div
         class="mlt-frame"
         ref={frame}
         style={{ "--mlt-colour": colour }}
         role="img"
-        aria-label={chartLabel(metric)}
+        aria-label={label ?? chartLabel(metric)}
         onPointerMove={moved}
         onPointerLeave={() => hover.move(null)}
       >

@@ -1,21 +1,20 @@
-import type { TargetedKeyboardEvent } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import type { Metric } from "../api/payload";
 import { inTurn } from "../model/budget";
-import { PLAIN_VIEW, type Range, type View } from "../model/chart";
 import { Hover } from "../model/hover";
 import { t } from "../model/language";
 import type { MetricList } from "../model/metricList";
 import { chartsOf } from "../model/metrics";
-import { extentOf, moved, RangeStore, scaled, within } from "../model/range";
+import { RangeStore } from "../model/range";
 import { type RunStore, terminal } from "../model/run";
 import type { SeriesStore } from "../model/series";
 import { Button } from "./controls";
 import { LargeChart } from "./LargeChart";
 import { LiveChart } from "./LiveChart";
 import { colourOf, MetricValues } from "./MetricCharts";
-import { MetricsToolbar, STEPS, type Step } from "./MetricsToolbar";
+import { MetricsToolbar } from "./MetricsToolbar";
+import { useRange } from "./range";
 import { useSeen } from "./seen";
 import type { Surroundings } from "./surroundings";
 
@@ -67,15 +66,8 @@ function Charts({ store, series, around, metrics }: Shown & { metrics: readonly 
   const { charts, values } = useMemo(() => chartsOf(metrics, filter), [metrics, filter]);
   const shown = charts.slice(0, most);
   const all = shown.flatMap((chart) => chart.metrics);
-  const { view, look, show, step } = useRange(points, all, store.state.started);
+  const { view, look, show, step, pressed } = useRange(points, all, store.state.started);
   const enlarged = large === null ? undefined : shown.find((chart) => chart.name === large);
-  const pressed = (event: TargetedKeyboardEvent<HTMLElement>) => {
-    const way = STEPS[event.key];
-    if (way && !event.ctrlKey && !event.metaKey && !event.altKey) {
-      event.preventDefault();
-      step(way);
-    }
-  };
   return (
     <>
       {charts.length > 0 || values.length > VALUES_AT_FIRST || filter !== "" ? (
@@ -148,57 +140,4 @@ function rangesOf(store: RunStore, series: SeriesStore, around: Surroundings): R
     WINDOW_POINTS,
     inTurn(),
   );
-}
-
-/** What all charts of the card show, and what changes it. `started`: where relative time begins. */
-function useRange(points: RangeStore, metrics: readonly Metric[], started: number | null) {
-  const [chosen, setChosen] = useState<View>(PLAIN_VIEW);
-  const origin = started ?? firstTime(points, metrics);
-  const view = useMemo(() => (origin === null ? chosen : { ...chosen, origin }), [chosen, origin]);
-  const put = (range: Range | null) => {
-    const { range: _, ...plain } = view;
-    const next = range ? { ...plain, range } : plain;
-    points.look(next);
-    setChosen(next);
-  };
-  const look = (next: View) => {
-    if (next.axis === view.axis) {
-      setChosen(next);
-    } else {
-      const { range: _, ...plain } = next; // steps are not seconds
-      points.look(plain);
-      setChosen(plain);
-    }
-  };
-  const whole = () =>
-    extentOf(
-      metrics.map((metric) => points.whole.line(metric).line),
-      view,
-    );
-  const step = (way: Step) => {
-    const all = whole();
-    if (all) {
-      const now = view.range ?? all;
-      const ways = {
-        closer: () => scaled(now, 0.5, all),
-        wider: () => scaled(now, 2, all),
-        left: () => moved(now, -0.25, all),
-        right: () => moved(now, 0.25, all),
-        whole: () => null,
-      };
-      show(ways[way]());
-    }
-  };
-  const show = (range: Range | null) => {
-    const all = whole();
-    const ends: Range | null =
-      range && view.axis === "step" ? [Math.floor(range[0]), Math.ceil(range[1])] : range;
-    put(ends && all ? within(ends, all) : null);
-  };
-  return { view, look, show, step };
-}
-
-function firstTime(points: RangeStore, metrics: readonly Metric[]): number | null {
-  const times = metrics.flatMap((metric) => points.whole.line(metric).line.times?.[0] ?? []);
-  return times.length ? Math.min(...times) : null;
 }

@@ -72,7 +72,7 @@ export function MetricsToolbar(props: {
 }
 
 /** How much of what was logged the charts show. */
-function Count({ points, metrics }: { points: RangeStore; metrics: readonly Metric[] }) {
+export function Count({ points, metrics }: { points: RangeStore; metrics: readonly Metric[] }) {
   useChanges(points.changes);
   const found = metrics.map((metric) => points.line(metric));
   const shown = found.reduce((sum, { line }) => sum + line.values.length, 0);
@@ -88,7 +88,7 @@ function Count({ points, metrics }: { points: RangeStore; metrics: readonly Metr
 }
 
 /** What a drag over a chart and a double click do, for those who have no pointer. */
-function ZoomButtons({ zoomed, step }: { zoomed: boolean; step: (step: Step) => void }) {
+export function ZoomButtons({ zoomed, step }: { zoomed: boolean; step: (step: Step) => void }) {
   const button = (way: Step, sign: string, label: string, key: string) => (
     <button
       type="button"
