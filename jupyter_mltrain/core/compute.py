@@ -153,10 +153,8 @@ class EnvironmentOrder:
     certificates: str = ""
     flags: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
-
-
-OWN = "own-"
-"""Begins the key of a copy that one run may change."""
+    notices: tuple[str, ...] = ()
+    """What a build's log should say of what does not go along."""
 
 
 OWN = "own-"
@@ -244,6 +242,10 @@ class Phase(str, Enum):
     UNREACHABLE = "unreachable"
 
 
+FROM_OUTSIDE = "from outside"
+"""Why a run ended that nobody asked its engine to end: somebody else stopped its container, or the whole engine."""
+
+
 @dataclass(frozen=True)
 class Exit:
     """How a rank's process ended, as its shim saw it (`shim/r<rank>.exit.json`). Exactly one of code and signal is set,
@@ -255,7 +257,7 @@ class Exit:
     ended: float
     error: str = ""
     stopped: str = ""
-    """Why the shim ended it: "", "requested", "time limit", "memory limit"."""
+    """Why the shim ended it: "", "requested", "time limit", "memory limit", `FROM_OUTSIDE`."""
     oom_kills: int = 0
     """How many times the kernel's OOM killer struck in its cgroup during its life."""
     peak_bytes: int = 0

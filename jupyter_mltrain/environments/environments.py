@@ -98,7 +98,7 @@ class Environments:
             lock = None
         else:
             lock = self._locked(definition, gpu, log, cancelled, platform)
-        return order_of(definition, lock, self.store.table, log, gpu=gpu)
+        return order_of(definition, lock, self.store.table, gpu=gpu)
 
     def state(self, reference: str, *, gpu: bool = False, kernel_python: str | None = None) -> EnvironmentState:
         """How much `prepare` would have to do; builds and resolves nothing."""

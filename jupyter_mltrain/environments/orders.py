@@ -28,7 +28,6 @@ def order_of(
     definition: EnvironmentDefinition,
     lock: EnvironmentLock | None,
     table: Table,
-    log: Log,
     *,
     gpu: bool = False,
     environ: Mapping[str, str] | None = None,
@@ -59,15 +58,17 @@ def order_of(
         )
     environ = os.environ if environ is None else environ
     settings = index_settings(environ)
-    told = _reachable({**_own(environ), **settings.variables}, log)
+    notices: list[str] = []
+    told = _reachable({**_own(environ), **settings.variables}, notices.append)
     return replace(
         order,
         imports=definition.imports,
         modules=adaptations.modules(lock.adaptations),
-        certificates=_certificates(told.pop(_CERTIFICATES, ""), log),
+        certificates=_certificates(told.pop(_CERTIFICATES, ""), notices.append),
         settings=told,
         flags=settings.flags,
         secrets=tuple({*settings.secrets, *(v for n, v in told.items() if n.endswith("_PASSWORD") and len(v) >= 4)}),
+        notices=tuple(notices),
     )
 
 

@@ -46,8 +46,7 @@ def order(
         "small", 1, imports=imports, docker=ContainerSettings(**docker), environment_variables={"COLOUR": "blue"}
     )
     lock = EnvironmentLock("\n".join(pip), "3.11", "linux-x86_64-glibc")
-    said: list[str] = []
-    made = order_of(definition, lock, Table.load(), said.append, environ=environ)
+    made = order_of(definition, lock, Table.load(), environ=environ)
     return dataclasses.replace(made, key=secrets.token_hex(32))
 
 

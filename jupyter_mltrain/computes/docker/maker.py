@@ -97,6 +97,8 @@ class Maker:
         `PythonNotFound`, `EnvironmentError_`, `Stopped`."""
         order, said = self.order, list[str]()
         self.log(f"Making {order.name} in a container: {len(order.packages)} packages for Python {order.python}")
+        for notice in order.notices:
+            self.log(notice)
         self._give()
         self._start()
         self._follow(said)

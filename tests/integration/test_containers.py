@@ -1,0 +1,79 @@
+"""Runs in containers of a real engine, through the real service: the same script, environment and data as anywhere."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from jupyter_mltrain.api.config import ScriptRunConfig
+from jupyter_mltrain.api.dataset import Dataset
+from jupyter_mltrain.api.docker import DockerCompute
+from jupyter_mltrain.api.target import ComputeTarget
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+TRAIN = """
+import gzip, os, sys
+import numpy, tensorflow as tf
+from jupyter_mltrain import Run
+def read(name, skip):
+    with gzip.open(os.path.join(sys.argv[1], name)) as file:
+        return numpy.frombuffer(file.read(), numpy.uint8, offset=skip)
+x = read("train-images-idx3-ubyte.gz", 16).reshape(-1, 784)[:6000] / 255.0
+y = read("train-labels-idx1-ubyte.gz", 8)[:6000]
+model = tf.keras.Sequential([tf.keras.Input([784]), tf.keras.layers.Dense(64, "relu"), tf.keras.layers.Dense(10)])
+model.compile("adam", tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+run = Run.get_context()
+for accuracy in model.fit(x, y, epochs=2, batch_size=64, verbose=0).history["accuracy"]:
+    run.log("accuracy", accuracy)
+model.save("outputs/model.keras")
+try:
+    open(os.path.join(sys.argv[1], "mine"), "w")
+except OSError as error:
+    print("data:", error.strerror)
+print("container:", os.path.exists("/.dockerenv"), "user:", os.getuid())
+"""
+CHANGES = """
+import os, sys
+with open(os.path.join(sys.argv[1], "mine"), "w") as file:
+    file.write("own")
+print("wrote", sorted(os.listdir(sys.argv[1]))[0][:4])
+"""
+
+
+@pytest.fixture
+def box(docker_engine, workspace):
+    configuration = DockerCompute.attach_configuration(docker_engine.url, base_image=docker_engine.image, max_nodes=2)
+    return ComputeTarget.attach(workspace, "box", configuration)
+
+
+def test_tensorflow_trains_on_mnist_in_a_container(docker_engine, workspace, experiment, box, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "train.py").write_text(TRAIN)
+    (source / "changes.py").write_text(CHANGES)
+    mnist = Dataset.get_by_name(workspace, "mnist")
+    asked = {"source_directory": str(source), "compute_target": box, "environment": "tensorflow"}
+    run = experiment.submit(ScriptRunConfig(script="train.py", arguments=[mnist.as_mount()], **asked))
+    run.wait_for_completion(wait_post_processing=True)
+    assert run.get_status() == "Completed", run.state["failure"]
+    assert run.get_metrics()["accuracy"][-1] > 0.8
+    said = workspace.connection.bytes(f"/v1/runs/{run.id}/log", name="user_logs/std_log.txt", limit=100_000)[0].decode()
+    assert "data: Read-only file system" in said
+    assert "container: True user: 1000" in said
+    assert "outputs/model.keras" in run.get_file_names()
+    folder = workspace.root / ".mltrain" / "runs" / run.id
+    assert "Resolving tensorflow" in (folder / "build.log").read_text()
+    kept = json.loads((folder / "environment.json").read_text())
+    assert kept["prepared"]["image"].startswith("sha256:")
+    assert any(package.startswith("tensorflow") for package in kept["packages"])
+
+    # What is there is found at once; a copy that a run may change is its own.
+    again = experiment.submit(ScriptRunConfig(script="changes.py", arguments=[mnist.as_download()], **asked))
+    again.wait_for_completion(wait_post_processing=True)
+    assert again.get_status() == "Completed", again.state["failure"]
+    preparing = next(stage for stage in again.state["stages"] if stage["name"] == "Preparing")
+    assert preparing["note"].startswith("cached")
+    assert again.state["environment"]["key"] == run.state["environment"]["key"]
+    assert [name for name in docker_engine.ours()["containers"] if run.id in name or again.id in name] == []
