@@ -200,8 +200,7 @@ export function cardBudget(): DrawBudget {
   return cards;
 }
 
-/** Looks at a store's news in its turn. */
+/** Looks at the news of stores in their turn. A look is its own key: a run's and its reruns' do not take each other's place. */
 export function inTurn(budget: DrawBudget = cardBudget()): Schedule {
-  const key = {};
-  return (look) => budget.news(key, look);
+  return (look) => budget.news(look, look);
 }

@@ -24,11 +24,14 @@ export class Emitter {
       return;
     }
     this.waiting = true;
-    this.schedule(() => {
-      this.waiting = false;
-      for (const listener of [...this.listeners]) {
-        listener();
-      }
-    });
+    this.schedule(this.look);
   }
+
+  /** The same function each time: by it a schedule knows whose turn it is. */
+  private readonly look = () => {
+    this.waiting = false;
+    for (const listener of [...this.listeners]) {
+      listener();
+    }
+  };
 }

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import running from "../../../tests/fixtures/run-running.json";
 import type { StateListener } from "../api/live";
 import { parsePayload } from "../api/parse";
+import { DrawBudget, inTurn } from "./budget";
 import { Registered } from "./registered";
 import { RunStore } from "./run";
 
@@ -159,6 +160,25 @@ describe("RunStore", () => {
     expect(watch).toHaveBeenCalledTimes(3);
     one.detach();
     expect(stopped).toBe(3);
+  });
+});
+
+describe("the news of a run and of its reruns", () => {
+  it("are looked at both, also when they come in the same turn", async () => {
+    const later = (work: () => void) => void setTimeout(work, 0);
+    const budget = new DrawBudget(1, { now: () => 0, frame: later, later, painted: later });
+    const live = { watch: () => () => {} };
+    const known = new Registered(async () => new Set());
+    const one = new RunStore(parsePayload(running), live, known, inTurn(budget));
+    const heard = vi.fn();
+    one.changes.listen(heard);
+    one.changes.changed();
+    one.rerun({ ...said(1, "Queued"), id: "r2" });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(heard).toHaveBeenCalledTimes(2);
+    one.changes.changed();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(heard).toHaveBeenCalledTimes(3);
   });
 });
 
