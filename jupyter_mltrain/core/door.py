@@ -17,6 +17,7 @@ _PASS = (
     ("GET", _RUN + r"/(?:metrics|series|system(?:/series)?|values|logged|logs|log|files|file|inspect)"),
     ("POST", _RUN + r"/(?:cancel|rerun|models|smoke)"),
     ("GET", r"models(?:/[^/]+)?(?:/\d+)?"),
+    ("GET", r"models/[^/]+/\d+/files"),
     ("POST", r"models/[^/]+/\d+/(?:smoke|deploy|deployment-plan)"),
     ("GET", r"endpoints(?:/[^/]+(?:/(?:log|latency))?)?"),
     ("POST", r"endpoints/[^/]+/(?:test|reload)"),

@@ -75,6 +75,13 @@ def files(folder: Path) -> list[RunFile]:
     return found
 
 
+def files_below(root: Path) -> list[RunFile]:
+    """The files of a folder that do not lead out of it, by their paths in it; or `root` alone where it is a file."""
+    if root.is_file():
+        return [_entry(root.name, root)]
+    return [_entry(_shown(path, root), path) for path in _below(root)]
+
+
 def resolve(folder: Path, path: str) -> Path | None:
     """The file that `path` (as `files` gives it) means, checked to lie inside its area; None if there is none."""
     log = _log_path(folder, path)

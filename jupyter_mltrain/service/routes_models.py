@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jupyter_mltrain.core.wire import FileList
 from jupyter_mltrain.core.wire_catalog import Empty
 from jupyter_mltrain.core.wire_models import ModelList, ModelPath, ModelVersion, NewestModel
+from jupyter_mltrain.service import logs
 from jupyter_mltrain.service.openapi import Router
 from jupyter_mltrain.service.publication import register_model, registration
 from jupyter_mltrain.service.wire import ModelChanges, ModelRequest, plain
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
 
 
-def router(service: Service) -> Router:
+def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
     routes = Router(prefix="/v1")
 
     @routes.post("/runs/{key}/models", status_code=201)
@@ -41,6 +44,13 @@ def router(service: Service) -> Router:
     async def model_path(name: str, version: int) -> ModelPath:
         """Where the files lie on this machine: for processes of this user, over this socket only."""
         return {"path": str(await service.publication.tracking.path(name, version))}
+
+    @routes.get("/models/{name}/{version}/files")
+    async def model_files(name: str, version: int) -> FileList:
+        """Names and sizes of a version's files."""
+        return {
+            "files": await asyncio.to_thread(logs.files_below, await service.publication.tracking.path(name, version))
+        }
 
     @routes.post("/models", status_code=201)
     async def register_files(request: ModelRequest) -> ModelVersion:

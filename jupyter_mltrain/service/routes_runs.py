@@ -109,12 +109,9 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
 
     @routes.post("/runs/{key}/rerun", status_code=201)
     async def again(key: str, request: RerunRequest) -> RunState:
-        record = await service.record(key)
-        shown_in = await service.record(request.output) if request.output else None
-        made = await rerun(service, record, request)
-        if shown_in is not None and made.id not in (known := shown_in.doc.get("reruns", [])):
-            shown_in.doc["reruns"] = [*known, made.id]
-            await shown_in.save()
+        made = await rerun(service, await service.record(key), request)
+        if request.output:
+            await _show_below(await service.record(request.output), made)
         return await run_state(service, made)
 
     @routes.patch("/runs/{key}")
@@ -139,6 +136,14 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
         return (await service.record(key)).spec.to_json()
 
     return routes
+
+
+async def _show_below(shown: Record, made: Record) -> None:
+    """Keep that `made` was started from a card in the output of `shown`."""
+    known = shown.doc.get("reruns", [])
+    if made.id not in known:
+        shown.doc["reruns"] = [*known, made.id]
+        await shown.save()
 
 
 def _add_properties(record: Record, given: dict[str, str], there: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ MIME = "application/vnd.mltrain.model+json"
 
 KEPT = (
     "id", "name", "version", "path", "created", "description", "tags", "framework", "framework_version", "signature",
-    "metrics", "format", "bytes", "files", "environment", "data",
+    "metrics", "format", "bytes", "files", "environment", "data", "run_id",
 )  # fmt: skip
 """Keys of `core.wire_models.ModelVersion` that are shown."""
 

@@ -152,6 +152,9 @@ def _models(world: World, documents: Documents, run: Submitted) -> None:
     documents.holds("GET /v1/models/{name}", ask.get("/v1/models/weights"))
     documents.holds("GET /v1/models/{name}/{version}", ask.get("/v1/models/weights/1"))
     documents.holds("GET /v1/models/{name}/{version}/path", ask.get("/v1/models/weights/1/path"))
+    listed = ask.get("/v1/models/weights/1/files")
+    documents.holds("GET /v1/models/{name}/{version}/files", listed)
+    assert [(one["path"], one["size"] > 0) for one in listed["files"]] == [("model.txt", True)]
     documents.holds("GET /v1/runs/{key}", world.state(run))
     changes = {"tags": {"a": "b"}, "properties": {"p": "q"}, "description": "d"}
     documents.holds("PATCH /v1/models/{name}/{version}", ask.patch("/v1/models/weights/1", changes))

@@ -15,7 +15,7 @@ import {
   tensors,
   text,
 } from "./endpoint";
-import type { Asked, Rest } from "./rest";
+import { type Asked, filesOf, type Rest, type RunFile } from "./rest";
 import type * as wire from "./wire.gen";
 
 /** A smoke prediction may build an environment first; ending an endpoint waits for its processes. */
@@ -92,14 +92,35 @@ export class Endpoints {
     return (await this.rest.versions(this.workspace, name, asked)).map((one) => one.version);
   }
 
+  /** A registered version, as the service says it. */
+  async version({ name, version }: ModelId, asked: Asked = {}): Promise<unknown> {
+    return this.rest.json("GET", this.path("models", name, String(version)), undefined, asked);
+  }
+
+  /** Its files. The first look may bring them from a team's server. */
+  async files({ name, version }: ModelId, asked: Asked = {}): Promise<RunFile[]> {
+    const path = this.path("models", name, String(version), "files");
+    const { files } = claimed<wire.FileList>(
+      await this.rest.json("GET", path, undefined, { timeoutMs: TEST_MS, ...asked }),
+    );
+    return filesOf(files);
+  }
+
   async state(name: string, asked: Asked = {}): Promise<Endpoint> {
-    return parseEndpoint(await this.rest.json("GET", this.path("endpoints", name), undefined, asked));
+    return parseEndpoint(await this.told(name, asked));
+  }
+
+  /** The endpoint as the service says it, to be saved. */
+  async told(name: string, asked: Asked = {}): Promise<unknown> {
+    return this.rest.json("GET", this.path("endpoints", name), undefined, asked);
   }
 
   async latency(name: string, asked: Asked = {}): Promise<Latency> {
-    return parseLatency(
-      await this.rest.json("GET", this.path("endpoints", name, "latency"), undefined, asked),
-    );
+    return parseLatency(await this.toldLatency(name, asked));
+  }
+
+  async toldLatency(name: string, asked: Asked = {}): Promise<unknown> {
+    return this.rest.json("GET", this.path("endpoints", name, "latency"), undefined, asked);
   }
 
   /** Bytes of the log from `offset` (negative: from its end), of its environment's build where asked for. */

@@ -14,6 +14,11 @@ export interface ModelPayload {
   format: string;
   framework: string;
   bytes: number;
+  /** The run it came from and the path there; "" where files of this machine were registered. */
+  run: string;
+  path: string;
+  created: number | null;
+  data: string[];
   environment: string;
   description: string;
   tags: { [name: string]: string };
@@ -41,6 +46,10 @@ export function parseModelPayload(raw: unknown): ModelPayload {
     format: text(model.format),
     framework: [text(model.framework), text(model.framework_version)].join(" ").trim(),
     bytes: number(model.bytes) ?? 0,
+    run: text(model.run_id),
+    path: text(model.run_id) === "" ? "" : text(model.path),
+    created: number(model.created),
+    data: Array.isArray(model.data) ? model.data.slice(0, 50).map(text) : [],
     environment: text(model.environment),
     description: text(model.description),
     tags: texts(model.tags),

@@ -195,10 +195,7 @@ export class Rest {
     const { files } = claimed<wire.FileList>(
       await this.json("GET", runPath(workspace, run, "files"), undefined, asked),
     );
-    return list(files).map((one) => {
-      const { path, size, modified } = claimed<wire.RunFile>(one);
-      return { path: String(path), size: Number(size ?? 0), modified: Number(modified ?? 0) };
-    });
+    return filesOf(files);
   }
 
   /** The first `bytes` of a file. */
@@ -302,6 +299,13 @@ export type ModelRequest = wire.ModelRequest;
 export function runPath(workspace: string, run: string, what = ""): string {
   const path = `workspaces/${encodeURIComponent(workspace)}/runs/${encodeURIComponent(run)}`;
   return what ? `${path}/${what}` : path;
+}
+
+export function filesOf(files: unknown): RunFile[] {
+  return list(files).map((one) => {
+    const { path, size, modified } = claimed<wire.RunFile>(one);
+    return { path: String(path), size: Number(size ?? 0), modified: Number(modified ?? 0) };
+  });
 }
 
 async function errorOf(response: Response): Promise<WireError> {

@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
+import { Endpoints, type ModelId } from "../api/endpoints";
 import type { RunState } from "../api/payload";
 import { inTurn } from "../model/budget";
 import { lineOf } from "../model/chart";
@@ -9,25 +10,18 @@ import type { LogStore } from "../model/log";
 import { MetricList } from "../model/metricList";
 import { type RunStore, terminal } from "../model/run";
 import { SeriesStore } from "../model/series";
-import {
-  endWords,
-  memoryMend,
-  noteLines,
-  places,
-  statusWords,
-  versionedWords,
-  wayBack,
-} from "../model/words";
+import { endWords, memoryMend, noteLines, places, statusWords, wayBack } from "../model/words";
 import { Button, CopyButton, Problem } from "./controls";
 import { DetailsTab } from "./DetailsTab";
+import { VersionLink, VersionView } from "./forms/Version";
 import { type Command, useChanges, useCommand, useSeconds } from "./hooks";
 import { Logged } from "./Logged";
 import { LogsTab } from "./LogsTab";
 import { MetricsTab } from "./MetricsTab";
 import { OutputsTab } from "./OutputsTab";
 import { Notes, RunCard, Stages, Title, Why } from "./RunCard";
-import type { Surroundings } from "./surroundings";
 import { SystemTab } from "./SystemTab";
+import type { Surroundings } from "./surroundings";
 import { Tabs } from "./Tabs";
 
 /** Points of a small chart: least, greatest, first and last of what falls on a pixel or so. */
@@ -167,7 +161,7 @@ function LiveCard({ store, around, asked }: { store: RunStore; around: Surroundi
         {tab === "system" && <SystemTab store={store} around={around} />}
         {tab === "details" && <DetailsTab store={store} around={around} />}
       </Tabs>
-      <Foot store={store} />
+      <Foot store={store} around={around} />
     </div>
   );
 }
@@ -223,8 +217,10 @@ function Ended({ state }: { state: RunState }) {
   );
 }
 
-function Foot({ store }: { store: RunStore }) {
+function Foot({ store, around }: { store: RunStore; around: Surroundings }) {
   const { state, standing, seen } = store;
+  const [looking, setLooking] = useState<ModelId | null>(null);
+  const endpoints = useMemo(() => new Endpoints(around.door.rest, store.recorded.workspace), []);
   const standingWords = {
     live: terminal(state.status) ? "" : t("live"),
     lost: t("connection lost, trying again"),
@@ -239,18 +235,41 @@ function Foot({ store }: { store: RunStore }) {
           size: formatSize(state.outputs.bytes),
         })
       : "",
-    ...state.models.map((model) => t("registered as {model}", { model: versionedWords(model) })),
   ].filter((fact) => fact !== "");
+  const models = state.models.map(({ name, version }) => ({ name, version: Number(version) }));
+  const [before, after] = t("registered as {model}").split("{model}");
+  const same = (model: ModelId) => model.name === looking?.name && model.version === looking.version;
   return (
-    <div class="mlt-foot">
-      {facts.map((fact) => (
-        <span key={fact} class="mlt-num">
-          {fact}
-        </span>
-      ))}
-      <code class="mlt-back">{wayBack(state)}</code>
-      <CopyButton text={() => wayBack(state)}>{t("Copy")}</CopyButton>
-    </div>
+    <>
+      {looking && (
+        <VersionView
+          key={`${looking.name}:${looking.version}`}
+          endpoints={endpoints}
+          model={looking}
+          close={() => setLooking(null)}
+        />
+      )}
+      <div class="mlt-foot">
+        {facts.map((fact) => (
+          <span key={fact} class="mlt-num">
+            {fact}
+          </span>
+        ))}
+        {models.map((model) => (
+          <span key={`${model.name}:${model.version}`} class="mlt-num">
+            {before}
+            <VersionLink
+              model={model}
+              open={same(model)}
+              toggle={() => setLooking(same(model) ? null : model)}
+            />
+            {after}
+          </span>
+        ))}
+        <code class="mlt-back">{wayBack(state)}</code>
+        <CopyButton text={() => wayBack(state)}>{t("Copy")}</CopyButton>
+      </div>
+    </>
   );
 }
 

@@ -11,6 +11,7 @@ import { Deployed } from "./endpoint/EndpointView";
 import { DeployForm } from "./forms/DeployForm";
 import { Field } from "./forms/Field";
 import { SmokeButton, SmokeResult, useSmoke } from "./forms/Smoke";
+import { VersionLink, VersionView } from "./forms/Version";
 import { useCommand } from "./hooks";
 import type { Surroundings } from "./surroundings";
 
@@ -38,6 +39,7 @@ export function RegisterForm(props: {
   const [done, setDone] = useState<ModelVersion | null>(null);
   const [cell, setCell] = useState(false);
   const [about, setAbout] = useState<Inspection | "reading" | null>(null);
+  const [looking, setLooking] = useState(false);
   const [deploying, setDeploying] = useState(false);
   const [deployed, setDeployed] = useState<unknown>(null);
   const command = useCommand();
@@ -85,6 +87,7 @@ export function RegisterForm(props: {
     event.preventDefault();
     command.run(async () => {
       setDone(null);
+      setLooking(false);
       setDeploying(false);
       setDone(await rest.register(workspace, run, asked));
     });
@@ -148,7 +151,7 @@ export function RegisterForm(props: {
         </Field>
         <Problem text={command.problem} />
         <SmokeResult smoking={smoking} />
-        {done && <Registered model={done} />}
+        {done && <Registered model={done} open={looking} toggle={() => setLooking(!looking)} />}
         {cell && <pre class="mlt-cell">{registerCell(state.displayName, asked)}</pre>}
         <div class="mlt-row">
           <button type="submit" class="mlt-button mlt-primary" disabled={command.busy || asked.name === ""}>
@@ -170,6 +173,14 @@ export function RegisterForm(props: {
           <Button onClick={() => setCell(!cell)}>{t(cell ? "Hide the cell" : "Show as a cell")}</Button>
         </div>
       </form>
+      {looking && done && (
+        <VersionView
+          key={`${done.name}:${done.version}`}
+          endpoints={endpoints}
+          model={done}
+          close={() => setLooking(false)}
+        />
+      )}
       {deploying && done && (
         <DeployForm
           key={`${done.name}:${done.version}`}
@@ -213,19 +224,23 @@ function About({ about }: { about: Inspection | "reading" | null }) {
   );
 }
 
-function Registered({ model }: { model: ModelVersion }) {
-  const named = `${model.name}:${model.version}`;
-  const words =
+function Registered(props: { model: ModelVersion; open: boolean; toggle: () => void }) {
+  const { model } = props;
+  // The version stands where its language has it.
+  const [before, after] = (
     model.sameAs === model.version
-      ? t("Already registered as {model}: the content is the same.", { model: named })
-      : t("Registered as {model}", { model: named });
+      ? t("Already registered as {model}: the content is the same.")
+      : t("Registered as {model}")
+  ).split("{model}");
   const same =
     model.sameAs !== null && model.sameAs !== model.version
       ? ` · ${t("The same content as version {version}.", { version: model.sameAs })}`
       : "";
   return (
     <div class="mlt-done" role="status">
-      {words}
+      {before}
+      <VersionLink {...props} />
+      {after}
       {same}
       {model.framework && <span class="mlt-dim"> · {model.framework}</span>}
       {signatureLines(model.signature).map((line) => (

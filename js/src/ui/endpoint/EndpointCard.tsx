@@ -7,6 +7,7 @@ import { formatClock, formatDate, formatNumber, formatSize } from "../../model/f
 import { t } from "../../model/language";
 import { Button, CopyButton, Problem } from "../controls";
 import { DeployForm } from "../forms/DeployForm";
+import { VersionLink, VersionView } from "../forms/Version";
 import { type Command, useChanges, useCommand } from "../hooks";
 import { Notes, Why } from "../RunCard";
 import { Tabs } from "../Tabs";
@@ -15,7 +16,7 @@ import { RequestTester } from "./RequestTester";
 import { Try } from "./Try";
 import { Uses } from "./Uses";
 
-const TONES: { readonly [phase: string]: string } = {
+export const TONES: { readonly [phase: string]: string } = {
   running: "mlt-ok",
   failed: "mlt-bad",
   deploying: "mlt-live",
@@ -96,7 +97,7 @@ export function EndpointCard({ store, open }: { store: EndpointStore; open: () =
           {tab === "request" && <RequestTester store={store} answers={answers} />}
           {tab === "use" && <Uses state={state} />}
           {tab === "logs" && <EndpointLog store={store} live={live} />}
-          {tab === "details" && <Details state={state} />}
+          {tab === "details" && <Details store={store} live={live} />}
         </Tabs>
       )}
       <div class="mlt-foot">
@@ -171,9 +172,10 @@ function Confirm(props: { words: string; action: string; busy: boolean; yes: () 
   );
 }
 
-function Details({ state }: { state: Endpoint }) {
+function Details({ store, live }: { store: EndpointStore; live: boolean }) {
+  const { state } = store;
+  const [looking, setLooking] = useState<Endpoint["models"][number] | null>(null);
   const rows: [string, string][] = [
-    [t("Model"), state.models.map((one) => `${one.id} (${one.format})`).join(", ")],
     [t("Entry script"), state.entryScript],
     [t("Environment"), state.environment],
     [t("Framework"), state.framework],
@@ -199,11 +201,39 @@ function Details({ state }: { state: Endpoint }) {
     ],
   ];
   return (
-    <dl class="mlt-kv">
-      {rows
-        .filter(([, value]) => value !== "")
-        .flatMap(([label, value]) => [<dt key={label}>{label}</dt>, <dd key={`${label} value`}>{value}</dd>])}
-    </dl>
+    <>
+      <dl class="mlt-kv">
+        {state.models.flatMap((one) => [
+          <dt key={one.id}>{t("Model")}</dt>,
+          <dd key={`${one.id} value`}>
+            {live ? (
+              <VersionLink
+                model={one}
+                open={looking?.id === one.id}
+                toggle={() => setLooking(looking?.id === one.id ? null : one)}
+              />
+            ) : (
+              one.id
+            )}{" "}
+            ({one.format})
+          </dd>,
+        ])}
+        {rows
+          .filter(([, value]) => value !== "")
+          .flatMap(([label, value]) => [
+            <dt key={label}>{label}</dt>,
+            <dd key={`${label} value`}>{value}</dd>,
+          ])}
+      </dl>
+      {looking && (
+        <VersionView
+          key={looking.id}
+          endpoints={store.endpoints}
+          model={looking}
+          close={() => setLooking(null)}
+        />
+      )}
+    </>
   );
 }
 
@@ -221,7 +251,7 @@ function signatureWords({ signature }: Endpoint): string {
   return `${side(signature.inputs)} → ${side(signature.outputs)}`;
 }
 
-function noteLines(state: Endpoint): string[] {
+export function noteLines(state: Endpoint): string[] {
   const given = state.substitutions.map(({ kind, asked, given: got, reason }) =>
     t("{kind}: {given} instead of {asked}: {reason}", {
       kind: kind === "memory_gb" ? t("Memory (GB)") : kind,
@@ -251,6 +281,6 @@ function standingWords({ standing, state, recorded }: EndpointStore): string {
       : t("recorded on {date}", { date: formatDate(recorded.recorded) });
 }
 
-function wayBack({ name }: Endpoint): string {
+export function wayBack({ name }: Endpoint): string {
   return `Webservice(Workspace.from_config(), "${name}")`;
 }

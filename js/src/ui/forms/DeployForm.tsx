@@ -9,6 +9,7 @@ import { Button, CopyButton, Problem } from "../controls";
 import { useCommand } from "../hooks";
 import { Field } from "./Field";
 import { SmokeButton, SmokeResult, useSmoke } from "./Smoke";
+import { VersionView } from "./Version";
 
 const PAUSE_MS = 300;
 
@@ -35,6 +36,7 @@ export function DeployForm(props: {
   const [there, setThere] = useState<Endpoint[]>([]);
   const [plan, setPlan] = useState<DeploymentPlan | null>(null);
   const [cell, setCell] = useState(false);
+  const [looking, setLooking] = useState(false);
   const command = useCommand();
   const chosen: ModelId = { name: model.name, version };
   const smoking = useSmoke(() => endpoints.smoke(chosen));
@@ -102,18 +104,31 @@ export function DeployForm(props: {
       data-lm-suppress-shortcuts="true"
     >
       <Field label={t("Model")} for={`${id}-version`} hint={environmentWords(plan)}>
-        <select
-          id={`${id}-version`}
-          value={version}
-          onChange={(event) => setVersion(Number(event.currentTarget.value))}
-        >
-          {versions.map((one) => (
-            <option key={one} value={one}>
-              {model.name}:{one}
-            </option>
-          ))}
-        </select>
+        <div class="mlt-line-of">
+          <select
+            id={`${id}-version`}
+            value={version}
+            onChange={(event) => setVersion(Number(event.currentTarget.value))}
+          >
+            {versions.map((one) => (
+              <option key={one} value={one}>
+                {model.name}:{one}
+              </option>
+            ))}
+          </select>
+          <Button pressed={looking} onClick={() => setLooking(!looking)}>
+            {t("Details")}
+          </Button>
+        </div>
       </Field>
+      {looking && (
+        <VersionView
+          key={`${model.name}:${version}`}
+          endpoints={endpoints}
+          model={chosen}
+          close={() => setLooking(false)}
+        />
+      )}
       <Field
         label={t("Name")}
         for={`${id}-name`}

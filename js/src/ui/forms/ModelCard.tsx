@@ -2,14 +2,15 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 
 import { Endpoints } from "../../api/endpoints";
 import type { ModelPayload } from "../../api/model";
-import { formatNumber, formatSize } from "../../model/formats";
+import { formatSize } from "../../model/formats";
 import { t } from "../../model/language";
-import { SERVABLE, signatureLines } from "../../model/outputs";
+import { SERVABLE } from "../../model/outputs";
 import { Button } from "../controls";
 import { Deployed } from "../endpoint/EndpointView";
 import type { Surroundings } from "../surroundings";
 import { DeployForm } from "./DeployForm";
 import { SmokeButton, SmokeResult, useSmoke } from "./Smoke";
+import { VersionFacts } from "./Version";
 
 /** A registered version: what it is, a prediction, a deployment. */
 export function ModelCard({ model, around }: { model: ModelPayload; around: Surroundings }) {
@@ -22,19 +23,6 @@ export function ModelCard({ model, around }: { model: ModelPayload; around: Surr
   useEffect(() => {
     around.registered.has(workspace).then(setKnown);
   }, []);
-  const rows: [string, string][] = [
-    [t("Framework"), [model.framework, model.format].filter(Boolean).join(" · ")],
-    [t("Signature"), signatureLines(model.signature).join("; ")],
-    [t("Metrics"), model.metrics.map(([metric, value]) => `${metric} ${formatNumber(value)}`).join(", ")],
-    [t("Environment"), model.environment],
-    [
-      t("Tags"),
-      Object.entries(model.tags)
-        .map(([key, value]) => `${key}=${value}`)
-        .join(", "),
-    ],
-    [t("Description"), model.description],
-  ];
   return (
     // biome-ignore lint/a11y/useSemanticElements: a fieldset is for forms
     <div
@@ -56,14 +44,7 @@ export function ModelCard({ model, around }: { model: ModelPayload; around: Surr
           </fieldset>
         )}
       </div>
-      <dl class="mlt-kv">
-        {rows
-          .filter(([, value]) => value !== "")
-          .flatMap(([label, value]) => [
-            <dt key={label}>{label}</dt>,
-            <dd key={`${label} value`}>{value}</dd>,
-          ])}
-      </dl>
+      <VersionFacts model={model} endpoints={known ? endpoints : null} />
       <SmokeResult smoking={smoking} />
       {deploying && (
         <DeployForm
