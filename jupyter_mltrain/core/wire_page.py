@@ -85,7 +85,9 @@ class SavedRun(TypedDict):
     series: list[SavedSeries]
     log: LogTail | None
     reruns: NotRequired[list[SavedRun]]
-    """Runs that were started again from this output, oldest first."""
+    """Runs that were started again from this output, oldest first; in a box of widgets, its other runs."""
+    beside: NotRequired[bool]
+    """A view of widgets in the same output shows these runs beside others: it goes first while its kernel knows it."""
 
 
 class SavedEndpoint(TypedDict):

@@ -15,7 +15,7 @@ import traitlets
 from jupyter_mltrain.core.door import visible
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import UsageError
-from jupyter_mltrain.widgets import front_end
+from jupyter_mltrain.widgets import box_output, front_end
 from jupyter_mltrain.widgets.bounds import finite_or_name
 from jupyter_mltrain.widgets.comm_door import CommDoor
 from jupyter_mltrain.widgets.live_output import WIDGET_PACE, RunLike, RunOutput, ask, kernel_shell, variable_of, watcher
@@ -68,7 +68,10 @@ class RunWidget(anywidget.AnyWidget):
         self._door = CommDoor(run, self._tell, self._follow)
         self.on_msg(lambda _widget, content, _buffers: self._door.handle(content))
         let_pages_choose_the_thread(self.comm)
-        watcher(kernel_shell()).add(run.id, self, state, _PACE)
+        shell = kernel_shell()
+        watcher(shell).add(run.id, self, state, _PACE)
+        if shell is not None:
+            box_output.install(shell)
 
     def refresh(self, after: int, wait: float) -> Mapping[str, Any]:
         """For the watcher (see `widgets.watch.Shown`)."""

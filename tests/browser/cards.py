@@ -96,22 +96,22 @@ def save(page: Page) -> None:
     page.keyboard.press("Control+s")
 
 
-def output_of(path: Path) -> dict[str, Any]:
-    """The data of the last output of a notebook file's first cell; empty where there is none."""
+def output_of(path: Path, cell: int = 0) -> dict[str, Any]:
+    """The data of the last output of one of a notebook file's cells; empty where there is none."""
     while not (text := path.read_text(encoding="utf-8")):
         time.sleep(0.01)  # the server is writing it
-    outputs = nbformat.reads(text, 4).cells[0].outputs
+    outputs = nbformat.reads(text, 4).cells[cell].outputs
     return outputs[-1].get("data", {}) if outputs else {}
 
 
-def saved(page: Page, path: Path, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+def saved(page: Page, path: Path, wanted: Callable[[dict[str, Any]], bool], *, cell: int = 0) -> dict[str, Any]:
     """The card's output in the notebook's file, once it is as `wanted`; saves until then."""
     for _ in range(20):
         save(page)
         page.wait_for_timeout(500)
-        if wanted(data := output_of(path)):
+        if wanted(data := output_of(path, cell)):
             return data
-    pytest.fail(f"The notebook never held it: {output_of(path)}")
+    pytest.fail(f"The notebook never held it: {output_of(path, cell)}")
 
 
 def axe(page: Page) -> list[str]:

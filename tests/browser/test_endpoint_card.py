@@ -13,7 +13,8 @@ from jupyter_mltrain.api.model import Model
 from jupyter_mltrain.api.run import Run
 from jupyter_mltrain.api.webservice import Webservice
 from jupyter_mltrain.api.workspace import Workspace
-from tests.browser.cards import axe, opened
+from jupyter_mltrain.widgets.endpoint_output import MIME
+from tests.browser.cards import axe, opened, saved
 from tests.browser.conftest import Lab, errors_of
 from tests.browser.digits import trained
 
@@ -95,6 +96,8 @@ def test_from_a_run_to_a_drawn_digit(lab: Lab, place: Workspace, run: Run, wide:
     form.get_by_label("Memory (GB)").fill("0.5")
     expect(form.get_by_text(re.compile(r"0\.9 instead of 0\.5.*measured"))).to_be_visible(timeout=20_000)
     form.get_by_label("Requests need a key").check()
+    form.get_by_role("button", name="Details").click()
+    expect(form.get_by_role("region", name="Model digits:1")).to_contain_text("SavedModel")
     form.get_by_role("button", name="Show as a cell").click()
     expect(form.locator(".mlt-cell")).to_contain_text("auth_enabled=True")
     expect(form.locator(".mlt-cell")).to_contain_text('Model.deploy(ws, "known-digits", ["digits:1"]')
@@ -181,6 +184,8 @@ def test_the_card_of_a_cells_value(lab: Lab, place: Workspace, run: Run, wide: P
     expect(card.locator(".mlt-pill")).to_have_text("Healthy", timeout=120_000)
     expect(card).to_contain_text(re.compile(r"Revision\s*\d"))
     assert Webservice(place, "known-digits").entry["memory_gb"] == 1.5
+    card.get_by_role("button", name="digits:1").click()
+    expect(card.get_by_role("region", name="Model digits:1")).to_contain_text("SavedModel")
 
     card.get_by_role("button", name="Delete").click()
     card.get_by_role("alertdialog").get_by_role("button", name="Keep it").click()
@@ -189,6 +194,12 @@ def test_the_card_of_a_cells_value(lab: Lab, place: Workspace, run: Run, wide: P
     card.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
     expect(card.locator(".mlt-pill")).to_have_text("deleted", timeout=60_000)
     assert Webservice.list(place) == []
+    # The notebook says so too, without a kernel and for viewers without this extension.
+    held = saved(page, place.root / "card.ipynb", lambda data: data[MIME]["state"]["phase"] == "deleted")
+    assert (held[MIME]["state"]["memory_gb"], held[MIME]["state"]["serving"]) == (1.5, None)
+    assert "deleted" in held["text/html"]
+    assert "state=deleted" in held["text/plain"]
+    assert str(place.root) not in str(held)
     page.reload()
     expect(card.locator(".mlt-pill")).to_have_text("deleted", timeout=60_000)
 

@@ -12,6 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from jupyter_mltrain.client.connection import Connection
+from jupyter_mltrain.widgets.output import MIME
+from tests.browser.cards import saved
 from tests.browser.conftest import Lab
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -132,6 +134,19 @@ def test_two_widgets_side_by_side(lab: Lab, page: Page, folder: Path, artifact: 
     # Cards of outputs and of widgets share the page's one socket, and the bundle came from the server, once.
     assert len(sockets) == 1
     assert [url.rpartition("/")[2] for url in scripts] == ["card.js", "plotly.js"]
+    # The kernel that knew the widgets is gone: their runs stand in their place, and live.
+    data = saved(page, folder / "widget.ipynb", lambda data: "reruns" in data.get(MIME, {}), cell=1)
+    assert [one["state"]["experiment"] for one in (data[MIME], *data[MIME]["reruns"])] == ["left", "right"]
+    assert data["text/html"].count('class="mlt-card"') == 2
+    page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    page.reload()
+    boxed = page.locator(".jp-Cell").nth(1).locator(".mlt-alive")
+    expect(boxed).to_have_count(2, timeout=90_000)
+    expect(boxed.nth(0).locator(".mlt-pill")).to_have_text("Running", timeout=60_000)
+    expect(boxed.nth(1).locator(".mlt-pill")).to_have_text("Canceled")
+    changes(page, boxed.nth(0).locator(".mlt-title > .mlt-num").first)
+    expect(page.get_by_text("model not found")).to_be_hidden()
+    pictured(page, artifact / "widget-two-after-restart.png")
     stop_all(folder)
 
 
@@ -194,6 +209,48 @@ def test_a_host_that_has_nothing_of_ours(bare_lab: Lab, bare_page: Page, bare_fo
     changes(page, card.nth(1).locator(".mlt-title > .mlt-num").first)
     assert ours == []
     stop_all(bare_folder)
+
+
+FORMS = """
+from pathlib import Path
+from jupyter_mltrain import DeployForm, EnvironmentForm, Model, Workspace
+workspace = Workspace.create("forms", exist_ok=True)
+Path("weights.txt").write_text("1 2 3")
+model = Model.register(workspace, "weights.txt", "weights")
+"""
+
+
+def test_forms_in_a_host_that_has_nothing_of_ours(
+    bare_lab: Lab, bare_page: Page, bare_folder: Path, artifact: Path
+) -> None:
+    page = bare_page
+    ours: list[str] = []
+    page.on("response", lambda got: ours.append(got.url) if got.ok and "/mltrain/" in got.url else None)
+    opened(bare_lab, page, bare_folder, FORMS, "EnvironmentForm(workspace)", "DeployForm(model)")
+    form = page.get_by_role("form", name="Environment")
+    lines = form.get_by_label("Packages", exact=True).and_(page.locator("textarea"))
+    lines.fill("six==1.17.0\ntwo words\n", timeout=90_000)
+    expect(form.get_by_text(re.compile("Line 2: This is no requirement"))).to_be_visible()
+    lines.fill("six==1.17.0\n")
+    form.get_by_label("Name", exact=True).fill("six-alone")
+    register = form.get_by_role("button", name="Register and build")
+    expect(register).to_be_enabled(timeout=120_000)
+    register.click()
+    expect(form.get_by_text(re.compile("^six-alone:1 is ready"))).to_be_visible(timeout=120_000)
+    expect(form.get_by_role("log")).to_be_visible()
+    page.screenshot(path=artifact / "form-comm-environment.png")
+
+    deploy = page.get_by_role("form", name="Deploy model")
+    # What it is, and why it cannot be served as it is, come over the comm; so does the refusal.
+    deploy.get_by_role("button", name="Details").click()
+    version = deploy.get_by_role("region", name="Model weights:1")
+    version.get_by_text("Files", exact=True).click()
+    expect(version.get_by_role("listitem")).to_have_text("weights.txt5 bytes")
+    expect(deploy.get_by_role("alert")).to_contain_text("entry script", timeout=30_000)
+    page.screenshot(path=artifact / "form-comm-deploy.png")
+    deploy.get_by_role("button", name="Deploy", exact=True).click()
+    expect(deploy.get_by_role("alert")).to_contain_text("entry script")
+    assert ours == []
 
 
 def block(page: Page, source: str) -> None:

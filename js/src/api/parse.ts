@@ -47,6 +47,7 @@ export function parsePayload(raw: unknown): RunPayload {
     series: list(top.series).map(parseSeries),
     log: top.log ? parseLog(claimed<wire.LogTail>(top.log)) : null,
     reruns: list(top.reruns, MAX_RERUNS).flatMap(parseRerun),
+    beside: top.beside === true,
   };
 }
 

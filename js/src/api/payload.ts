@@ -120,6 +120,8 @@ export interface RunPayload {
   log: { name: string; tail: string } | null;
   /** Runs that were started again from this output, oldest first; they have none themselves. */
   reruns: RunPayload[];
+  /** The output holds a view of widgets with these runs in it: that goes first while its kernel knows it. */
+  beside: boolean;
 }
 
 /** A payload that cannot be shown, and why, in words for a reader. */

@@ -75,7 +75,7 @@ interface Known {
 
 /** The output's run and those that were started again from it. */
 function runsOf(data: MimeData, store: RunStore | null): Known[] {
-  const { reruns, ...first } = data[MIME_TYPE] as JsonObject;
+  const { reruns, beside: _, ...first } = data[MIME_TYPE] as JsonObject;
   const saved = [first, ...(Array.isArray(reruns) ? (reruns as JsonObject[]) : [])];
   const stores = store === null ? [] : [store, ...store.reruns];
   const ids = new Set([...saved.map((one) => String(one.run)), ...stores.map((one) => one.recorded.run)]);
@@ -118,7 +118,12 @@ function bundle(data: MimeData, runs: Known[], renewed: (JsonObject | null)[]): 
   }
   const [first, ...others] = renewed.filter((one) => one !== null);
   const reruns = others.slice(-MOST_RERUNS);
-  const payload: JsonObject = { ...first, ...(reruns.length > 0 ? { reruns } : {}) };
+  const { beside } = data[MIME_TYPE] as JsonObject;
+  const payload: JsonObject = {
+    ...first,
+    ...(reruns.length > 0 ? { reruns } : {}),
+    ...(beside === true ? { beside } : {}),
+  };
   const shown = parsePayload(payload);
   return {
     ...data,

@@ -12,11 +12,13 @@ import { EndpointView, endpointStore } from "../ui/endpoint/EndpointView";
 import { keepKeys } from "../ui/keys";
 import { Unreadable } from "../ui/RunCard";
 import { surroundings } from "./page";
+import { SavedEndpoint } from "./savedEndpoint";
 
 const RANK = -20;
 
 class EndpointOutput extends Widget implements IRenderMime.IRenderer {
   private store: EndpointStore | null = null;
+  private saved: SavedEndpoint | null = null;
 
   constructor() {
     super();
@@ -35,17 +37,21 @@ class EndpointOutput extends Widget implements IRenderMime.IRenderer {
       return;
     }
     const known = this.store?.recorded;
-    if (known?.endpoint === payload.endpoint && known.workspace === payload.workspace) {
+    if (known?.endpoint === payload.endpoint && known.workspace === payload.workspace && this.saved) {
+      this.saved.output = model;
       this.store?.record(payload);
       return;
     }
+    this.saved?.dispose();
     const around = surroundings();
     this.store = endpointStore(payload, around);
+    this.saved = new SavedEndpoint(this.store, around, model);
     render(<EndpointView key={payload.endpoint} store={this.store} around={around} />, this.node);
   }
 
   override dispose(): void {
     if (!this.isDisposed) {
+      this.saved?.dispose();
       render(null, this.node);
     }
     super.dispose();

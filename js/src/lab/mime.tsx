@@ -1,7 +1,7 @@
 /** The renderer of a run's output in JupyterLab and Notebook: an adapter between Lumino's widgets and the card. */
 
 import type { IRenderMime } from "@jupyterlab/rendermime-interfaces";
-import { Widget } from "@lumino/widgets";
+import { Panel, Widget } from "@lumino/widgets";
 import { render } from "preact";
 
 import { parsePayload } from "../api/parse";
@@ -16,13 +16,16 @@ import endpoint from "./endpoint";
 import model from "./model";
 import { surroundings } from "./page";
 import { SavedOutput } from "./saved";
+import { WidgetView } from "./widgetView";
 
 /** A card that was scrolled away is followed a little longer: scrolling back is common. */
 const HIDDEN_MS = 1_000;
 
-class RunOutput extends Widget implements IRenderMime.IRenderer {
+class RunOutput extends Panel implements IRenderMime.IRenderer {
   private store: RunStore | null = null;
   private saved: SavedOutput | null = null;
+  private readonly cards = new Widget();
+  private view: WidgetView | null = null;
   private seen = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly observer = new IntersectionObserver((entries) =>
@@ -31,8 +34,9 @@ class RunOutput extends Widget implements IRenderMime.IRenderer {
 
   constructor() {
     super();
-    this.addClass("mlt-output");
-    this.observer.observe(this.node);
+    this.cards.addClass("mlt-output");
+    this.addWidget(this.cards);
+    this.observer.observe(this.cards.node);
   }
 
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
@@ -44,7 +48,7 @@ class RunOutput extends Widget implements IRenderMime.IRenderer {
         throw error;
       }
       this.leave();
-      render(<Unreadable reason={error.message} />, this.node);
+      render(<Unreadable reason={error.message} />, this.cards.node);
       return;
     }
     const same =
@@ -61,7 +65,10 @@ class RunOutput extends Widget implements IRenderMime.IRenderer {
     store.changes.listen(() => saved.check());
     this.store = store;
     this.saved = saved;
-    render(<RunView key={payload.run} store={store} around={around} />, this.node);
+    render(<RunView key={payload.run} store={store} around={around} />, this.cards.node);
+    if (payload.beside) {
+      this.view = new WidgetView(this, model, (drawn) => this.cards.setHidden(drawn));
+    }
     if (this.seen) {
       void store.attach();
     }
@@ -72,7 +79,7 @@ class RunOutput extends Widget implements IRenderMime.IRenderer {
       this.observer.disconnect();
       clearTimeout(this.timer);
       this.leave();
-      render(null, this.node);
+      render(null, this.cards.node);
     }
     super.dispose();
   }
@@ -91,6 +98,9 @@ class RunOutput extends Widget implements IRenderMime.IRenderer {
   private leave(): void {
     this.store?.detach();
     this.saved?.dispose();
+    this.view?.dispose();
+    this.cards.show();
+    this.view = null;
     this.store = null;
     this.saved = null;
   }

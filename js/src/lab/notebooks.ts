@@ -7,6 +7,7 @@ import type { IRenderMime } from "@jupyterlab/rendermime-interfaces";
 
 import { fromMemory, fromService, readable } from "./bundle";
 import { type MimeData, notebooks, shown, surroundings, type Writer } from "./page";
+import { endpointFromService, readableEndpoint } from "./savedEndpoint";
 
 /** A save waits so long for the service; what has not come by then is saved as this page knows it. */
 const PATIENCE_MS = 1_500;
@@ -34,11 +35,18 @@ interface Disposable {
   readonly isDisposed: boolean;
   dispose(): void;
 }
+interface Renderers {
+  readonly mimeTypes: readonly string[];
+  createRenderer(mime: string): IRenderMime.IRenderer;
+}
+interface NotebookPanel {
+  readonly content: { readonly rendermime: Renderers };
+}
 interface App {
   docRegistry: {
     addWidgetExtension(
       name: "Notebook",
-      extension: { createNew(panel: unknown, context: Context): Disposable },
+      extension: { createNew(panel: NotebookPanel, context: Context): Disposable },
     ): Disposable;
   };
 }
@@ -48,7 +56,9 @@ export default {
   description: "Saves notebooks with the runs in them as they stand.",
   autoStart: true,
   activate: (app: App): void => {
-    app.docRegistry.addWidgetExtension("Notebook", { createNew: (_, context) => new OpenNotebook(context) });
+    app.docRegistry.addWidgetExtension("Notebook", {
+      createNew: ({ content }, context) => new OpenNotebook(context, content.rendermime),
+    });
   },
 };
 
@@ -60,7 +70,10 @@ export class OpenNotebook implements Writer, Disposable {
   private writing = false;
   private since = false;
 
-  constructor(private readonly context: Context) {
+  constructor(
+    private readonly context: Context,
+    private readonly renderers: Renderers,
+  ) {
     const { model } = context;
     notebooks.add(this);
     this.writers = new WriterLock(lockName(context.path), () => this.yield());
@@ -90,6 +103,10 @@ export class OpenNotebook implements Writer, Disposable {
     return this.outputs().includes(output);
   }
 
+  rendererFor(mime: string): IRenderMime.IRenderer | null {
+    return this.renderers.mimeTypes.includes(mime) ? this.renderers.createRenderer(mime) : null;
+  }
+
   write(output: Output, data: MimeData): boolean {
     if (!this.writers.held) {
       return false;
@@ -104,14 +121,21 @@ export class OpenNotebook implements Writer, Disposable {
   private async bring(): Promise<void> {
     this.writers.take();
     const patience = new AbortController();
-    const renewed = this.runs().map(async (output) => {
-      const store = shown.get(output) ?? null;
-      const { signal } = patience;
-      const data = await fromService(surroundings(), output.data, store, { states: true, signal });
+    const { signal } = patience;
+    const around = surroundings();
+    const put = async (output: Output, asked: Promise<MimeData | null>) => {
+      const data = await asked;
       if (data !== null && !signal.aborted) {
         this.put(output, data);
       }
-    });
+    };
+    const runs = this.runs().map((output) =>
+      put(output, fromService(around, output.data, shown.get(output) ?? null, { states: true, signal })),
+    );
+    const endpoints = this.outputs()
+      .filter((output) => readableEndpoint(output.data))
+      .map((output) => put(output, endpointFromService(around, output.data, { signal })));
+    const renewed = [...runs, ...endpoints];
     const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
     await Promise.race([Promise.allSettled(renewed), late]);
     patience.abort();

@@ -12,6 +12,8 @@ export interface Writer {
   holds(output: IRenderMime.IMimeModel): boolean;
   /** Put this into an output while nobody saves; false where another page does it for this notebook. */
   write(output: IRenderMime.IMimeModel, data: MimeData): boolean;
+  /** A renderer of this notebook for a mime type; null where nothing renders it. */
+  rendererFor(mime: string): IRenderMime.IRenderer | null;
 }
 
 export type MimeData = IRenderMime.IMimeModel["data"];
@@ -28,6 +30,12 @@ export function surroundings(): Surroundings {
     shared = { door: door(), registered: new Registered(() => rest.workspaces()) };
   }
   return shared;
+}
+
+/** What the notebook that holds the output has for a mime type; null for an output elsewhere. */
+export function rendererFor(output: IRenderMime.IMimeModel, mime: string): IRenderMime.IRenderer | null {
+  const notebook = [...notebooks].find((one) => one.holds(output));
+  return notebook?.rendererFor(mime) ?? null;
 }
 
 /** Write an output that follows its run; false where another page writes this notebook. */

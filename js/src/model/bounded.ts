@@ -86,7 +86,8 @@ export function boundedPayload(
   };
 }
 
-function clean(value: unknown, key: string): Json {
+/** `value` as it may be saved under `key`. */
+export function clean(value: unknown, key: string): Json {
   if (typeof value === "string") {
     return (NAMES.has(key) ? value : shortPaths(value)).slice(0, TEXT_LIMIT);
   }

@@ -78,7 +78,7 @@ export class RunStore {
     const run = String((raw as { id?: unknown } | null)?.id ?? "");
     const state = parseState(raw, run);
     const recorded = Date.now() / 1000;
-    this.know([{ workspace, run, recorded, state, series: [], log: null, reruns: [] }]);
+    this.know([{ workspace, run, recorded, state, series: [], log: null, reruns: [], beside: false }]);
     this.reruns.find((one) => one.recorded.run === run)?.take(raw);
   }
 
