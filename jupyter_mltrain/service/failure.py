@@ -8,11 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jupyter_mltrain.core.compute import Exit
+from jupyter_mltrain.core.compute import FROM_OUTSIDE, Exit
 
 _TAIL = 256 << 10
 _ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 _TRACEBACK = b"Traceback (most recent call last):"
+
+_STOPPED = {
+    "time limit": ("The time limit was reached", "Raise --max-run-time."),
+    FROM_OUTSIDE: (
+        "The container was stopped from outside",
+        "Somebody stopped it, or its engine was shut down: rerun it.",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class Failure:
 
 def first_failed(exits: tuple[Exit, ...]) -> Exit | None:
     """The rank that failed first: it is the cause, the others follow. None when all ended well."""
-    failed = [e for e in exits if e.code != 0 or e.error]
+    failed = [e for e in exits if e.code != 0 or e.error or e.stopped == FROM_OUTSIDE]
     return min(failed, key=lambda e: e.ended) if failed else None
 
 
@@ -46,9 +54,13 @@ def explain(exit_: Exit, log: Path, *, ranks: int = 1) -> Failure:
     on_rank = f" on rank {exit_.rank}" if ranks > 1 else ""
     evidence = _evidence(exit_)
     if exit_.error:
-        return Failure(f"The process could not be started{on_rank}: {exit_.error}", evidence, rank=exit_.rank)
-    if exit_.stopped == "time limit":
-        return Failure(f"The time limit was reached{on_rank}.", evidence, None, exit_.rank, "Raise --max-run-time.")
+        # A run that was refused its script (`_shim.gpu_check`) says why in a whole sentence, and the mend after it.
+        title, _, mend = exit_.error.partition("\n")
+        what = title if exit_.stopped == "no GPU" else f"The process could not be started{on_rank}: {title}"
+        return Failure(what, evidence, None, exit_.rank, mend)
+    if exit_.stopped in _STOPPED:
+        title, mend = _STOPPED[exit_.stopped]
+        return Failure(f"{title}{on_rank}.", evidence, None, exit_.rank, mend)
     if exit_.stopped == "memory limit" or (exit_.oom_kills and exit_.signal == signal.SIGKILL):
         limit = f" of its {_gb(exit_.limit_bytes)} limit" if exit_.limit_bytes else ""
         return Failure(
@@ -63,11 +75,8 @@ def explain(exit_: Exit, log: Path, *, ranks: int = 1) -> Failure:
         name = _signal_name(exit_.signal)
         hint = " (probably out of memory: nothing else kills without a trace)" if exit_.signal == signal.SIGKILL else ""
         return Failure(f"The process was ended by {name}{on_rank}{hint}.", evidence, traceback, exit_.rank)
-    if traceback:
-        return Failure(_last_line(traceback) + on_rank, evidence, traceback, exit_.rank)
-    return Failure(
-        f"The script ended with exit code {exit_.code}{on_rank}.", evidence, None, exit_.rank, "Its log says more."
-    )
+    title = _last_line(traceback) + on_rank if traceback else f"The script ended with exit code {exit_.code}{on_rank}."
+    return Failure(title, evidence, traceback, exit_.rank, "" if traceback else "Its log says more.")
 
 
 def last_traceback(log: Path) -> str | None:

@@ -22,7 +22,7 @@ from jupyter_mltrain.computes.archives import pieces
 from jupyter_mltrain.computes.docker.dialling import Client
 from jupyter_mltrain.computes.docker.labels import labels, run_volume
 from jupyter_mltrain.computes.docker.plan import ROOT, volume
-from jupyter_mltrain.core.compute import Handle
+from jupyter_mltrain.core.compute import FROM_OUTSIDE, Handle
 from jupyter_mltrain.errors import EngineError
 
 _RECORD = re.compile(r"r(\d+)\.(start|exit|stop|launch)\.json|r(\d+)\.beat")
@@ -31,9 +31,6 @@ _CHUNK = 1 << 18
 _KILLED = 137
 _UNKNOWN = 255
 """The exit code of a container whose end nobody saw: its engine or machine was restarted."""
-
-OUTSIDE = "from outside"
-"""Why the shim ended a run that nobody here asked it to end: the container was stopped."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +176,7 @@ def _rank(seen: Seen, rank: int, *, asked: bool) -> dict[str, Any]:
     records = seen.records[rank]
     exit_ = records.get("exit")
     if exit_ is not None and exit_.get("stopped") == "requested" and not asked and "stop" not in records:
-        exit_ = {**exit_, "stopped": OUTSIDE}
+        exit_ = {**exit_, "stopped": FROM_OUTSIDE}
     if exit_ is None and not seen.running:
         exit_ = _out_of_memory(seen, rank)
     phase = "exited"

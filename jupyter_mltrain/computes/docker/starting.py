@@ -27,6 +27,8 @@ from jupyter_mltrain.core.compute import Handle, LaunchPlan
 from jupyter_mltrain.errors import EngineError
 
 _PATIENCE = 60.0
+_ABANDONED = 60.0
+"""Seconds after which a container that was made and not started is nobody's."""
 _STEP = 0.05
 _CONFLICT = 409
 
@@ -53,7 +55,7 @@ def _left_alone(client: Client, handle: Handle) -> bool:
         found: dict[str, Any] = client.inspect_container(handle["container"])
     except docker.errors.NotFound:
         return True
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _ABANDONED
     while time.monotonic() < until:
         state = seeing.state_of(client, found["Id"])
         if state is None or state["Status"] != "created":
@@ -73,6 +75,8 @@ def _make(client: Client, plan: LaunchPlan, handle: Handle) -> str | None:
     try:
         return client.create_container_from_config(request, name=handle["container"])["Id"]
     except docker.errors.ImageNotFound as error:
+        with contextlib.suppress(docker.errors.APIError):  # somebody else's container may use it
+            client.remove_volume(run_volume(plan.run_id))
         raise EngineError(
             f"The image {request['Image']!r} is not on the engine.", mend="Pull it there, or name another base_image."
         ) from error

@@ -64,3 +64,11 @@ def test_the_first_to_fail_is_the_cause():
     assert found is not None
     assert found.rank == 1
     assert first_failed((made(code=0),)) is None
+
+
+def test_a_container_that_somebody_stopped_did_not_complete(tmp_path):
+    stopped = made(code=0, stopped="from outside")
+    assert first_failed((stopped,)) is stopped
+    failure = explain(stopped, tmp_path / "log")
+    assert failure.title == "The container was stopped from outside."
+    assert "rerun" in failure.mend
