@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import itertools
 import os
 import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from jupyter_mltrain import runclient
@@ -39,6 +40,9 @@ from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.observe import obs
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.stop import stop
 
 _START_PATIENCE = 60.0
+_LINKS, _LOOKED_AT = 2000, 50_000
+"""Linked files that are made read-only one by one, of so many that are looked at; changes of others are told when the run
+is over, as where none can be prevented."""
 _FROM_MACHINE = frozenset(
     [
         "PATH",
@@ -68,12 +72,21 @@ class LocalCompute:
     """Processes on this machine.
 
     `slots`: how many runs at once (default: half the CPUs, at least one); `cpus`, `memory_gb`: what they have in all
-    (default: what this process may use).
+    (default: what this process may use). `read_only_data`: whether data is made read-only for the processes of runs, where
+    the machine lets us; a script that is not root then sees the files of others as nobody's.
     """
 
     name = "local"
 
-    def __init__(self, *, slots: int | None = None, cpus: int | None = None, memory_gb: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        slots: int | None = None,
+        cpus: int | None = None,
+        memory_gb: float | None = None,
+        read_only_data: bool = True,
+    ) -> None:
+        self._read_only_data = read_only_data
         self._cpu_indexes = sorted(os.sched_getaffinity(0))[:cpus]
         self._slots = slots if slots is not None else max(1, len(self._cpu_indexes) // 2)
         self._memory_gb = memory_gb if memory_gb is not None else _memory_gb()
@@ -102,7 +115,8 @@ class LocalCompute:
             "engine": self.name, "run_id": plan.run_id, "root": plan.root, "boot_id": records.boot_id(), "cpus": cpus,
         }  # fmt: skip
         try:
-            await asyncio.to_thread(_launch, plan, dict(secrets), cpus)
+            read_only = await asyncio.to_thread(_data_of, plan) if self._read_only_data else []
+            await asyncio.to_thread(_launch, plan, dict(secrets), cpus, read_only)
         except Exception:
             # Something may have started all the same (only the one who waited for it was killed), and nobody will look.
             await asyncio.to_thread(stop, plan.root, plan.run_id, 0.0)
@@ -180,7 +194,7 @@ async def _bell(tail: follow.Tail) -> None:
     await asyncio.sleep(tail.rest())
 
 
-def _launch(plan: LaunchPlan, secrets: dict[str, str], cpus: list[int] | None) -> None:
+def _launch(plan: LaunchPlan, secrets: dict[str, str], cpus: list[int] | None, read_only: Sequence[str]) -> None:
     root = Path(plan.root)
     for name in ("shim", "streams"):
         (root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -192,9 +206,20 @@ def _launch(plan: LaunchPlan, secrets: dict[str, str], cpus: list[int] | None) -
             workfolder.bring_back(Path(plan.record), root / "work")
             runclient.inject(root / "inject")
             for rank in plan.ranks:
-                records.write(records.Rank(plan.root, rank.rank).launch, launch_record(plan, rank.rank, secrets, cpus))
+                launch = {**launch_record(plan, rank.rank, secrets, cpus), "read_only": list(read_only)}
+                records.write(records.Rank(plan.root, rank.rank).launch, launch)
         for rank in plan.ranks:
             _start_shim(plan, rank.rank, secrets)
+
+
+def _data_of(plan: LaunchPlan) -> list[str]:
+    """Where the data is that the run reads and must not change: its folders, and what they link to."""
+    found: list[str] = []
+    for mount in plan.mounts:
+        if not mount.private:
+            below = itertools.islice(mount.path.rglob("*"), _LOOKED_AT) if mount.path.is_dir() else ()
+            found += [str(mount.path), *(str(path) for path in below if path.is_symlink() and path.exists())]
+    return found[:_LINKS]
 
 
 def _forget_processes(root: Path, note: str) -> None:

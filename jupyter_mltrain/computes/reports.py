@@ -52,9 +52,11 @@ class Heartbeats:
             started=raw["started"],
             beat_age=max(ages) if ages else None,
             detail=raw["detail"],
-            evidence={"ranks": raw["evidence"], "memory": raw["memory"]}
-            if raw["evidence"]
-            else {"memory": raw["memory"]},
+            evidence={
+                **({"ranks": raw["evidence"]} if raw["evidence"] else {}),
+                **({"data": raw["data"]} if raw.get("data") else {}),
+                "memory": raw["memory"],
+            },
         )
 
     def forget(self, run_id: str) -> None:

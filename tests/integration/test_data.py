@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,8 @@ from jupyter_mltrain.api.experiment import Experiment
 from jupyter_mltrain.api.fetching import fetch_dataset
 from jupyter_mltrain.api.run import Run
 from jupyter_mltrain.api.workspace import Workspace
+from jupyter_mltrain.client import starter
+from jupyter_mltrain.core.layout import Layout
 from jupyter_mltrain.data.ready_made import MNIST
 from jupyter_mltrain.errors import (
     ConflictError,
@@ -183,6 +186,41 @@ def test_local_folders_files_and_copies(
 WRITE = READ + "\nopen(os.path.join(path, 'a.csv'), 'w').write('written'); print('wrote')\n"
 
 
+def no_namespaces(workspace: Workspace) -> None:
+    """From now on as on a machine that has none."""
+    config = workspace.root / ".mltrain" / "config.toml"
+    text = config.read_text("utf-8").replace("[targets.local]\n", "[targets.local]\nread_only_data = false\n")
+    config.write_text(text, "utf-8")
+    workspace.connection.post("/v1/handover")
+    starter.wait_until_gone(Layout(workspace.root))
+
+
+def running(run: Run) -> dict[str, Any]:
+    """What was seen when it ran."""
+    return next(change["evidence"] for change in run.refresh()["history"] if change["status"] == "Running")
+
+
+def test_what_is_mounted_cannot_be_changed(submit: Callable[..., Run], folder: Path, tmp_path: Path) -> None:
+    tries = READ + (
+        "\nimport errno"
+        "\nfor what in (lambda: open(os.path.join(path, 'a.csv'), 'w'), lambda: os.remove(os.path.join(path, 'a.csv')),"
+        "\n             lambda: open(os.path.join(path, 'new'), 'w'), lambda: os.chmod(os.path.join(path, 'a.csv'), 0)):"
+        "\n    try:"
+        "\n        what(); print('wrote')"
+        "\n    except OSError as error:"
+        "\n        print(errno.errorcode[error.errno])"
+        "\nopen('outputs/kept', 'w').write('x')\n"
+    )
+    whole = Dataset.File.from_files(folder)
+    for data in (whole, whole.take(1)):
+        run = submit(data.as_named_input("own").as_mount(), tries)
+        seen(run, tmp_path)
+        assert run.get_log().split() == ["EROFS"] * 4, "also where it is made of links"
+        assert running(run)["data"] == "read-only"
+        assert "outputs/kept" in run.get_file_names()
+    assert sorted(path.name for path in folder.iterdir()) == ["a.csv", "deep"]
+
+
 def test_a_copy_may_be_written_to_and_what_is_mounted_is_told(
     submit: Callable[..., Run], folder: Path, tmp_path: Path
 ) -> None:
@@ -192,8 +230,10 @@ def test_a_copy_may_be_written_to_and_what_is_mounted_is_told(
     assert not [notice for notice in run.state["notices"] if "changed" in notice]
     record = run.workspace.root / ".mltrain" / "runs" / run.id
     assert not (record / "data").exists(), "the run's copy was left behind"
+    no_namespaces(run.workspace)
     run = submit(Dataset.File.from_files(folder).as_named_input("own").as_mount(), WRITE)
     seen(run, tmp_path)
+    assert "data" not in running(run)
     [notice] = [notice for notice in run.refresh()["notices"] if "changed" in notice]
     assert notice == "the data of own changed while the run was there: a.csv"
 
@@ -206,6 +246,7 @@ def test_what_a_run_wrote_into_the_cache_is_thrown_away(
         "\n[file] = [p for p in found if p.endswith('part-0.csv')]"
         "\nos.chmod(file, 0o644); open(file, 'w').write('spoiled')\n"
     )
+    no_namespaces(workspace)
     run = submit(dataset.as_named_input("parts").as_mount(), spoil)
     seen(run, tmp_path)
     [notice] = [notice for notice in run.refresh()["notices"] if "changed" in notice]

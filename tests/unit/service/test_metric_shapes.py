@@ -38,7 +38,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 @given(calls=CALLS)
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))  # pyright: ignore[reportArgumentType]
 def test_any_sequence_of_calls_gives_what_the_model_says(calls: list[Call]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))

@@ -8,8 +8,8 @@ from . import processes, records
 
 
 def observe(folder: str) -> dict[str, Any]:
-    """`phase` (of `core.compute.Phase`), `exits`, `started`, `beats` ({rank: counter}), `memory` (bytes now), `detail`
-    and `evidence` of the run whose folder that is."""
+    """`phase` (of `core.compute.Phase`), `exits`, `started`, `beats` ({rank: counter}), `memory` (bytes now), `data` (how
+    that is kept from changes), `detail` and `evidence` of the run whose folder that is."""
     seen = [_rank(rank) for rank in records.ranks(folder)]
     phases = [one["phase"] for one in seen]
     worst = next((p for p in ("vanished", "absent", "starting", "running") if p in phases), None)
@@ -20,6 +20,7 @@ def observe(folder: str) -> dict[str, Any]:
         "started": min(started) if started else None,
         "beats": {str(one["rank"]): one["beat"] for one in seen if one["phase"] == "running"},
         "memory": sum(one["memory"] for one in seen),
+        "data": next((one["data"] for one in seen if one["data"]), ""),
         "detail": "; ".join(sorted({one["detail"] for one in seen if one["detail"]})),
         "evidence": {str(one["rank"]): one["evidence"] for one in seen if one["evidence"]},
     }
@@ -34,7 +35,7 @@ def ended(folder: str) -> bool:
 
 def _rank(rank: records.Rank) -> dict[str, Any]:
     result: dict[str, Any] = {
-        "rank": rank.rank, "phase": "absent", "exit": None, "started": None, "beat": 0, "memory": 0, "detail": "",
+        "rank": rank.rank, "phase": "absent", "exit": None, "started": None, "beat": 0, "memory": 0, "detail": "", "data": "",
         "evidence": {},
     }  # fmt: skip
     # The shim writes its exit record before it frees the lock: so a free lock and then no record means there is none.
@@ -43,6 +44,7 @@ def _rank(rank: records.Rank) -> dict[str, Any]:
     result["exit"] = records.read(rank.exit)
     if start is not None:
         result["started"] = start["time"]
+        result["data"] = start.get("data", "")
     if result["exit"] is not None:
         result["phase"] = "exited"
     elif held:

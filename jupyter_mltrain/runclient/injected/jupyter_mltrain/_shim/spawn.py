@@ -4,42 +4,45 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
+
+from .shield import Shield
 
 
 class Child:
-    """A process that waits for `go` before it becomes the program of `launch` (see `records.py`).
+    """A process that waits for `go` before it becomes the program of `launch` (see `records.py`), or another one that
+    gets its argument list (`before`).
 
     It leads a group of its own; standard input is empty; both outputs are appended to the log. If the shim dies before
-    `go`, the process ends without having done anything.
+    `go`, the process ends without having done anything. `unshielded`: why the data that it reads is not read-only for it
+    (`shield`); empty where it is, or where there is none.
     """
 
-    def __init__(self, launch: Mapping[str, Any]) -> None:
+    def __init__(self, launch: Mapping[str, Any], before: Sequence[str] = ()) -> None:
         gate_out, self._gate = os.pipe()
         self._problem, problem_in = os.pipe()
         # All that can be made before the fork is: the child between fork and exec should do little.
         env = environment(launch)
-        argv = [str(part) for part in launch["argv"]]
+        argv = [*before, *(str(part) for part in launch["argv"])]
+        shield = Shield(launch.get("read_only", []), str(os.path.dirname(launch["cwd"])))
+        shielded, shielded_in = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._gate)
             os.close(self._problem)
+            os.close(shielded)
+            os.write(shielded_in, shield.up().encode("utf-8", "replace")[:4096])
+            os.close(shielded_in)
             _become(launch, argv, env, gate_out, problem_in)
-        os.close(gate_out)
-        os.close(problem_in)
+        for fd in (gate_out, problem_in, shielded_in):
+            os.close(fd)
+        self.unshielded = _all_of(shielded).decode("utf-8", "replace")
 
     def go(self) -> str:
         """Let the program start; returns what kept it from starting, or an empty string."""
         os.write(self._gate, b"1")
         os.close(self._gate)
-        said = b""
-        while True:
-            part = os.read(self._problem, 4096)  # ends when the child has become the program
-            if not part:
-                break
-            said += part
-        os.close(self._problem)
-        return said.decode("utf-8", "replace")
+        return _all_of(self._problem).decode("utf-8", "replace")  # ends when the child has become the program
 
 
 def environment(launch: Mapping[str, Any]) -> dict[str, str]:
@@ -51,6 +54,18 @@ def environment(launch: Mapping[str, Any]) -> dict[str, str]:
     if python and os.path.isabs(python) and "PATH" not in launch["env"]:
         env["PATH"] = os.pathsep.join([os.path.dirname(python), env.get("PATH", os.defpath)])
     return env
+
+
+def _all_of(pipe: int) -> bytes:
+    """What comes through a pipe until nobody has its other end; closes it."""
+    said = b""
+    while True:
+        part = os.read(pipe, 4096)
+        if not part:
+            break
+        said += part
+    os.close(pipe)
+    return said
 
 
 def _cpus(asked: Any) -> list[int]:

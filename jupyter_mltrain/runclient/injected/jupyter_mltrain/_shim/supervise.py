@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any, Callable
 
-from . import memory, processes, records, system
+from . import gpu_check, memory, processes, records, system
 from .events import EventFiles
 from .gpus import Gpus, given
 from .spawn import Child
@@ -96,7 +96,7 @@ class _Shim:
             self._record(error="stopped before it was started", stopped="requested")
             return
         try:
-            self.child = Child(self.launch)
+            self.child = Child(self.launch, self._checked())
         except OSError as error:
             self._record(error=f"no process could be made: {error.strerror}")
             return
@@ -120,6 +120,10 @@ class _Shim:
             )
         self._hold()
 
+    def _checked(self) -> list[str]:
+        env = self.launch["env"]
+        return gpu_check.command(env, len(given(env)), self.paths.refusal) if "streams" in self.launch else []
+
     def _write_start(self) -> None:
         me, child = processes.find(os.getpid()), processes.find(self.child.pid)
         records.write(
@@ -131,8 +135,16 @@ class _Shim:
                 "shim_start_ticks": me.ticks if me else 0,
                 "boot_id": records.boot_id(),
                 "time": time.time(),
+                "data": self._data(),
             },
         )
+
+    def _data(self) -> str:
+        """How the data that the process reads is kept from it; empty where it reads none."""
+        if not self.launch.get("read_only"):
+            return ""
+        unshielded = self.child.unshielded
+        return f"may be written to ({unshielded}): changes are told afterwards" if unshielded else "read-only"
 
     def _hold(self) -> None:
         while True:
@@ -276,6 +288,9 @@ class _Shim:
             signal_number = os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else None
         elif not error:
             error = "the process does not end, not even by KILL"
+        refusal = records.read(self.paths.refusal)
+        if refusal is not None and not self.reason:
+            code, error, stopped = None, str(refusal["error"]), str(refusal["stopped"])
         kills = self.group.oom_kills() if self.group else 0
         largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
         peak = max(self.peak, largest, self.group.peak() if self.group and self.group.limit and kills else 0)
