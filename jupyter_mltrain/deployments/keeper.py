@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from jupyter_mltrain.deployments import log
 from jupyter_mltrain.deployments.causes import cause
 from jupyter_mltrain.deployments.injected.mltrain_endpoint.control import ask
 from jupyter_mltrain.deployments.place import Place
@@ -48,7 +49,6 @@ DRAIN_SECONDS = 30.0
 CRASHES = 5
 WINDOW = 600.0
 """That many crashes in so many seconds, and nobody starts it any more."""
-_LOG_LIMIT = 20 << 20
 
 
 def main(folder: str) -> int:
@@ -82,6 +82,7 @@ class _Keeper:
         self.down_since: float | None = None
         self.stand_in: StandIn | None = None
         self.over = False
+        self._said = True
         signal.signal(signal.SIGTERM, self._end)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -98,6 +99,8 @@ class _Keeper:
             self._look_at_ending()
             self._start_what_is_due()
             self._answer_for_it()
+            if not self._said:
+                self._write_state()
             time.sleep(TICK)
         self._end_all()
 
@@ -133,8 +136,9 @@ class _Keeper:
         number = 1 + max((int(path.name.split("-")[1]) for path in self.place.starts.glob(f"{revision}-*")), default=0)
         self._log(f"starts revision {revision} (process {number})")
         plan = self.wanted if int(self.wanted["revision"]) == revision else self._plan_of(revision)
-        start = Start.make(self.place, plan, revision, number)
+        start = Start(self.place.starts / f"{revision}-{number}")
         try:
+            start.make(plan)
             start.launch(self.listening.fileno())
         except OSError as error:
             self._not_ready(start, {"title": str(error), "evidence": [], "traceback": None, "mend": ""})
@@ -239,7 +243,7 @@ class _Keeper:
             self._start(start.revision)
         elif time.monotonic() >= self.asked_at + HEALTH:
             self.asked_at = time.monotonic()
-            self._trim_log()
+            log.trim(self.place.log)
             if _told(start, "health", HEALTH):
                 self.unanswered = 0
                 return
@@ -362,22 +366,17 @@ class _Keeper:
 
     def _say(self, **news: Any) -> None:
         self.state |= news
-        records.write(str(self.place.state), self.state)
+        self._said = False
+        self._write_state()
+
+    def _write_state(self) -> None:
+        """A full disk is no reason to leave the endpoint alone: said when there is room."""
+        with contextlib.suppress(OSError):
+            records.write(str(self.place.state), self.state)
+            self._said = True
 
     def _log(self, text: str) -> None:
-        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} [keeper] {text}\n"
-        with contextlib.suppress(OSError):  # a full disk: the endpoint matters more than its log
-            descriptor = os.open(self.place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            os.write(descriptor, line.encode())
-            os.close(descriptor)
-
-    def _trim_log(self) -> None:
-        """Begin the log anew when it has grown large; the last one stays beside it. Its writers append, so they go on."""
-        with contextlib.suppress(OSError):
-            if self.place.log.stat().st_size > _LOG_LIMIT:
-                with self.place.log.open("r+b") as file:
-                    self.place.log.with_suffix(".log.1").write_bytes(file.read())
-                    file.truncate(0)
+        log.append(self.place.log, text)
 
 
 def _told(start: Start, word: str, seconds: float = 12.0) -> bool:

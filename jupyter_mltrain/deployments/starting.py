@@ -28,28 +28,24 @@ class Start:
         self.began = time.monotonic()
         self.give_up_at = 0.0
 
-    @classmethod
-    def make(cls, place: Place, plan: dict[str, Any], revision: int, number: int) -> Start:
-        """Lay out the folder of a new process of `revision`, as `plan` (`core.deployment.EndpointPlan`) says."""
-        folder = place.starts / f"{revision}-{number}"
-        shutil.rmtree(folder, ignore_errors=True)
-        (folder / "shim").mkdir(parents=True)
-        start = cls(folder)
-        run_id = f"{plan['id']}-{folder.name}"
+    def make(self, plan: dict[str, Any]) -> None:
+        """Lay out the folder of a new process, as `plan` (`core.deployment.EndpointPlan`) says. Raises OSError."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        (self.folder / "shim").mkdir(parents=True)
+        run_id = f"{plan['id']}-{self.folder.name}"
         launch = {
             "format": 1,
             "run_id": run_id,
             "rank": 0,
-            "argv": [*plan["argv"], str(folder)],
+            "argv": [*plan["argv"], str(self.folder)],
             "cwd": plan["cwd"],
             "env": {**plan["env"], "MLTRAIN_RUN_ID": run_id},
-            "log": str(place.log),
+            "log": str(Place(self.folder.parents[1]).log),
             "memory_bytes": plan["memory_bytes"],
             "cpus": plan["cpus"],
             "grace": 10,
         }
-        records.write(start.rank.launch, launch)
-        return start
+        records.write(self.rank.launch, launch)
 
     def launch(self, listening: int) -> None:
         """Start it, with the listening socket. Raises OSError if that cannot be; what is wrong with the process itself

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
@@ -31,6 +32,7 @@ from jupyter_mltrain.deployments.local import LocalDeployer, choose_cpus
 from jupyter_mltrain.deployments.place import MODELS, Place
 from jupyter_mltrain.errors import ResourceUnavailable, RunNotFound, WebserviceException
 from jupyter_mltrain.service import snapshot
+from jupyter_mltrain.service.long_work import in_thread
 from jupyter_mltrain.service.serving import server_packages
 from jupyter_mltrain.service.wire_endpoints import (
     EndpointChanges,
@@ -299,7 +301,7 @@ async def prepare(
     """Make the environment ready and say what will run. Its build is logged in the endpoint's `build.log`."""
     loop = asyncio.get_running_loop()
 
-    def build() -> tuple[Any, tuple[str, ...]]:
+    def build(stop: threading.Event) -> tuple[Any, tuple[str, ...]]:
         with place.build_log.open("a", encoding="utf-8", errors="replace") as file:
 
             def log(line: str) -> None:
@@ -308,11 +310,13 @@ async def prepare(
                 if line.strip():
                     loop.call_soon_threadsafe(step, f"environment {spec.environment}: {line.strip()[:120]}")
 
-            ready = service.environments.prepare(spec.environment, log=log, kernel_python=record["kernel_python"])
+            ready = service.environments.prepare(
+                spec.environment, log=log, kernel_python=record["kernel_python"], cancelled=stop
+            )
             return ready, server_packages(service.environments, ready, log)
 
     step(f"environment {spec.environment}")
-    ready, overlay = await asyncio.to_thread(build)
+    ready, overlay = await in_thread(build)
     cpus = choose_cpus(spec.cpu, taken)
     record["cpus"] = list(cpus) if cpus is not None else None
     inputs = EndpointInputs(

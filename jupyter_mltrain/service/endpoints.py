@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import secrets
 import shutil
 import time
+import traceback
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +19,10 @@ from jupyter_mltrain.core import wire_endpoints as wire
 from jupyter_mltrain.core.deployment import EndpointObservation, EndpointSpec
 from jupyter_mltrain.deployments.local import LocalDeployer
 from jupyter_mltrain.deployments.place import Place
-from jupyter_mltrain.errors import ConflictError, MLTrainError, WebserviceException, WebserviceNotFound
+from jupyter_mltrain.errors import ConflictError, DiskFull, MLTrainError, WebserviceException, WebserviceNotFound
 from jupyter_mltrain.service import deploying
 from jupyter_mltrain.service.endpoint_state import endpoint_state
+from jupyter_mltrain.service.long_work import in_thread
 from jupyter_mltrain.service.wire_endpoints import EndpointChanges, EndpointRequest
 
 if TYPE_CHECKING:
@@ -90,6 +95,8 @@ class Endpoints:
         self.folder = service.layout.folder / "endpoints"
         self.deployer = LocalDeployer()
         self._held: dict[str, Held] = {}
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By name: what is asked of one endpoint is done one after the other."""
         self._watch: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
 
@@ -132,6 +139,10 @@ class Endpoints:
         Raises `WebserviceException` (name, models, a name that is taken), `ModelNotFound`, `EnvironmentNotFound`, and
         what taking a source folder raises.
         """
+        async with self._turns[request.name]:
+            return await self._deploy(request)
+
+    async def _deploy(self, request: EndpointRequest) -> Held:
         old = self._held.get(request.name)
         if old is not None and not request.overwrite and request.deployment.kind != "Local":
             raise WebserviceException(
@@ -171,7 +182,10 @@ class Endpoints:
 
     async def change(self, name: str, changes: EndpointChanges) -> Held:
         """Change what is said; a new revision where it changes the process."""
-        held = self.get(name)
+        async with self._turns[name]:
+            return await self._change(self.get(name), changes)
+
+    async def _change(self, held: Held, changes: EndpointChanges) -> Held:
         if changes.auth_enabled is not None:
             await asyncio.to_thread(_write_keys, held.place, changes.auth_enabled, fresh=False)
         for field in ("tags", "properties", "description"):
@@ -185,10 +199,11 @@ class Endpoints:
 
     async def reload(self, name: str) -> Held:
         """The same again, with the source folder's present files and a new process."""
-        held = self.get(name)
-        await self._revise(held, EndpointChanges())
-        await asyncio.to_thread(held.save)
-        return held
+        async with self._turns[name]:
+            held = self.get(name)
+            await self._revise(held, EndpointChanges())
+            await asyncio.to_thread(held.save)
+            return held
 
     async def _revise(self, held: Held, changes: EndpointChanges) -> None:
         revision = held.record["revision"] + 1
@@ -206,17 +221,19 @@ class Endpoints:
 
     async def delete(self, name: str) -> None:
         """End it and delete its folder; answers when its processes are gone."""
-        held = self.get(name)
-        if held.task is not None:
-            held.task.cancel()
-        held.record["deleted"] = True
-        await asyncio.to_thread(held.save)
-        del self._held[name]
-        await self.service.working(self._remove(held.place.folder))
-        held.tell()
+        async with self._turns[name]:
+            held = self.get(name)
+            if held.task is not None:
+                held.task.cancel()
+                await asyncio.wait([held.task])  # or a keeper that is being started would outlive its folder
+            held.record["deleted"] = True
+            await asyncio.to_thread(held.save)
+            del self._held[name]
+            await self.service.working(self._remove(held.place.folder))
+            held.tell()
 
     async def _remove(self, folder: Path) -> None:
-        remaining = await asyncio.to_thread(self.deployer.stop, folder, _GRACE)
+        remaining = await in_thread(lambda _: self.deployer.stop(folder, _GRACE))
         if remaining:
             raise ConflictError(f"Processes of the endpoint do not end: {', '.join(remaining)}.")
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -225,23 +242,26 @@ class Endpoints:
 
     def prepare(self, held: Held) -> None:
         """Begin to prepare the newest revision; one that was being prepared is given up."""
-        if held.task is not None:
-            held.task.cancel()
+        before = held.task
+        if before is not None:
+            before.cancel()
         held.record["problem"] = None
-        held.task = self.service.working(self._prepare(held, held.spec))
+        held.task = self.service.working(self._prepare(held, held.spec, before))
 
-    async def _prepare(self, held: Held, spec: EndpointSpec) -> None:
+    async def _prepare(self, held: Held, spec: EndpointSpec, before: asyncio.Task[Any] | None) -> None:
         def step(text: str) -> None:
             if held.record["preparing"] is not None and held.record["preparing"]["step"] != text:
                 held.record["preparing"]["step"] = text
                 held.tell()
 
+        if before is not None:
+            await asyncio.wait([before])
         try:
             plan = await deploying.prepare(self.service, held.place, spec, held.record, self._taken(held), step)
             step("starting")
-            await asyncio.to_thread(self.deployer.apply, plan)
-        except MLTrainError as error:
-            held.record["problem"] = {**error.to_wire(), "revision": spec.revision}
+            await _to_its_end(lambda: self.deployer.apply(plan))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told: not an endpoint that deploys for ever
+            held.record["problem"] = {**_told(error).to_wire(), "revision": spec.revision}
         else:
             held.record["applied"] = spec.revision
         held.record["preparing"] = None
@@ -289,6 +309,31 @@ class Endpoints:
 
     def _spawn(self, work: Any) -> None:
         self.service.working(work)
+
+
+async def _to_its_end(work: Callable[[], None]) -> None:
+    """Run blocking work in a thread; who cancels it waits for it all the same."""
+    task = asyncio.ensure_future(in_thread(lambda _: work()))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def _told(error: Exception) -> MLTrainError:
+    if isinstance(error, MLTrainError):
+        return error
+    if isinstance(error, OSError):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return DiskFull(
+                "No room to bring the endpoint up: the disk is full.", mend="Free some space, then reload it."
+            )
+        return WebserviceException(f"The endpoint cannot be brought up: {error}.", mend="Mend that, then reload it.")
+    traceback.print_exception(error)
+    return MLTrainError(
+        f"A bug in jupyter_mltrain's service: {type(error).__name__}: {error}", mend="Its log has the traceback."
+    )
 
 
 def _differs(a: EndpointObservation, b: EndpointObservation) -> bool:

@@ -8,6 +8,7 @@ import http.client
 import json
 import shutil
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +19,7 @@ from jupyter_mltrain.deployments import smoke as smoke_process
 from jupyter_mltrain.errors import MLTrainError, WebserviceException
 from jupyter_mltrain.service import deploying
 from jupyter_mltrain.service.endpoints import Held, read_keys
+from jupyter_mltrain.service.long_work import in_thread
 from jupyter_mltrain.service.serving import server_packages
 from jupyter_mltrain.service.wire_endpoints import (
     EndpointRequest,
@@ -65,7 +67,7 @@ async def ask(held: Held, request: TestRequest) -> wire.EndpointAnswer:
         raise WebserviceException(f"The endpoint {held.name!r} does not answer now.", mend="Its log says more.")
     if not request.path.startswith("/") or "\n" in request.path or " " in request.path:
         raise WebserviceException(f"{request.path[:60]!r} is no path of an endpoint.", mend="Write /score.")
-    return await asyncio.to_thread(_ask, held, request, port)
+    return await in_thread(lambda _: _ask(held, request, port))
 
 
 def _ask(held: Held, request: TestRequest, port: int) -> wire.EndpointAnswer:
@@ -171,8 +173,8 @@ async def _predict(service: Service, files: Path, kind: str, environment: str, s
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=folder))
 
-    def work() -> dict[str, Any]:
-        ready = service.environments.prepare(environment, log=lambda _: None)
+    def work(stop: threading.Event) -> dict[str, Any]:
+        ready = service.environments.prepare(environment, log=lambda _: None, cancelled=stop)
         overlay = server_packages(service.environments, ready, lambda _: None)
         return smoke_process.predict(
             scratch, python=ready.prepared.python, overlay=overlay, variables=ready.prepared.variables, files=files,
@@ -180,7 +182,7 @@ async def _predict(service: Service, files: Path, kind: str, environment: str, s
         )  # fmt: skip
 
     try:
-        found: Any = await asyncio.to_thread(work)
+        found: Any = await in_thread(work)
     finally:
         await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
     return found

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -431,6 +432,47 @@ def test_a_name_that_is_taken_needs_overwrite_for_a_cloud_service(workspace: Wor
         Webservice(workspace, "scorer")
 
 
+def test_one_name_deployed_twice_at_once_is_two_revisions(world: World, workspace: Workspace, source: Source) -> None:
+    def again() -> Webservice:
+        return Model.deploy(workspace, "scorer", [], source.config(), LocalWebservice.deploy_configuration())
+
+    with ThreadPoolExecutor(3) as pool:
+        services = [each.result() for each in [pool.submit(again) for _ in range(3)]]
+    services[0].wait_for_deployment()
+    services[0].update_deployment_state()
+    assert (services[0].entry["revision"], services[0].entry["serving"]) == (3, 3)
+    assert services[0].run({})["version"] == 1
+    cloud = AciWebservice.deploy_configuration()
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(Model.deploy, workspace, "cloud", [], source.config(), cloud) for _ in range(2)]
+        refused = [each.exception() for each in asked if each.exception() is not None]
+    assert [type(each) for each in refused] == [WebserviceException], "both were told that the name is theirs"
+
+
+def test_deleted_while_it_is_brought_up_leaves_nothing(world: World, workspace: Workspace, source: Source) -> None:
+    for pause in (0.0, 0.15, 0.4):
+        service = Model.deploy(workspace, "scorer", [], source.config(), LocalWebservice.deploy_configuration())
+        time.sleep(pause)
+        service.delete()
+        assert not place_of(world).folder.exists()
+    left = [command for _, command in world.processes() if "keeper" in command or "mltrain_endpoint" in command]
+    assert not left, left
+
+
+def test_a_disk_that_refuses_is_told_and_the_endpoint_can_be_asked_for_again(
+    world: World, workspace: Workspace, source: Source
+) -> None:
+    in_the_way = place_of(world).wanted
+    in_the_way.mkdir(parents=True)
+    service = Model.deploy(workspace, "scorer", [], source.config(), LocalWebservice.deploy_configuration())
+    with pytest.raises(WebserviceException, match="cannot be brought up"):
+        service.wait_for_deployment()
+    assert service.state == "failed"
+    in_the_way.rmdir()
+    service.reload(wait=True)
+    assert service.run({})["version"] == 1
+
+
 def test_requests_are_bounded_and_measured(world: World, workspace: Workspace, source: Source) -> None:
     service = deploy(workspace, source)
     connection = http.client.HTTPConnection("127.0.0.1", service.entry["port"], timeout=10)
@@ -440,10 +482,20 @@ def test_requests_are_bounded_and_measured(world: World, workspace: Workspace, s
     response = connection.getresponse()
     assert response.status == 413
     assert "larger than 67 MB" in json.loads(response.read())["error"]
+    # All of it is sent, and the answer is read all the same.
+    for body, headers, status, says in (
+        (b"x" * (68 << 20), {}, 413, "larger than 67 MB"),
+        (b"\x1f\x8b", {"Content-Encoding": "gzip"}, 415, "as it is"),
+    ):
+        connection.close()
+        connection.request("POST", "/score", body, headers)
+        response = connection.getresponse()
+        assert (response.status, says in json.loads(response.read())["error"]) == (status, True)
+    connection.close()
     for _ in range(5):
         service.run({})
     latency = world.connection.get("/v1/endpoints/scorer/latency")
-    assert latency["requests"] == {"200": 5, "413": 1}
+    assert latency["requests"] == {"200": 5, "413": 2, "415": 1}
     assert 0 < latency["p50_ms"] <= latency["p99_ms"]
     passed = world.connection.post("/v1/endpoints/scorer/test", {"body": {}})
     assert passed["status"] == 200

@@ -33,6 +33,9 @@ _SMALL = 16
 _TRY_EVERY = 32
 _TRY_SECONDS = 0.05
 
+_DISCARDED = 1 << 30
+_DISCARD_SECONDS = 2.0
+
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", ""})
 _SCRIPT_FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
 _JSON = (b"content-type", b"application/json")
@@ -71,8 +74,8 @@ class Keys:
 
 
 class Application:
-    """`loaded` or `script` is what answers; `tried`: seconds of a call when it was loaded. `draining`: each answer closes its connection, because another process has
-    taken over."""
+    """`loaded` or `script` is what answers; `tried`: seconds of a call when it was loaded. `draining`: each answer closes
+    its connection, because another process has taken over."""
 
     def __init__(
         self, name: str, model: str, version: str, loaded: Loaded | None, script: Script | None, keys: Keys, max_body: int,
@@ -178,6 +181,8 @@ class Application:
     def _nothing(self, path: str, method: str) -> Refused:
         if path in self._asks or path in self._reads:
             return Refused(f"{path} takes {'POST' if path in self._asks else 'GET'}, not {method[:20]}.", 405)
+        if path.endswith((":classify", ":regress")):
+            return Refused("This endpoint answers :predict; :classify and :regress are not served.", 404)
         if path.startswith("/v1/models/"):
             return Refused(f"Here is only the model {self.model}, version {self.version}.", 404)
         return Refused(f"There is nothing at {path[:100]}: POST to /score.", 404)
@@ -300,6 +305,8 @@ def _check(headers: Any) -> tuple[bytes, bytes, int]:
             length = int(value) if value.isdigit() else -1
         elif name == b"authorization":
             authorization = value
+        elif name == b"content-encoding" and value.lower() != b"identity":
+            raise Refused("The body is packed (Content-Encoding): this endpoint takes it as it is.", 415)
         elif name == b"x-ms-request-id":
             request_id = value[:100]
     return authorization, request_id, length
@@ -313,6 +320,7 @@ def _host(value: bytes) -> str:
 async def _body(receive: Any, length: int, most: int) -> bytes:
     """The whole body of a request, no longer than `most` bytes."""
     if length > most:
+        await _discard(receive, length)
         raise _too_large(most)
     message = await receive()
     if not message.get("more_body") and message["type"] == "http.request":
@@ -327,10 +335,27 @@ async def _body(receive: Any, length: int, most: int) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > most:
+            parts.clear()
+            await _discard(receive, _DISCARDED)
             raise _too_large(most)
         if not message.get("more_body"):
             return b"".join(parts)
         message = await receive()
+
+
+async def _discard(receive: Any, length: int) -> None:
+    """Read on for a while: a client that still sends when its connection is closed never sees the answer. Not for one
+    that says it has more than anybody would wait for, nor for one that does not send what it said."""
+    if length > _DISCARDED:
+        return
+    try:
+        while length > 0:
+            message = await asyncio.wait_for(receive(), _DISCARD_SECONDS)
+            if message["type"] == "http.disconnect" or not message.get("more_body"):
+                return
+            length -= len(message["body"])
+    except asyncio.TimeoutError:
+        return
 
 
 def _too_large(most: int) -> Refused:

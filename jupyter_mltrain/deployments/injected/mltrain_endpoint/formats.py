@@ -127,9 +127,10 @@ def _numbers(value: Any, dtype: str, name: str, where: str) -> Any:
         return _whole(raw, target, name)
     with np.errstate(over="ignore"):
         array = raw.astype(target)
-    # One sum is not finite if any number is not; only then is it worth to look at each.
-    if target.kind != "c" and not math.isfinite(array.sum(dtype=np.float64)) and not np.isfinite(array).all():
-        raise Refused(f"Input {name!r} has a number that {dtype} cannot hold, or that is not finite.")
+    if target.kind == "c" or math.isfinite(array.sum(dtype=np.float64)):
+        return array  # one sum is not finite if any number is not; only then is it worth to look at each
+    if (np.isinf(array) & np.isfinite(raw)).any():
+        raise Refused(f"Input {name!r} has a number that {dtype} cannot hold.")
     return array
 
 

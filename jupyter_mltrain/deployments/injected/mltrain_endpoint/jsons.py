@@ -24,29 +24,18 @@ class Refused(Exception):  # noqa: N818 - it is the answer, more than an error
 
 
 def loads(body: bytes) -> Any:
-    """The JSON value of `body`."""
+    """The JSON value of `body`. `NaN`, `Infinity` and `-Infinity` are numbers, as TensorFlow Serving has it."""
     try:
-        return orjson.loads(body) if orjson is not None else json.loads(body, parse_constant=_no_constant)
-    except ValueError as error:  # both libraries' errors are ValueErrors
-        if isinstance(error, _ConstantError):
-            raise Refused(str(error)) from None
-        try:
-            json.loads(body, parse_constant=_no_constant)
-        except _ConstantError as constant:
-            raise Refused(str(constant)) from None
-        except (ValueError, RecursionError):
-            pass
-        raise Refused(f"The body is no JSON: {error}.") from None
+        return orjson.loads(body) if orjson is not None else json.loads(body)
     except RecursionError:
         raise Refused("The body is no JSON that can be read: it is nested too deep.") from None
-
-
-class _ConstantError(ValueError):
-    pass
-
-
-def _no_constant(name: str) -> Any:
-    raise _ConstantError(f"{name} is no number that JSON has: the model takes finite numbers only.")
+    except ValueError as error:  # both libraries' errors are ValueErrors
+        if b"NaN" in body or b"Infinity" in body:
+            try:
+                return json.loads(body)
+            except (ValueError, RecursionError):
+                pass
+        raise Refused(f"The body is no JSON: {error}.") from None
 
 
 def dumps(value: Any) -> bytes:

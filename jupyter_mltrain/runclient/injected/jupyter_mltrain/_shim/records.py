@@ -5,6 +5,7 @@ r<rank>.lock          held (flock) by the shim for its whole life; a free lock m
 r<rank>.start.json    pid, start_ticks, shim_pid, shim_start_ticks, boot_id, time
 r<rank>.beat          `<counter> <bytes of the tree>`, rewritten every second
 r<rank>.stop.json     {"grace": seconds}: somebody wants the run to end
+r<rank>.refusal.json  why its script was not begun (`gpu_check.py`): "error", "stopped"
 r<rank>.exit.json     how it ended (`core.compute.Exit`), with "stop_signals", "ended" and "remaining"
 """
 
@@ -35,6 +36,7 @@ class Rank:
         self.beat = base + "beat"
         self.stop = base + "stop.json"
         self.exit = base + "exit.json"
+        self.refusal = base + "refusal.json"
         self.errors = base + "err"
 
 
@@ -68,8 +70,10 @@ def write(path: str, record: dict[str, Any]) -> None:
     its end nothing matters after a power failure, which the boot's id tells."""
     temporary = f"{path}.{os.getpid()}.tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    data = json.dumps(record).encode()
     try:
-        os.write(fd, json.dumps(record).encode())
+        if os.write(fd, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
     finally:
         os.close(fd)
     os.replace(temporary, path)
