@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import nbformat
@@ -101,11 +100,8 @@ def test_a_log_of_a_gigabyte_opens_at_its_end_at_once(lab, page: Page, folder, a
     service = psutil.Process(workspace.connection.get("/v1/hello")["pid"])
     devtools = page.context.new_cdp_session(page)
     before = service.memory_info().rss, _heap(devtools)
-    started = time.monotonic()
-    page.get_by_role("tab", name="Logs").click()
+    seconds = page.evaluate(_CLICK_TO_LINE, "line 0039999 of") / 1000
     shown = page.get_by_role("log")
-    expect(shown).to_contain_text("line 0039999 of", timeout=10_000)
-    seconds = time.monotonic() - started
     # Back through the log, piece by piece.
     for _ in range(3):
         page.get_by_role("button", name="Show earlier lines").click()
@@ -117,9 +113,21 @@ def test_a_log_of_a_gigabyte_opens_at_its_end_at_once(lab, page: Page, folder, a
     print(
         f"\n1 GB log: {seconds:.2f} s to its last line; service +{grown[0] / 1e6:.1f} MB, page +{grown[1] / 1e6:.1f} MB"
     )
-    assert seconds < 4  # on a busy machine; all of it would take a minute
+    assert seconds < 1
     assert max(grown) < 30e6
     assert shown.locator("*").count() < 300
+
+
+# In the page: Playwright looks again after a second only, once it has looked for a while.
+_CLICK_TO_LINE = """(words) => new Promise((shown) => {
+    const clicked = performance.now();
+    const look = () => {
+        if (document.querySelector("[role=log]")?.textContent.includes(words)) shown(performance.now() - clicked);
+        else requestAnimationFrame(look);
+    };
+    [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent === "Logs").click();
+    look();
+})"""
 
 
 def _heap(devtools) -> int:
