@@ -92,6 +92,8 @@ def _environment(
     inject = join(root, "inject")
     env |= {
         "AZUREML_RUN_ID": spec.run_id,
+        # So that CUDA counts devices as the driver does, whose numbers a grant has.
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": _visible(inputs.grant),
         "MLTRAIN_DISPLAY_NAME": spec.display_name,
         "MLTRAIN_EXPERIMENT": spec.experiment,

@@ -54,6 +54,7 @@ def test_snapshot() -> None:
                 "env": {
                     "A": "1",
                     "AZUREML_RUN_ID": "e_1_aa",
+                    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
                     "CUDA_VISIBLE_DEVICES": "0",
                     "MLFLOW_DISABLE_TELEMETRY": "1",
                     "MLFLOW_RUN_ID": "e_1_aa",
