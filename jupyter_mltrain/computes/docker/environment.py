@@ -48,12 +48,15 @@ class DockerEnvironments:
         self._base_image = base_image
         self._threads = ThreadPoolExecutor(64, thread_name_prefix="docker-environment")
         self._known: dict[tuple[str, str], dict[str, Any]] = {}
+        self._platform = ""
 
     async def platform(self) -> str:
         """As `core.environment.this_platform` writes it. Its images are taken to be of glibc: one that is not is refused
         when an environment is made on it."""
-        info: dict[str, Any] = await self._connection.call(lambda client: client.info())
-        return f"{info.get('OSType', 'linux')}-{info['Architecture']}-glibc"
+        if not self._platform:
+            info: dict[str, Any] = await self._connection.call(lambda client: client.info())
+            self._platform = f"{info.get('OSType', 'linux')}-{info['Architecture']}-glibc"
+        return self._platform
 
     async def prepare(self, order: EnvironmentOrder, log: Say, progress: Say) -> ReadyEnvironment:
         """The environment of `order` on this engine, made unless it is there. A cancelled call ends the making.
