@@ -257,7 +257,8 @@ class Exit:
     ended: float
     error: str = ""
     stopped: str = ""
-    """Why the shim ended it: "", "requested", "time limit", "memory limit", `FROM_OUTSIDE`."""
+    """Why the shim ended it: "", "requested", "time limit", "memory limit", `FROM_OUTSIDE`, or "no GPU" where TensorFlow did
+    not see those that the run was given (its script was not begun)."""
     oom_kills: int = 0
     """How many times the kernel's OOM killer struck in its cgroup during its life."""
     peak_bytes: int = 0

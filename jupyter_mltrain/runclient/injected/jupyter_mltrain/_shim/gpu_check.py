@@ -15,7 +15,7 @@ import subprocess
 import sys
 from typing import Any, Mapping, NoReturn
 
-PATIENCE = 120.0
+PATIENCE = 180.0
 """Seconds for importing TensorFlow and looking for devices."""
 _TAIL = 4000
 NO_GPU = "no GPU"
