@@ -7,6 +7,7 @@ folder is the app's root; the script's own folder is first on `sys.path`, so tha
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import sys
 from typing import Any, Callable
@@ -27,6 +28,7 @@ class Script:
         sys.modules["entry_module"] = module
         spec.loader.exec_module(module)
         self._run: Callable[..., Any] = _function(module, "run", path)
+        self._signature = inspect.signature(self._run)
         self._decorated, self.input_schema, self.output_schema = _schema(self._run)
         _function(module, "init", path)()
 
@@ -37,6 +39,10 @@ class Script:
         given = loads(body)
         if not isinstance(given, dict):
             raise Refused("The body must be an object with the parameters of the script's `run`.")
+        try:
+            self._signature.bind(**given)
+        except TypeError as error:
+            raise Refused(f"The script's `run` takes {self._signature}: {error}.") from None
         return self._run(**given)
 
 
