@@ -23,10 +23,13 @@ _LINKS = 10
 def collect(client: Client, handle: Handle, into: Path) -> None:
     """Bring the kept folders. What is there is replaced; what a run did not make is none."""
     state = seeing.state_of(client, handle["container"])
+
+    def fetch(container: str) -> None:
+        for name in KEPT:
+            _fetch(client, container, f"{_WORK}/{name}", into / name)
+
     try:
-        with seeing.place(client, handle, state) as container:
-            for name in KEPT:
-                _fetch(client, container, f"{_WORK}/{name}", into / name)
+        seeing.of_folder(client, handle, state, fetch)
     except docker.errors.NotFound:
         return  # nothing of the run is there (any more)
 
@@ -37,6 +40,8 @@ def _fetch(client: Client, container: str, path: str, target: Path, links: int =
     try:
         with seeing.taken(client, container, path) as source:
             found = unpack(source, target, top=basename(path))
+    except seeing.Going:
+        raise
     except docker.errors.NotFound:
         return
     for inner, linked in found.links.items():

@@ -58,8 +58,8 @@ def _live(client: Client, handle: Handle, at: dict[str, int], pump: Pump[Frame])
             for piece in parser.feed(data):
                 at[piece.name] = piece.offset + len(piece.data)
                 pump.put(Frame(piece.name, piece.offset, piece.data))
-    except FrameError as error:
-        raise EngineUnreachable(f"The stream of the run cannot be read: {error}.") from error
+    except FrameError:
+        return False  # in place of frames, the engine's words about a container that ends just now
     finally:
         pump.owns(lambda: None)
         talk.leave()
@@ -67,12 +67,12 @@ def _live(client: Client, handle: Handle, at: dict[str, int], pump: Pump[Frame])
 
 
 def _rest(
-    client: Client, handle: Handle, state: dict[str, object] | None, at: Mapping[str, int], pump: Pump[Frame]
+    client: Client, handle: Handle, state: dict[str, object] | None, at: dict[str, int], pump: Pump[Frame]
 ) -> None:
     """What the streams hold beyond `at`, now that nobody writes to them."""
-    try:
+
+    def send(container: str) -> None:
         with (
-            seeing.place(client, handle, state) as container,
             seeing.taken(client, container, f"{ROOT}/streams") as source,
             tarfile.open(fileobj=source, mode="r|") as members,
         ):
@@ -81,9 +81,13 @@ def _rest(
                 name, offset = basename(member.name), 0
                 while content is not None and (data := content.read(CHUNK)):
                     skip = min(len(data), max(0, at.get(name, 0) - offset))
-                    if skip < len(data):
-                        pump.put(Frame(name, offset + skip, data[skip:]))
                     offset += len(data)
+                    if skip < len(data):
+                        at[name] = offset
+                        pump.put(Frame(name, offset - len(data) + skip, data[skip:]))
+
+    try:
+        seeing.of_folder(client, handle, state, send)
     except docker.errors.NotFound:
         return  # nothing of the run is there (any more)
     except tarfile.ReadError as error:

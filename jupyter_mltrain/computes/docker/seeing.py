@@ -11,10 +11,10 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from posixpath import basename
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import docker.errors
 
@@ -25,9 +25,12 @@ from jupyter_mltrain.computes.docker.plan import ROOT, volume
 from jupyter_mltrain.core.compute import FROM_OUTSIDE, Handle
 from jupyter_mltrain.errors import EngineError
 
+T = TypeVar("T")
+
 _RECORD = re.compile(r"r(\d+)\.(start|exit|stop|launch)\.json|r(\d+)\.beat")
 _LARGEST = 1 << 20
 _CHUNK = 1 << 18
+_GOING = ("removing", "dead")
 _KILLED = 137
 _UNKNOWN = 255
 """The exit code of a container whose end nobody saw: its engine or machine was restarted."""
@@ -74,21 +77,32 @@ def look(client: Client, handle: Handle) -> Seen:
     """The state first: what was written before the end is then all there to be read."""
     state = state_of(client, handle["container"])
     try:
-        with place(client, handle, state) as container:
-            return Seen(state, _records(client, container))
+        return Seen(state, of_folder(client, handle, state, lambda container: _records(client, container)))
     except docker.errors.NotFound:
         return Seen(state, there=state is not None)
 
 
-@contextlib.contextmanager
-def place(client: Client, handle: Handle, state: dict[str, Any] | None) -> Generator[str]:
-    """A container that has the run folder: the run's own, or, where that is gone, one that is never started.
+def of_folder(client: Client, handle: Handle, state: dict[str, Any] | None, use: Callable[[str], T]) -> T:
+    """What `use` makes of a container that has the run folder: the run's own, or, where that is gone or goes away
+    meanwhile, one that is never started; `use` is called again then.
 
     Raises `NotFound` where the folder is gone, too.
     """
-    if state is not None:
-        yield handle["container"]
-        return
+    if state is not None and state["Status"] not in _GOING:
+        try:
+            return use(handle["container"])
+        except Going:
+            pass
+    with _helper(client, handle) as container:
+        return use(container)
+
+
+class Going(docker.errors.NotFound):
+    """The container is being removed."""
+
+
+@contextlib.contextmanager
+def _helper(client: Client, handle: Handle) -> Generator[str]:
     name = run_volume(handle["run_id"])
     client.inspect_volume(name)
     request = {
@@ -113,11 +127,19 @@ def place(client: Client, handle: Handle, state: dict[str, Any] | None) -> Gener
 
 @contextlib.contextmanager
 def taken(client: Client, container: str, path: str) -> Generator[IO[bytes]]:
-    """The archive of a path in a container, as it comes. Raises `NotFound`. While it is read the engine can tell nothing
+    """The archive of a path in a container, as it comes. Raises `NotFound`, and `Going` where it is the container that is
+    not there any more. While it is read the engine can tell nothing
     else of the container, so it is always read to the end or given up."""
-    response = client.open(
-        "GET", f"/containers/{container}/archive", params={"path": path}, headers={"Accept-Encoding": "identity"}
-    )
+    try:
+        response = client.open(
+            "GET", f"/containers/{container}/archive", params={"path": path}, headers={"Accept-Encoding": "identity"}
+        )
+    except docker.errors.APIError as error:
+        state = state_of(client, container)
+        if state is None or state["Status"] in _GOING:
+            # The engine says so in many ways, some of which read like trouble of its own.
+            raise Going(str(error), error.response) from error
+        raise
     try:
         yield pieces(response.iter_content(_CHUNK))
     finally:
