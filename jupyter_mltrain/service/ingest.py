@@ -63,6 +63,8 @@ class Ingest:
         self._unwritten = False
         self._lock = asyncio.Lock()
         self._flushed = 0.0
+        self._took = 0.0
+        """Seconds of processor time since the last rest: a busy machine makes a look long, not dear."""
 
     def beside(self, kind: Kind) -> Ingest:
         """The records of another kind in the same streams. They come with `follow`, and are taken in by `absorb` alone:
@@ -135,11 +137,10 @@ class Ingest:
         while True:
             await doorbell.wait()
             doorbell.clear()
-            began = time.monotonic()
+            self._took = 0.0
             if not await self.absorb():
                 self._changed()  # a log that grew is something new to see, too
-            took = time.monotonic() - began
-            await asyncio.sleep(min(_LONGEST_REST, max(_REST, took * len(_followed) / _SHARE)))
+            await asyncio.sleep(rest(self._took))
 
     async def _alone(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run `function` in a thread, one at a time for this run: also after a cancel, which ends the waiting but not
@@ -161,6 +162,13 @@ class Ingest:
         return self._columns
 
     def _absorb(self, flush: bool) -> bool:
+        began = time.thread_time()
+        try:
+            return self._take_and_flush(flush)
+        finally:
+            self._took += time.thread_time() - began
+
+    def _take_and_flush(self, flush: bool) -> bool:
         columns = self._open()
         grew = self._take_in(columns)
         if self._unwritten and (flush or time.monotonic() - self._flushed > _FLUSH_SECONDS):
@@ -215,6 +223,11 @@ class Ingest:
             for (rank, name), s in columns.series.items()
         ]
         return series, sum(s.count for s in columns.series.values()), dict(columns.extra)
+
+
+def rest(took: float) -> float:
+    """Seconds to rest after a look that took so many of processor time, so that all runs together keep to their share."""
+    return min(_LONGEST_REST, max(_REST, took * len(_followed) / _SHARE))
 
 
 def _take(

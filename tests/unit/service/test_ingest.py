@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
 
 from jupyter_mltrain.core.compute import Frame
-from jupyter_mltrain.service.ingest import Ingest
+from jupyter_mltrain.service.ingest import Ingest, _followed, rest
 
 
 @pytest.fixture
@@ -101,3 +102,41 @@ async def test_news_and_progress_are_told(run):
     _, _, extra = await ingest.summary()
     assert extra["progress"]["total"] == 4
     assert extra["unreadable"] == 1
+
+
+async def test_a_look_that_waited_for_a_busy_machine_is_not_rested_from(run, monkeypatch):
+    """What counts is the processor time that reading took from the training, not how long it lasted."""
+
+    class Engine:
+        capabilities = SimpleNamespace(shared_files=True)
+
+        async def stream(self, handle, offsets):
+            write(run, 0, 1)
+            yield Frame("r0-9.metrics", 0, b"")
+            await asyncio.sleep(0.3)
+
+    ingest, rests = Ingest(run), []
+    take_in = ingest._take_in
+
+    def held_up(columns):
+        time.sleep(0.04)  # as where every core is the training's
+        return take_in(columns)
+
+    def spy(took):
+        rests.append(took)
+        return 0.0
+
+    await ingest.absorb()  # what is loaded is loaded
+    monkeypatch.setattr(ingest, "_take_in", held_up)
+    monkeypatch.setattr("jupyter_mltrain.service.ingest.rest", spy)
+    await ingest.follow(Engine(), {})  # type: ignore[arg-type]
+    assert rests
+    assert max(rests) < 0.03
+
+
+def test_the_rest_keeps_all_runs_to_their_share():
+    _followed.update({object(), object()})  # type: ignore[arg-type]
+    try:
+        assert [rest(0.0), rest(0.005), rest(5.0)] == pytest.approx([0.1, 0.2, 1.0])
+    finally:
+        _followed.clear()
