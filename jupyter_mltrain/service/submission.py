@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, NOTEBOOK, WITHIN, Resour
 from jupyter_mltrain.core.status import Change, Status
 from jupyter_mltrain.core.target import NODE_SUBSTITUTIONS
 from jupyter_mltrain.environments.interpreters import find_interpreter
-from jupyter_mltrain.errors import ConflictError, DiskFull, PathNotFound, PreflightError, UsageError
+from jupyter_mltrain.errors import ConflictError, DiskFull, PathNotFound, PreflightError, PythonNotFound, UsageError
 from jupyter_mltrain.service import git
 from jupyter_mltrain.service.inputs import first_entry, resolve_inputs
 from jupyter_mltrain.service.record import Record, append_status, write_state
@@ -60,14 +61,20 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
         raise UsageError(f"Environment version {version!r} is not a number.", mend="Write NAME or NAME:VERSION.")
     if name == "current" and not request.kernel_python:
         raise UsageError("Environment `current` is a kernel's interpreter; this request comes from none.")
+    containers = service.compute(target).capabilities.containers
+    if name == "current" and containers:
+        raise UsageError(
+            f"The environment `current` is the kernel's own Python, which is in no container of {target!r}.",
+            mend="Name another environment, for example `-e tensorflow`.",
+        )
     instead: tuple[Substitution, ...] = ()
     if name != "current":
         definition = await asyncio.to_thread(service.environments.get, reference)
         name = definition.name
-        containers = service.compute(target).capabilities.containers
         instead = service.environments.for_target(definition, containers=containers)
         if request.script is not None and not definition.user_managed:
-            await asyncio.to_thread(_check_syntax, request, request.script, definition)
+            with suppress(*((PythonNotFound,) if containers else ())):  # a container has it, or fetches it
+                await asyncio.to_thread(_check_syntax, request, request.script, definition)
     data, other_data = await asyncio.to_thread(resolve_inputs, service, request.data)
     run_id = check_run_id(request.run_id or new_run_id(request.experiment))
     return RunSpec(

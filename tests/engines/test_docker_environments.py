@@ -97,6 +97,17 @@ async def test_two_who_want_the_same_get_one(docker_engine, compute, made):
     assert sum(line.startswith("Making ") for line in [*logs[0], *logs[1]]) == 1
 
 
+@pytest.mark.parametrize("door", ["tls", "ssh"])
+async def test_an_environment_is_made_on_another_host(remote_host, door):
+    settings = remote_host.tls if door == "tls" else {"url": remote_host.ssh_url}
+    there = DockerCompute(**settings, base_image=remote_host.engine.image)
+    ready = await prepare(there, order("six==1.17.0", imports=("six",)), [], log := [])
+    assert not ready.cached
+    assert "Checking that six can be imported" in log
+    assert run(remote_host.engine, ready, "import six; print(six.__version__)") == "1.17.0"
+    assert remote_host.engine.ours()["containers"] == []
+
+
 async def started(engine: Engine) -> str:
     """The name of the container that makes an environment, once it runs."""
     for _ in range(200):

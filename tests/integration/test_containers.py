@@ -10,6 +10,7 @@ from jupyter_mltrain.api.config import ScriptRunConfig
 from jupyter_mltrain.api.dataset import Dataset
 from jupyter_mltrain.api.docker import DockerCompute
 from jupyter_mltrain.api.target import ComputeTarget
+from jupyter_mltrain.errors import UsageError
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -46,6 +47,12 @@ print("wrote", sorted(os.listdir(sys.argv[1]))[0][:4])
 def box(docker_engine, workspace):
     configuration = DockerCompute.attach_configuration(docker_engine.url, base_image=docker_engine.image, max_nodes=2)
     return ComputeTarget.attach(workspace, "box", configuration)
+
+
+def test_the_kernels_own_python_is_in_no_container(experiment, box):
+    with pytest.raises(UsageError, match="in no container of 'box'"):
+        experiment.submit(ScriptRunConfig(script="a.py", files={"a.py": ""}, compute_target=box, environment="current"))
+    assert list(experiment.get_runs()) == []
 
 
 def test_tensorflow_trains_on_mnist_in_a_container(docker_engine, workspace, experiment, box, tmp_path):

@@ -10,16 +10,17 @@ lies in its run folder.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import secrets
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from jupyter_mltrain.cache import Stopped
+from jupyter_mltrain.cache import POLL_SECONDS, Stopped
 from jupyter_mltrain.computes.archives import Entry, archive, of_tree
 from jupyter_mltrain.computes.docker import containers
 from jupyter_mltrain.computes.docker.connection import Connection
@@ -82,18 +83,21 @@ async def bring(
         loop.run_in_executor(_threads, functools.partial(_bring, connection, image, mount, progress, stop))
         for mount in shared.values()
     ]
+    if not work:
+        return
     try:
-        await asyncio.gather(*work)
+        await asyncio.wait(work, return_when=asyncio.FIRST_EXCEPTION)
     finally:
-        stop.set()  # who is cancelled, or fails, takes the others along
-        await asyncio.gather(*work, return_exceptions=True)
+        stop.set()  # who is cancelled, or fails, takes the others along; each tidies up before it ends
+        await asyncio.wait(work)
+        failed = [error for one in work if (error := one.exception()) is not None]
+    if failed:
+        raise next((error for error in failed if not isinstance(error, Stopped)), failed[0])
 
 
 def _bring(connection: Connection, image: str, mount: Mount, progress: Progress, stop: threading.Event) -> None:
     volume = data_volume(mount.key)
-    with _sending[connection.address.url, volume]:
-        if stop.is_set():
-            raise Stopped
+    with _alone(_sending[connection.address.url, volume], stop):
         token = f"{secrets.token_hex(8)}.part"
         connection.do(lambda client: client.create_volume(volume, labels=labels("data", key=mount.key)))
         helper: str = connection.do(lambda client: _helper(client, image, volume, token))
@@ -104,6 +108,19 @@ def _bring(connection: Connection, image: str, mount: Mount, progress: Progress,
             progress(mount.name, "")
         finally:
             connection.do(lambda client: containers.remove(client, helper))
+
+
+@contextlib.contextmanager
+def _alone(lock: threading.Lock, stop: threading.Event) -> Generator[None]:
+    while not lock.acquire(timeout=POLL_SECONDS):
+        if stop.is_set():
+            raise Stopped
+    try:
+        if stop.is_set():
+            raise Stopped
+        yield
+    finally:
+        lock.release()
 
 
 def _send(
