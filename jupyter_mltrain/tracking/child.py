@@ -92,9 +92,10 @@ def _open(root: Path, uri: str | None) -> tuple[Operations, dict[str, Any]]:
     # Here, not above: a broken MLflow is told to the service like any other error.
     import mlflow  # noqa: PLC0415
 
-    from jupyter_mltrain.tracking.operations import OPERATIONS, open_store  # noqa: PLC0415
+    from jupyter_mltrain.tracking.operations import OPERATIONS, open_store, tidy  # noqa: PLC0415
 
     store = open_store(root, uri)
+    tidy(store)
     about = {
         "mlflow": mlflow.__version__,
         "uri": store.uri,

@@ -8,9 +8,10 @@ from typing import Any
 
 from jupyter_mltrain.core.model import Registration
 from jupyter_mltrain.tracking import content, inspection, publication, registry
+from jupyter_mltrain.tracking.registry import tidy
 from jupyter_mltrain.tracking.store import Store, open_store
 
-__all__ = ["OPERATIONS", "open_store"]
+__all__ = ["OPERATIONS", "open_store", "tidy"]
 
 
 def publish(store: Store, *, run_id: str, folder: str, state: dict[str, Any], budget: float) -> dict[str, int]:

@@ -12,9 +12,11 @@ Imported by the child only.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +46,7 @@ _PAGE = 1000
 _TAG_LIMIT = 5000
 _METRICS_LIMIT = 90_000
 _DIGITS = 16
+_DAY = 86_400.0
 _HOME, _MODEL = "models", "mltrain.model_files"
 """Experiment of the MLflow runs that hold files which no run of ours made, and the tag with the model's name."""
 
@@ -67,6 +70,14 @@ def register_files(store: Store, given: Registration, source: Path) -> ModelVers
     if not source.exists():
         raise PathNotFound(f"There is no file or folder {source}.", path=given.path)
     return _register(store, given, source, _home(store, given.name), None)
+
+
+def tidy(store: Store) -> None:
+    """Delete what a process that was killed left half made. Not what is young: another may be at it still."""
+    for path in (*store.folder.glob(".registering-*"), *store.folder.glob("models/*/.fetching-*")):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < time.time() - _DAY:
+                shutil.rmtree(path)
 
 
 def _check(given: Registration) -> None:

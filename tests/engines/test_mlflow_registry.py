@@ -179,6 +179,21 @@ async def test_models_that_tensorflow_wrote(tracking, root, tmp_path):
     assert list(functional["outputs"]) == ["score"]
 
 
+async def test_what_a_killed_process_left_half_made_goes_and_what_is_young_stays(tmp_path):
+    from jupyter_mltrain.tracking import registry
+    from jupyter_mltrain.tracking.store import Store
+
+    old, young = tmp_path / ".registering-old", tmp_path / ".registering-young"
+    fetched, kept = tmp_path / "models" / "m" / ".fetching-old", tmp_path / "models" / "m" / "1-abc"
+    for each in (old, young, fetched, kept):
+        each.mkdir(parents=True)
+        (each / "weights").write_bytes(b"w")
+    for each in (old, fetched, kept):
+        os.utime(each, (0, 0))
+    registry.tidy(Store(tmp_path, "", embedded=True, client=None))
+    assert [each.exists() for each in (old, young, fetched, kept)] == [False, True, False, True]
+
+
 async def test_files_that_no_run_made(tracking, tmp_path):
     folder = tmp_path / "my model"
     (folder / "sub").mkdir(parents=True)

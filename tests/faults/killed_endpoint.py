@@ -83,7 +83,7 @@ def _serves(world: World, revision: int) -> None:
         state = _state(world)
         assert state["phase"] != "failed", state["failure"]
         try:
-            return state["phase"] == "running" and _ask(state["port"])["revision"] == revision
+            return state["phase"] == "running" and _ask(state["port"]).get("revision") == revision
         except (OSError, http.client.HTTPException):
             return False
 
