@@ -7,21 +7,11 @@ from typing import Any, Literal, NotRequired
 from typing_extensions import TypeAliasType, TypedDict
 
 from jupyter_mltrain.core.wire import Substitution, WorkspaceName
+from jupyter_mltrain.core.wire_models import Signature, TensorSpec
 
 EndpointPhase = TypeAliasType(
     "EndpointPhase", Literal["deploying", "running", "restarting", "failed", "stopped", "unknown"]
 )
-
-
-class EndpointTensor(TypedDict):
-    dtype: str | None
-    shape: list[int | None] | None
-    """None for a free dimension; None for a free rank."""
-
-
-class EndpointSignature(TypedDict):
-    inputs: dict[str, EndpointTensor]
-    outputs: dict[str, EndpointTensor]
 
 
 class EndpointModel(TypedDict):
@@ -101,7 +91,7 @@ class Endpoint(TypedDict):
     description: str
     tags: dict[str, str]
     properties: dict[str, str]
-    signatures: dict[str, EndpointSignature] | None
+    signatures: dict[str, Signature] | None
     default_signature: str | None
     image: EndpointImage | None
     snippets: EndpointSnippets
@@ -146,7 +136,7 @@ class SmokePrediction(TypedDict):
     ok: bool
     outputs: Any
     """By name: nested lists, at most a few hundred numbers each."""
-    shapes: dict[str, EndpointTensor]
+    shapes: dict[str, TensorSpec]
     framework: str
     seconds: float
     """Of loading and predicting."""
@@ -168,7 +158,7 @@ class EndpointPlan(TypedDict):
     memory_floor_gb: float
     cpu: float | None
     substitutions: list[Substitution]
-    signatures: dict[str, EndpointSignature] | None
+    signatures: dict[str, Signature] | None
     servable: bool
     """Whether it needs no entry script."""
     problem: str

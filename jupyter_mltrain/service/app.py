@@ -17,8 +17,8 @@ from jupyter_mltrain._version import PROTOCOL, __version__
 from jupyter_mltrain.core.wire_catalog import Empty, Hello
 from jupyter_mltrain.errors import DiskFull, MLTrainError, ServiceUnavailable, UsageError
 from jupyter_mltrain.service import (
-    routes_catalog,
     routes_data,
+    routes_doctor,
     routes_endpoints,
     routes_environments,
     routes_models,
@@ -40,7 +40,7 @@ def create_app(service: Service) -> FastAPI:
     app.openapi = lambda: describe(app)
     app.include_router(routes_runs.router(service))
     app.include_router(routes_records.router(service))
-    app.include_router(routes_catalog.router(service))
+    app.include_router(routes_doctor.router(service))
     app.include_router(routes_data.router(service))
     app.include_router(routes_endpoints.router(service))
     app.include_router(routes_environments.router(service))

@@ -114,7 +114,7 @@ export function parseEndpoint(given: unknown): Endpoint {
   const raw = claimed<wire.Endpoint>(given);
   const snippets = claimed<wire.EndpointSnippets>(raw.snippets);
   const failure = claimed<wire.EndpointFailure>(raw.failure);
-  const signatures = claimed<{ [name: string]: wire.EndpointSignature }>(raw.signatures);
+  const signatures = claimed<{ [name: string]: wire.Signature }>(raw.signatures);
   const image = claimed<wire.EndpointImage>(raw.image);
   const shape = list(image.shape).flatMap((size) => number(size) ?? []);
   return {
@@ -191,7 +191,7 @@ export function parseSubstitution(raw: unknown): Endpoint["substitutions"][numbe
 }
 
 export function signatureOf(raw: unknown): Signature | null {
-  const { inputs, outputs } = claimed<wire.EndpointSignature>(raw);
+  const { inputs, outputs } = claimed<wire.Signature>(raw);
   const found = { inputs: tensors(inputs), outputs: tensors(outputs) };
   return Object.keys(found.inputs).length > 0 ? found : null;
 }
@@ -200,7 +200,7 @@ export function tensors(raw: unknown): { [name: string]: Tensor } {
   const entries = Object.entries(claimed<{ [name: string]: unknown }>(raw)).slice(0, MOST);
   return Object.fromEntries(
     entries.map(([name, one]) => {
-      const { dtype, shape } = claimed<wire.EndpointTensor>(one);
+      const { dtype, shape } = claimed<wire.TensorSpec>(one);
       return [
         name,
         { dtype: text(dtype), shape: Array.isArray(shape) ? shape.slice(0, MOST).map(number) : null },

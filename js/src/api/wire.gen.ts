@@ -81,9 +81,7 @@ export interface Documents {
   EndpointModel: EndpointModel;
   EndpointPhase: EndpointPhase;
   EndpointPlan: EndpointPlan;
-  EndpointSignature: EndpointSignature;
   EndpointSnippets: EndpointSnippets;
-  EndpointTensor: EndpointTensor;
   Environment: Environment;
   EnvironmentDefinition: EnvironmentDefinition;
   EnvironmentList: EnvironmentList;
@@ -820,7 +818,7 @@ export interface Endpoint {
     [k: string]: string;
   };
   signatures: {
-    [k: string]: EndpointSignature;
+    [k: string]: Signature;
   } | null;
   default_signature: string | null;
   image: EndpointImage | null;
@@ -851,19 +849,23 @@ export interface EndpointFailure {
   mend: string;
   revision?: number | null;
 }
-export interface EndpointSignature {
+/**
+ * A function of a model that can be called: its inputs and outputs by name.
+ */
+export interface Signature {
   inputs: {
-    [k: string]: EndpointTensor;
+    [k: string]: TensorSpec;
   };
   outputs: {
-    [k: string]: EndpointTensor;
+    [k: string]: TensorSpec;
   };
 }
-export interface EndpointTensor {
+/**
+ * One input or output: dtype as TensorFlow names it (`float32`), shape with None for a free dimension; None where
+ * the files do not say, or the rank is free.
+ */
+export interface TensorSpec {
   dtype: string | null;
-  /**
-   * None for a free dimension; None for a free rank.
-   */
   shape: (number | null)[] | null;
 }
 /**
@@ -938,7 +940,7 @@ export interface EndpointPlan {
   cpu: number | null;
   substitutions: Substitution[];
   signatures: {
-    [k: string]: EndpointSignature;
+    [k: string]: Signature;
   } | null;
   /**
    * Whether it needs no entry script.
@@ -1247,25 +1249,6 @@ export interface Inspection {
    * Why a part could not be read; may be empty.
    */
   problem: string;
-}
-/**
- * A function of a model that can be called: its inputs and outputs by name.
- */
-export interface Signature {
-  inputs: {
-    [k: string]: TensorSpec;
-  };
-  outputs: {
-    [k: string]: TensorSpec;
-  };
-}
-/**
- * One input or output: dtype as TensorFlow names it (`float32`), shape with None for a free dimension; None where
- * the files do not say, or the rank is free.
- */
-export interface TensorSpec {
-  dtype: string | null;
-  shape: (number | null)[] | null;
 }
 /**
  * What would run (`core.compute.LaunchPlan`), without values of secrets.
@@ -1998,7 +1981,7 @@ export interface SmokePrediction {
     [k: string]: unknown;
   };
   shapes: {
-    [k: string]: EndpointTensor;
+    [k: string]: TensorSpec;
   };
   framework: string;
   /**
