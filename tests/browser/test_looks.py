@@ -131,7 +131,7 @@ def test_the_keyboard_reaches_everything(lab, page: Page, running: str):
     expect(pill(page)).to_have_text("Running", timeout=90_000)
     page.wait_for_timeout(1500)
     page.get_by_role("tab", name="Metrics").focus()
-    for view in ("Metrics", "Logs", "Outputs", "Details"):
+    for view in ("Metrics", "Logs", "Outputs", "System", "Details"):
         tab = page.get_by_role("tab", name=view)
         expect(tab).to_be_focused()
         expect(tab).to_have_attribute("aria-selected", "true")
