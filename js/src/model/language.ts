@@ -53,6 +53,7 @@ const JAPANESE: { readonly [english: string]: string } = {
   "GPUs: {problem}": "GPU: {problem}",
   "Rank {rank}": "ランク {rank}",
   "No GPU was given to this run": "この実行に GPU は割り当てられていません",
+  "This run was not sampled": "この実行は測定されていません",
   "This run was too short to be sampled": "この実行は短すぎて測定されませんでした",
   "This run has no processes of its own to sample": "この実行には測定する独自のプロセスがありません",
   "Sampling begins with the script": "スクリプトの開始とともに測定を始めます",

@@ -285,9 +285,11 @@ describe("the System tab", () => {
   it("says in a line why there is nothing", async () => {
     answers.set("/system", { nodes: [], series: [] });
     await show(completed);
-    await say(completed.state);
+    await say({ ...completed.state, duration: 0.8 });
     await open();
     expect(texts(".mlt-panel p")).toEqual(["This run was too short to be sampled"]);
+    await say({ ...completed.state, revision: completed.state.revision + 1, duration: 80 });
+    expect(texts(".mlt-panel p")).toEqual(["This run was not sampled"]);
   });
 
   it("says so in Japanese, and why a run of the kernel's has none", async () => {

@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef } from "preact/hooks";
 
-import type { Metric } from "../api/payload";
+import type { Metric, RunState } from "../api/payload";
 import { type SystemNode, type SystemSeries, systemPoints, systemUsage } from "../api/system";
 import { inTurn } from "../model/budget";
 import { PLAIN_VIEW } from "../model/chart";
@@ -21,6 +21,8 @@ import type { Surroundings } from "./surroundings";
 const POINTS = 1200;
 /** Percent and bytes begin at nothing, and go along the run's own time. */
 const VIEW = { ...PLAIN_VIEW, axis: "relative", zero: true } as const;
+/** From here on it is not for its shortness that nothing was sampled: an older version ran it. */
+const SHORT_S = 10;
 /** Engines whose runs have no processes of their own: the kernel's, or those of the run whose script keeps them. */
 const WITHOUT_PROCESSES = ["notebook", "(in script)"];
 
@@ -50,17 +52,20 @@ export function SystemTab({ store, around }: { store: RunStore; around: Surround
       {usage !== null && usage.series.length > 0 ? (
         <Nodes store={store} around={around} nodes={usage.nodes} series={usage.series} />
       ) : (
-        <p class="mlt-empty">{problem || (usage === null ? "…" : emptyWords(state.target, growing))}</p>
+        <p class="mlt-empty">{problem || (usage === null ? "…" : emptyWords(state, growing))}</p>
       )}
     </div>
   );
 }
 
-function emptyWords(target: string, growing: boolean): string {
+function emptyWords({ target, duration }: RunState, growing: boolean): string {
   if (WITHOUT_PROCESSES.includes(target)) {
     return t("This run has no processes of its own to sample");
   }
-  return t(growing ? "Sampling begins with the script" : "This run was too short to be sampled");
+  if (growing) {
+    return t("Sampling begins with the script");
+  }
+  return t((duration ?? 0) > SHORT_S ? "This run was not sampled" : "This run was too short to be sampled");
 }
 
 function Nodes(props: {
