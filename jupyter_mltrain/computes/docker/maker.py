@@ -180,6 +180,8 @@ class Maker:
             try:
                 client.start(self.name)
                 talk.send("".join(f"{line}\n" for line in [*lines, "go"]).encode())
+                # A connection that is closed at once may take with it what is still under way in a pipe of ssh.
+                next(talk.pieces(), None)
             finally:
                 talk.leave()
 

@@ -10,6 +10,8 @@ while :; do
   export "$line"
 done
 exec </dev/null
+# Who told us waits for a word.
+echo "@alive"
 here=/mltrain-build
 volume=/mltrain/environments
 to=$1 python=$2 link=$3 version=$4 pythons=$5
