@@ -126,8 +126,7 @@ async def _run(service: Service, record: Record) -> None:
             )
             await _conclude(record, Status.FAILED, failure, "secret lost")
             return
-        plan = compute.plan(record.spec, _inputs(service, record))
-        record.doc["handle"] = await compute.launch(plan, service.secrets(record.id))
+        record.doc["handle"] = await _launched(service, record, compute)
         await record.save()
     following = asyncio.create_task(_follow(record, compute))
     try:
@@ -138,6 +137,23 @@ async def _run(service: Service, record: Record) -> None:
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+
+
+async def _launched(service: Service, record: Record, compute: Compute) -> dict[str, Any]:
+    """Launch the run, again and again while the engine cannot be reached: nobody knows then what it has begun, and it
+    begins no run twice. A cancel is carried out once it can be."""
+    plan = compute.plan(record.spec, _inputs(service, record))
+    while True:
+        try:
+            handle = await compute.launch(plan, service.secrets(record.id))
+        except EngineUnreachable as error:
+            if record.status is Status.STARTING:
+                await record.progress(Status.NOT_RESPONDING, error.message)
+            await asyncio.sleep(OBSERVE_SECONDS)
+        else:
+            if record.status is Status.NOT_RESPONDING:
+                await record.progress(Status.STARTING)
+            return handle
 
 
 async def _watch(service: Service, record: Record, compute: Compute, following: asyncio.Task[None]) -> None:
@@ -160,8 +176,9 @@ async def _watch(service: Service, record: Record, compute: Compute, following: 
                 await _conclude_exits(record, seen.exits, stopped)
             return
         if seen.phase in {Phase.VANISHED, Phase.ABSENT}:
-            await _conclude_vanished(record, compute, seen, stopped)
-            return
+            with suppress(EngineUnreachable):  # what goes on of it could not be ended: looked at again
+                await _conclude_vanished(record, compute, seen, stopped)
+                return
         await _note_phase(record, seen)
         pause = 0.05 if seen.phase is Phase.STARTING else OBSERVE_SECONDS
         await _something(record, following, pause, stopped=stopped is not None)
@@ -271,9 +288,10 @@ async def _finalize(service: Service, record: Record) -> None:
     handle = record.doc.get("handle")
     if handle is not None:
         # After a restart of the service the stream may hold more than was read.
-        with suppress(TimeoutError, EngineUnreachable):
-            await asyncio.wait_for(record.ingest.follow(compute, handle), _DRAIN_SECONDS)
+        whole = await _drained(record, compute, handle)
         await patiently(record, lambda: compute.collect(handle, record.folder))
+        if not whole:
+            await _drained(record, compute, handle)
     await settle_data(service, record)
     await record.ingest.absorb(flush=True)
     await service.children.settle(record, "the run it is in was canceled" if outcome is Status.CANCELED else "")
@@ -292,9 +310,18 @@ async def _finalize(service: Service, record: Record) -> None:
     record.doc["said"] = True
     record.doc["outputs"] = await asyncio.to_thread(measure_outputs, record.folder)
     if handle is not None:
-        await compute.remove(handle)
+        await patiently(record, lambda: compute.remove(handle), "remove what was there for it")
     failure_json = record.doc.get("failure") or {}
     await record.advance(outcome, failure_json.get("title", record.doc["outcome"]["reason"]))
+
+
+async def _drained(record: Record, compute: Compute, handle: dict[str, Any]) -> bool:
+    """Read the run's streams to their end; False where that takes too long, as while the engine cannot be reached."""
+    try:
+        await asyncio.wait_for(record.ingest.follow(compute, handle), _DRAIN_SECONDS)
+    except (TimeoutError, EngineUnreachable):
+        return False
+    return True
 
 
 async def _leave_nothing(service: Service, record: Record) -> None:

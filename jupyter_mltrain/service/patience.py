@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from jupyter_mltrain.service.record import Record
 
 
-async def patiently(record: Record, work: Any) -> None:
-    """Repeat `work` while the disk is full or the engine cannot be reached: nothing that a run made is given up."""
+async def patiently(record: Record, work: Any, what: str = "collect outputs") -> None:
+    """Repeat `work` while the disk is full or the engine cannot be reached: nothing that a run made is given up, and
+    nothing is left where it ran. `what`: for the notice of a run that waits."""
     told = False
     while True:
         try:
@@ -23,7 +24,7 @@ async def patiently(record: Record, work: Any) -> None:
                 raise
             if not told:
                 told = True
-                record.doc.setdefault("notices", []).append(f"waits to collect outputs: {error}")
+                record.doc.setdefault("notices", []).append(f"waits to {what}: {error}")
                 await record.save()
             await asyncio.sleep(5)
         else:
