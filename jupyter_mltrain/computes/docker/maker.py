@@ -195,9 +195,14 @@ class Maker:
 
     def _failed(self, state: Mapping[str, Any], said: list[str]) -> Exception:
         output, code, name = "\n".join(said)[-20_000:], state["ExitCode"], self.order.name
-        last = said[-1][:300] if said else f"exit code {code}"
+        last = said[-1].strip().removeprefix("cause: ")[:300] if said else f"exit code {code}"
         if state.get("OOMKilled"):
             return BuildFailed(f"Environment {name!r} could not be made: the host had no memory left.")
+        if code == 127 and "exec sh failed" in last:
+            return EnvironmentError_(
+                f"No environment can be made on the image {self.base}: it has no shell.",
+                mend="Take an image of a whole system (docker.base_image), not one of a single program.",
+            )
         if code == 65:
             return EnvironmentError_(
                 f"No environment can be made on the image {self.base}: uv does not start in it.",
