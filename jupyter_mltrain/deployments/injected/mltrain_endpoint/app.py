@@ -9,6 +9,7 @@ import asyncio
 import hmac
 import json
 import os
+import re
 import sys
 import time
 import traceback
@@ -35,6 +36,9 @@ _TRY_SECONDS = 0.05
 
 _DISCARDED = 1 << 30
 _DISCARD_SECONDS = 2.0
+
+_NODE = re.compile(r"\{\{[^}]*\}\} ?")
+"""Where in its graph TensorFlow was: nothing to who asks."""
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", ""})
 _SCRIPT_FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
@@ -282,7 +286,8 @@ def _call(call: Callable[[Any], Any], arrays: Any) -> tuple[Any, float]:
     except Exception as error:
         # What TensorFlow says of values that fit the signature and not the model (an index out of range).
         if type(error).__name__ in ("InvalidArgumentError", "OutOfRangeError"):
-            raise Refused(f"The model refuses the values: {_first_line(error)}") from error
+            said = _NODE.sub("", _first_line(error))
+            raise Refused(f"The model refuses the values: {said}") from error
         raise
     return outputs, time.perf_counter() - began
 
