@@ -148,8 +148,9 @@ class DockerCompute:
             return
         try:
             await self.connection.call(lambda client: starting.fill(client, plan, made, list(secrets)))
-            await self.connection.call(lambda client: starting.start(client, plan, made, secrets))
-            await self.connection.call(lambda client: starting.wait(client, plan, handle))
+            await self.connection.call(lambda client: starting.start(client, plan, handle, made, secrets))
+        except EngineUnreachable:
+            raise  # nobody knows how far it came: who launches the run again goes on from there
         except BaseException:
             await self._undo(plan.run_id)
             raise

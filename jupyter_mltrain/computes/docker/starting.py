@@ -21,12 +21,14 @@ from jupyter_mltrain.computes.docker import data, seeing
 from jupyter_mltrain.computes.docker.dialling import Client
 from jupyter_mltrain.computes.docker.labels import CPUS, KIND, labels, run_volume
 from jupyter_mltrain.computes.docker.plan import ROOT
-from jupyter_mltrain.computes.docker.talking import attach
+from jupyter_mltrain.computes.docker.talking import Talk, attach
 from jupyter_mltrain.computes.plan import launch_record
 from jupyter_mltrain.core.compute import Handle, LaunchPlan
 from jupyter_mltrain.errors import EngineError
 
 _PATIENCE = 60.0
+_WORD = 2.0
+"""Seconds to wait for the shim's word, before its records are looked at."""
 _ABANDONED = 60.0
 """Seconds after which a container that was made and not started is nobody's."""
 _STEP = 0.05
@@ -151,20 +153,39 @@ def _text(client: Client, container: str, path: str) -> str:
         return content.read(1 << 20).decode("utf-8", "replace") if content else ""
 
 
-def start(client: Client, plan: LaunchPlan, container: str, secrets: Mapping[str, str]) -> None:
-    """Start the container; the values of secrets go in by its standard input, and are written nowhere."""
-    talk = attach(client, container) if secrets else None
+def start(client: Client, plan: LaunchPlan, handle: Handle, container: str, secrets: Mapping[str, str]) -> None:
+    """Start the container, until the run's process is there; the values of secrets go in by its standard input, and are
+    written nowhere. Raises `EngineError` where it does not come."""
+    talk = attach(client, container)
+    told = json.dumps(dict(secrets)).encode() + b"\n" if secrets else b""
     try:
         client.start(container)
-        if talk is not None:
-            talk.send(json.dumps(dict(secrets)).encode() + b"\n")
+        with contextlib.suppress(OSError):  # it may have ended already
+            talk.send(told)
+            if _ready(talk):
+                return
+            # Under load an engine may lose what was said while it began to listen; a second line is not looked at.
+            talk.send(told)
+        wait(client, plan, handle)
     except docker.errors.APIError as error:
         if "exec:" in str(error.explanation):
             raise _no_interpreter(plan, str(error.explanation)) from error
         raise
     finally:
-        if talk is not None:
-            talk.leave()
+        talk.leave()
+
+
+def _ready(talk: Talk) -> bool:
+    """Whether the shim says so soon; not where it ends without."""
+    pieces, said = talk.pieces(), b""
+    while talk.waits(_WORD):
+        piece = next(pieces, None)
+        if piece is None:
+            return False
+        said += piece[1]
+        if b"ready\n" in said:
+            return True
+    return False
 
 
 def wait(client: Client, plan: LaunchPlan, handle: Handle) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -50,6 +51,10 @@ class Talk:
                 left -= len(data)
                 yield header[0], data
 
+    def waits(self, seconds: float) -> bool:
+        """Whether there is something to read within so many seconds."""
+        return bool(select.select([self._socket], [], [], seconds)[0])
+
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
 
@@ -85,8 +90,8 @@ def execute(client: Client, container: str, command: Sequence[str], *, stdin: bo
 
 
 def attach(client: Client, container: str) -> Talk:
-    """The standard input of the container's main process; before it starts, so that nothing of it is lost."""
-    asked = {"stdin": 1, "stream": 1}
+    """The main process of a container that has not started yet, so that nothing is lost of what it says."""
+    asked = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
     return Talk(client.open("POST", f"/containers/{container}/attach", params=asked, headers=_UPGRADE))
 
 

@@ -5,7 +5,7 @@ run is. An engine needs nothing else on that side than to run a command and to p
 
     launch LAUNCH_JSON [--wait] [--secrets]
                                   start the process that the file describes and hold it to its end; detaches unless
-                                  `--wait`; with `--secrets`, the first line of standard input is a JSON object of
+                                  `--wait`, which says `ready` on standard output once it is there; with `--secrets`, the first line of standard input is a JSON object of
                                   variables that are written nowhere. Does nothing when the rank was launched before
     observe FOLDER                print what is seen of the run in FOLDER, one JSON object (`observe.py`)
     follow FOLDER OFFSETS [--leash]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -41,7 +42,7 @@ def _launch(launch_file: str, detach: bool) -> None:
     from .supervise import supervise
 
     if not detach:
-        supervise(launch_file, lambda: None)
+        supervise(launch_file, _say_ready)
         return
     reader, writer = os.pipe()
     if os.fork():
@@ -81,6 +82,11 @@ def _leave_terminal(launch_file: str) -> None:
     os.dup2(errors, 1)
     os.dup2(errors, 2)
     os.chdir("/")
+
+
+def _say_ready() -> None:
+    with contextlib.suppress(OSError):  # nobody has to listen
+        os.write(1, b"ready\n")
 
 
 def _line() -> bytes:
