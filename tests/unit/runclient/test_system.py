@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jupyter_mltrain.core import records
-from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim import gpus, nvml, system
+from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim import gpus, memory, nvml, system
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.nvml import Memory, NvmlError
 
 DAY = 86_400
@@ -165,3 +165,27 @@ def test_no_driver_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         "no NVIDIA driver is here: libmltrain-none.so.1 cannot be loaded"
     )
     watched.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "names"),
+    [
+        (2, ("memory.max", "memory.current", "inactive_file")),
+        (1, ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")),
+    ],
+)
+def test_a_container_that_is_the_runs_own_tells_what_it_holds(
+    tmp_path: Path, version: int, names: tuple[str, str, str]
+) -> None:
+    allowed, used, cache = names
+    (tmp_path / used).write_text("900000000\n")
+    (tmp_path / "memory.stat").write_text(f"anon 5\n{cache} 200000000\n")
+    (tmp_path / allowed).write_text("999997440\n")  # a billion, in whole pages
+    group = memory.Group(str(tmp_path), version, None)
+    assert group.is_for(10**9)
+    assert group.used() == 700_000_000
+    assert not group.is_for(2 * 10**9)
+    assert not group.is_for(None)
+    (tmp_path / allowed).write_text("max\n")
+    assert not group.is_for(10**9)
+    assert memory.Group(str(tmp_path), version, 10**9).is_for(10**9)

@@ -9,6 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 
+_ROUNDED = 1 << 16
+"""Bytes by which the kernel may round a limit: to its pages."""
+
 
 class Group:
     """The cgroup that a run's processes are in: its own with a limit, or else the one that the shim is in."""
@@ -32,6 +35,13 @@ class Group:
         name = "memory.peak" if self._version == 2 else "memory.max_usage_in_bytes"
         text = _read(os.path.join(self.folder, name))
         return int(text) if text.isdigit() else 0
+
+    def is_for(self, limit: int | None) -> bool:
+        """Whether the group holds one run alone: it was made for it, or it is that of a container with the run's limit."""
+        name = "memory.max" if self._version == 2 else "memory.limit_in_bytes"
+        allowed = _read(os.path.join(self.folder, name))
+        near = limit is not None and allowed.isdigit() and abs(int(allowed) - limit) < _ROUNDED
+        return self.limit is not None or near
 
     def used(self) -> int:
         """The bytes that the group holds now, without what of the page cache the kernel would give back; 0 if it does not

@@ -253,7 +253,7 @@ class _Shim:
 
     def _sample(self, ticks: int, resident: int) -> None:
         if self.usage is not None:
-            held = self.group.used() if self.group is not None and self.group.limit is not None else 0
+            held = self.group.used() if self.group is not None and self.group.is_for(self.limit) else 0
             waited = os.times()  # of those that this process has waited for
             self.usage.saw(ticks / TICKS + waited.children_user + waited.children_system, held or resident)
 
