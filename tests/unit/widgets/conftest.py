@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jupyter_mltrain.errors import RunNotFound
+from jupyter_mltrain.widgets import watch
+
+if TYPE_CHECKING:
+    from tests.unit.widgets.one_run import Service
 
 T0 = 1795416000.0  # 2026-11-23 06:40 UTC
 
@@ -177,3 +181,13 @@ PAYLOADS = Path(__file__).parents[2] / "fixtures"
 def saved() -> dict[str, dict[str, Any]]:
     """The payloads under tests/fixtures, which the front end's tests read too."""
     return {path.stem: json.loads(path.read_text("utf-8")) for path in PAYLOADS.glob("run-*.json")}
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Service:
+    """A service with one run; who watches it looks again at once."""
+    from tests.unit.widgets.one_run import Service
+
+    monkeypatch.setattr(watch, "_QUIET", 0.002)
+    monkeypatch.setattr(watch, "_ROUND", 0.02)
+    return Service()
