@@ -159,7 +159,7 @@ class Environment:
     @property
     def definition(self) -> EnvironmentDefinition:
         """What it says now. Its version is None where that is not what is registered."""
-        now = self.docker.into(self.python.into(self._stored))
+        now = self.python.into(self.docker.into(self._stored))
         now = replace(
             now,
             environment_variables={name: str(value) for name, value in self.environment_variables.items()},

@@ -55,11 +55,14 @@ class PythonSection:
             constraints=now.constraints,
             conda=now.conda,
             channels=now.channels,
-            interpreter=self._interpreter() if self.user_managed_dependencies else None,
+            interpreter=self._interpreter(definition.docker) if self.user_managed_dependencies else None,
         )
 
-    def _interpreter(self) -> str:
-        """The interpreter's full path: the service looks from elsewhere."""
+    def _interpreter(self, docker: ContainerSettings) -> str:
+        """The interpreter's full path: the service looks from elsewhere. A name alone is left to an image that was asked
+        for, which has its own."""
+        if "/" not in self.interpreter_path and docker.asked:
+            return self.interpreter_path
         path = Path(self.interpreter_path).expanduser()
         if path.is_absolute():
             return str(path)

@@ -47,6 +47,11 @@ class ContainerSettings:
     shm_size: str | None = None
     arguments: tuple[str, ...] = ()
 
+    @property
+    def asked(self) -> bool:
+        """Whether an image was asked for: one that is not taken anyway."""
+        return self.base_dockerfile is not None or self.base_image not in (None, DEFAULT_CPU_IMAGE)
+
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> ContainerSettings:
         return cls(**_known(cls, raw))

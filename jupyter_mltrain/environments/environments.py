@@ -100,9 +100,15 @@ class Environments:
             lock = self._locked(definition, gpu, log, cancelled, platform)
         return order_of(definition, lock, self.store.table, gpu=gpu)
 
-    def state(self, reference: str, *, gpu: bool = False, kernel_python: str | None = None) -> EnvironmentState:
-        """How much `prepare` would have to do; builds and resolves nothing."""
-        return self.state_of(self.store.get(reference), gpu=gpu, kernel_python=kernel_python)
+    def state(
+        self, reference: str, *, gpu: bool = False, kernel_python: str | None = None, containers: bool = False
+    ) -> EnvironmentState:
+        """How much `prepare` would have to do; builds and resolves nothing. With `containers`, what is known of an
+        environment there without asking: a ready image is taken as it is."""
+        definition = self.store.get(reference)
+        if containers and definition.user_managed:
+            return EnvironmentState(definition.name, definition.version, "ready")
+        return self.state_of(definition, gpu=gpu, kernel_python=kernel_python)
 
     def state_of(
         self, definition: EnvironmentDefinition, *, gpu: bool = False, kernel_python: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -98,8 +99,9 @@ def installed_interpreters() -> list[Interpreter]:
 
 
 def interpreter_at(place: str | Path, what: str) -> str:
-    """The interpreter of `place`: an interpreter's own path or a venv's folder; `PathNotFound` naming `what` if none."""
-    path = Path(place).expanduser().absolute()  # not resolved: a venv is known by the path of its link
+    """The interpreter of `place`: an interpreter's own path, its name on `PATH`, or a venv's folder; `PathNotFound` naming `what` if none."""
+    named = shutil.which(place) if isinstance(place, str) and "/" not in place else None
+    path = Path(named or place).expanduser().absolute()  # not resolved: a venv is known by the path of its link
     for candidate in (path / "bin" / "python", path / "bin" / "python3") if path.is_dir() else (path,):
         if candidate.is_file() and os.access(candidate, os.X_OK):
             return str(candidate)

@@ -27,7 +27,11 @@ async def describe_plan(service: Service, request: RunRequest) -> Plan:
     )
     given = service.pool(spec.target).gives(spec.resources)
     state = await asyncio.to_thread(
-        service.environments.state, reference, gpu=bool(given.gpus), kernel_python=request.kernel_python
+        service.environments.state,
+        reference,
+        gpu=bool(given.gpus),
+        kernel_python=request.kernel_python,
+        containers=service.compute(spec.target).capabilities.containers,
     )
     mounts = tuple(
         Mount(d.name, Path(_UNFETCHED.format(name=d.name)), d.variable, "", d.path_on_compute) for d in spec.data

@@ -9,6 +9,7 @@ import pytest
 from jupyter_mltrain.api.config import ScriptRunConfig
 from jupyter_mltrain.api.dataset import Dataset
 from jupyter_mltrain.api.docker import DockerCompute
+from jupyter_mltrain.api.environment import Environment
 from jupyter_mltrain.api.target import ComputeTarget
 from jupyter_mltrain.errors import UsageError
 
@@ -53,6 +54,19 @@ def test_the_kernels_own_python_is_in_no_container(experiment, box):
     with pytest.raises(UsageError, match="in no container of 'box'"):
         experiment.submit(ScriptRunConfig(script="a.py", files={"a.py": ""}, compute_target=box, environment="current"))
     assert list(experiment.get_runs()) == []
+
+
+def test_a_ready_image_is_taken_as_it_is(docker_engine, workspace, experiment, box):
+    environment = Environment("ready")
+    environment.python.user_managed_dependencies = True
+    environment.docker.base_image = docker_engine.image
+    code = "import sys\nfrom jupyter_mltrain import Run\nRun.get_context().log('inside', int(sys.prefix == '/usr'))\n"
+    asked = ScriptRunConfig(script="a.py", files={"a.py": code}, compute_target=box, environment=environment)
+    run = experiment.submit(asked)
+    run.wait_for_completion(wait_post_processing=True)
+    assert run.get_status() == "Completed", run.state["failure"]
+    assert run.get_metrics() == {"inside": 1}
+    assert run.state["environment"]["version"] == environment.version
 
 
 def test_tensorflow_trains_on_mnist_in_a_container(docker_engine, workspace, experiment, box, tmp_path):

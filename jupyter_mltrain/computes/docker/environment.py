@@ -210,10 +210,20 @@ class _Work:
         """What the user looks after in the image: its Python is asked once where and what it is."""
         order, started, known = self._order, time.monotonic(), (str(image["Id"]), self._order.interpreter)
         if known not in self._known:
-            self._known[known] = _ask_python(self._connection, image, order, self.stop)
+            self._known[known] = self._ask(image)
         answer = self._known[known]
         self._order = dataclasses.replace(order, key=str(image["Id"]), packages=tuple(answer["packages"]))
         return self._result(answer, answer["python"], str(image["Id"]), cached=True, started=started)
+
+    def _ask(self, image: Mapping[str, Any]) -> dict[str, Any]:
+        order = self._order
+        try:
+            return _ask_python(self._connection, image, order, self.stop)
+        except EnvironmentError_:
+            if order.interpreter != "python":
+                raise
+            # What nobody named: some systems have only this one.
+            return _ask_python(self._connection, image, dataclasses.replace(order, interpreter="python3"), self.stop)
 
 
 _QUESTION = """
