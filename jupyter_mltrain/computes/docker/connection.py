@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -54,6 +55,8 @@ class Connection:
         self.address: Address = addresses.find(url, context, ca=tls_ca, cert=tls_cert, key=tls_key)
         self._client: Client | None = None
         self._opening = threading.Lock()
+        self._failure: tuple[float, EngineUnreachable] | None = None
+        """When the engine was last not to be reached, and why."""
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="docker")
 
     async def call(self, ask: Callable[[Client], T]) -> T:
@@ -80,19 +83,31 @@ class Connection:
             raise told from error
 
     def _open(self) -> Client:
+        asked = time.monotonic()
         with self._opening:
             if self._client is None:
-                made = client(self.address, _text(OLDEST))
-                said: dict[str, Any] = made.version(api_version=False)
-                newest, oldest = _number(said.get("ApiVersion", "")), _number(said.get("MinAPIVersion", ""))
-                if newest < OLDEST:
-                    raise EngineError(
-                        f"{self.address.words} is too old: its API is {_text(newest)}, {_text(OLDEST)} is needed.",
-                        mend="Update Docker there (19.03 or newer).",
-                    )
-                speak = max(min(newest, NEWEST), oldest)
-                self._client = client(self.address, _text(speak))
+                if self._failure is not None and self._failure[0] >= asked:
+                    raise self._failure[
+                        1
+                    ]  # who tried while this one waited found nobody: it need not be found out again
+                try:
+                    with self.translated():
+                        self._client = self._greeted()
+                except EngineUnreachable as error:
+                    self._failure = time.monotonic(), error
+                    raise
             return self._client
+
+    def _greeted(self) -> Client:
+        """A client that speaks as this engine does."""
+        said: dict[str, Any] = client(self.address, _text(OLDEST)).version(api_version=False)
+        newest, oldest = _number(said.get("ApiVersion", "")), _number(said.get("MinAPIVersion", ""))
+        if newest < OLDEST:
+            raise EngineError(
+                _sentence(f"{self.address.words} is too old: its API is {_text(newest)}, {_text(OLDEST)} is needed."),
+                mend="Update Docker there (19.03 or newer).",
+            )
+        return client(self.address, _text(max(min(newest, NEWEST), oldest)))
 
 
 def _number(text: str) -> tuple[int, int]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import stat
 import sys
+import time
 
 import pytest
 
+from jupyter_mltrain.computes.docker import connection
 from jupyter_mltrain.computes.docker.connection import Connection
 from jupyter_mltrain.computes.docker.health import check
+from jupyter_mltrain.errors import EngineUnreachable
 
 
 async def problem(**settings):
@@ -68,3 +72,24 @@ async def test_what_ssh_says_is_told(said, problem_words, mend_words, tmp_path, 
     health = await problem(url="ssh://me@box:2222")
     assert problem_words in health.problem
     assert mend_words in health.mend
+
+
+async def test_a_host_that_is_gone_is_waited_for_once_not_once_for_each_who_asks(monkeypatch):
+    tries = 0
+
+    class Silent:
+        def version(self, *, api_version):
+            nonlocal tries
+            tries += 1
+            time.sleep(0.2)
+            raise TimeoutError("timed out")
+
+    monkeypatch.setattr(connection, "client", lambda *_: Silent())
+    engine = Connection(url="ssh://me@box")
+    asked = (engine.call(lambda client: client.info()) for _ in range(8))
+    told = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(one, EngineUnreachable) for one in told)
+    assert tries < 3
+    with pytest.raises(EngineUnreachable):
+        await engine.call(lambda client: client.info())
+    assert tries < 4  # who asks later finds out anew
