@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 
+from jupyter_mltrain.computes.docker import DockerCompute
 from jupyter_mltrain.computes.local import LocalCompute
 from jupyter_mltrain.core.compute import Grant
 from jupyter_mltrain.core.spec import Resources
 from jupyter_mltrain.testing.bench import Bench
+from tests.engines.docker_contract import PYTHON
 
 BUSY = """
 import subprocess, sys, time
 held = bytearray(200_000_000)
-for _ in range(20):  # children that come and go between two samples
+for _ in range(14):  # children that come and go between two samples
     subprocess.run([sys.executable, "-S", "-c", "import time\\nend = time.process_time() + 0.1\\nwhile time.process_time() < end: pass"])
 """
 
@@ -62,7 +64,7 @@ async def test_the_gpus_of_a_run_are_sampled_and_no_others(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver(tmp_path, monkeypatch)
-    plan = bench.prepare("import time; time.sleep(5.5)", grant=Grant(gpus=(1, 2)))
+    plan = bench.prepare("import time; time.sleep(4.2)", grant=Grant(gpus=(1, 2)))
     numbers, items = await sampled(bench, plan)
     assert [(gpu["name"], gpu["model"], gpu["memory"]) for gpu in items["gpus"]["gpus"]] == [
         ("1", "Fake 1", 80_000_000_000),
@@ -80,6 +82,20 @@ async def test_a_driver_that_fails_is_told_and_training_goes_on(
     numbers, items = await sampled(bench, bench.prepare("import time; time.sleep(1.5)", grant=Grant(gpus=(0,))))
     assert items["gpu_problem"]["text"] == "the NVIDIA driver answers Driver Not Loaded (nvmlInit_v2)"
     assert set(numbers) == {"cpu_percent", "memory_bytes"}
+
+
+async def test_a_container_is_sampled_from_inside(docker_engine: Any, tmp_path: Path) -> None:
+    compute = DockerCompute(url=docker_engine.url, base_image=docker_engine.image)
+    bench = Bench(compute, tmp_path, PYTHON)
+    code = "held = bytearray(100_000_000)\nimport time\nwhile time.process_time() < 1.5: pass"
+    asked = Resources(cpus=1, memory_gb=0.5)
+    handle = await bench.launch(bench.prepare(code, resources=asked, grant=Grant(cpus=1, memory_gb=0.5)))
+    said = b"".join([frame.data async for frame in compute.stream(handle, {}) if frame.stream == "r0.system"])
+    await bench.close()
+    given, *samples = map(json.loads, said.splitlines())
+    assert (given["cpus"], given["memory_limit"], given["gpus"]) == (1, 500_000_000, 0)
+    most = max(value for name, _, _, value in samples if name == "memory_bytes")
+    assert 100e6 < most < 200e6
 
 
 def driver(folder: Path, monkeypatch: pytest.MonkeyPatch, **state: str) -> None:
