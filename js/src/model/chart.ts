@@ -2,6 +2,7 @@
 
 import type { Series, Value } from "../api/payload";
 import { formatNumber, formatSpan } from "./formats";
+import { t } from "./language";
 
 export const WIDTH = 390;
 export const HEIGHT = 118;
@@ -142,7 +143,7 @@ export function layOut(all: readonly Line[], view: View = PLAIN_VIEW): Chart {
     first,
     last,
     firstStep: placeWords(first, view),
-    lastStep: view.axis === "step" ? `step ${formatNumber(last)}` : placeWords(last, view),
+    lastStep: view.axis === "step" ? t("step {step}", { step: formatNumber(last) }) : placeWords(last, view),
   };
 }
 
@@ -286,7 +287,7 @@ function markersOf(lines: readonly Line[], x: Scale, inside: (step: number) => b
     .filter((_, index) => index % stride === 0)
     .map(({ step, value }) => ({
       path: shapeOf(x(step).toFixed(1), value),
-      title: `${formatNumber(value)} at step ${formatNumber(step)}`,
+      title: t("{value} at step {step}", { value: formatNumber(value), step: formatNumber(step) }),
       step,
       value,
     }));

@@ -122,7 +122,10 @@ export function bestWords(metric: Metric): string {
   if (best === null) {
     return "";
   }
-  return `${lower ? "min" : "max"} ${formatNumber(best)}${step === null ? "" : ` at step ${formatNumber(step)}`}`;
+  const words = { best: formatNumber(best), step: formatNumber(step ?? 0) };
+  return step === null
+    ? t(lower ? "min {best}" : "max {best}", words)
+    : t(lower ? "min {best} at step {step}" : "max {best} at step {step}", words);
 }
 
 /** Where a run comes from, as label and text: what is needed to tell it from others and to repeat it. */

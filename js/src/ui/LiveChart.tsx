@@ -1,7 +1,6 @@
 import type { Plotly } from "plotly.js-basic-dist-min";
 import type { ComponentChildren, RefObject, TargetedPointerEvent } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-
 import type { Metric } from "../api/payload";
 import { chartBudget } from "../model/budget";
 import {
@@ -19,6 +18,7 @@ import {
 } from "../model/chart";
 import { formatNumber } from "../model/formats";
 import type { Hover } from "../model/hover";
+import { t } from "../model/language";
 import type { RangeStore } from "../model/range";
 import { Drawing } from "./Drawing";
 import { useChanges, useSame } from "./hooks";
@@ -240,12 +240,13 @@ function Reading({ shown, hover }: { shown: Shown; hover: Hover }) {
     return null;
   }
   const x = left + ((found.step - first) / (last - first)) * (right - left);
+  const place = placeWords(found.step, view);
   const inLeftHalf = x < (left + right) / 2;
   return (
     <g class="mlt-reading">
       <line x1={x} x2={x} y1={6} y2={HEIGHT - 16} />
       <text x={inLeftHalf ? x + 4 : x - 4} y={14} text-anchor={inLeftHalf ? "start" : "end"}>
-        {`${formatNumber(found.value)} · ${view.axis === "step" ? "step " : ""}${placeWords(found.step, view)}`}
+        {`${formatNumber(found.value)} · ${view.axis === "step" ? t("step {step}", { step: place }) : place}`}
       </text>
     </g>
   );

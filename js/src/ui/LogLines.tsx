@@ -57,6 +57,8 @@ export function LogLines(props: {
       tabIndex={0}
       ref={host}
       onScroll={scrolled}
+      // What will not grow takes the room it needs.
+      style={log.complete ? { height: `${Math.min(HEIGHT, count * LINE + 10)}px` } : undefined}
     >
       <div style={{ height: `${count * LINE}px` }}>
         <div style={{ transform: `translateY(${first * LINE}px)` }}>
