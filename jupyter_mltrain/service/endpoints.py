@@ -35,6 +35,10 @@ _KEEP_AGAIN = 5.0
 """Seconds between attempts to start a keeper anew."""
 
 
+SMOKE = ".smoke"
+"""Below the endpoints' folder: what smoke predictions need while they last."""
+
+
 class Held:
     """An endpoint in the service's memory: its record (`endpoint.json`), its newest spec, and what was last seen of it."""
 
@@ -102,6 +106,7 @@ class Endpoints:
 
     async def open(self) -> None:
         """Take up what an earlier service left: deployments that were being prepared, and keepers that are gone."""
+        await asyncio.to_thread(shutil.rmtree, self.folder / SMOKE, ignore_errors=True)
         for path in sorted(self.folder.glob("*/endpoint.json")):
             record = json.loads(await asyncio.to_thread(path.read_text, "utf-8"))
             if record["deleted"]:
@@ -281,19 +286,24 @@ class Endpoints:
     async def _look_on(self) -> None:
         while self._held:
             for held in list(self._held.values()):
-                seen = await asyncio.to_thread(held.look, self.deployer)
-                if _differs(seen, held.seen):
-                    held.seen = seen
-                    held.tell()
-                    await asyncio.to_thread(self.deployer.tidy, held.place.folder)
-                held.seen = seen
-                await self._keep(held)
+                try:
+                    await self._look_at(held)
+                except OSError as error:  # a disk that is full or gone: the others are looked at all the same
+                    traceback.print_exception(error)
             busy = any(held.busy for held in self._held.values())
             self._wake.clear()
             try:
                 await asyncio.wait_for(self._wake.wait(), _SOON if busy else _LATER)
             except TimeoutError:
                 continue
+
+    async def _look_at(self, held: Held) -> None:
+        seen = await asyncio.to_thread(held.look, self.deployer)
+        before, held.seen = held.seen, seen
+        if _differs(seen, before):
+            held.tell()
+            await asyncio.to_thread(self.deployer.tidy, held.place.folder)
+        await self._keep(held)
 
     async def _keep(self, held: Held) -> None:
         if held.seen.kept or held.record["applied"] is None or held.record["deleted"]:

@@ -18,7 +18,7 @@ from jupyter_mltrain.core.deployment import MEMORY_FLOOR_GB, SCRIPT_FLOOR_GB, SE
 from jupyter_mltrain.deployments import smoke as smoke_process
 from jupyter_mltrain.errors import MLTrainError, WebserviceException
 from jupyter_mltrain.service import deploying
-from jupyter_mltrain.service.endpoints import Held, read_keys
+from jupyter_mltrain.service.endpoints import SMOKE, Held, read_keys
 from jupyter_mltrain.service.long_work import in_thread
 from jupyter_mltrain.service.serving import server_packages
 from jupyter_mltrain.service.wire_endpoints import (
@@ -169,7 +169,7 @@ async def smoke_output(service: Service, key: str, request: OutputSmokeRequest) 
 
 
 async def _predict(service: Service, files: Path, kind: str, environment: str, sample: Any) -> wire.SmokePrediction:
-    folder = service.layout.folder / "endpoints" / ".smoke"
+    folder = service.endpoints.folder / SMOKE
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=folder))
 
