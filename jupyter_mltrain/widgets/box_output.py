@@ -6,6 +6,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from ipywidgets import Box
 
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 MOST_RUNS = MAX_RERUNS + 1
 """So many of a box's runs are saved with it, the first."""
 
-_known: set[int] = set()
+_known: WeakSet[InteractiveShell] = WeakSet()
 
 
 def install(shell: InteractiveShell) -> None:
     """From now on, boxes of this kernel that hold runs are displayed so; all others as ever."""
-    if id(shell) in _known or shell.display_formatter is None:
+    if shell in _known or shell.display_formatter is None:
         return
-    _known.add(id(shell))
+    _known.add(shell)
 
     def show(box: Box) -> None:
         runs = list(_runs(box))[:MOST_RUNS]
