@@ -23,13 +23,14 @@ from jupyter_mltrain.computes.docker.dialling import Client
 from jupyter_mltrain.computes.docker.labels import labels, run_volume
 from jupyter_mltrain.computes.docker.plan import ROOT, volume
 from jupyter_mltrain.core.compute import FROM_OUTSIDE, Handle
-from jupyter_mltrain.errors import EngineError
+from jupyter_mltrain.errors import EngineError, EngineUnreachable
 
 T = TypeVar("T")
 
 _RECORD = re.compile(r"r(\d+)\.(start|exit|stop|launch)\.json|r(\d+)\.beat")
 _LARGEST = 1 << 20
 _CHUNK = 1 << 18
+_TRIES = 5
 _GOING = ("removing", "dead")
 _KILLED = 137
 _UNKNOWN = 255
@@ -75,11 +76,15 @@ def state_of(client: Client, name: str) -> dict[str, Any] | None:
 
 def look(client: Client, handle: Handle) -> Seen:
     """The state first: what was written before the end is then all there to be read."""
-    state = state_of(client, handle["container"])
-    try:
-        return Seen(state, of_folder(client, handle, state, lambda container: _records(client, container)))
-    except docker.errors.NotFound:
-        return Seen(state, there=state is not None)
+    for _ in range(_TRIES):
+        state = state_of(client, handle["container"])
+        try:
+            return Seen(state, of_folder(client, handle, state, lambda container: _records(client, container)))
+        except docker.errors.NotFound:
+            return Seen(state, there=state is not None)
+        except tarfile.ReadError:
+            continue  # an engine ends an archive where a file is written while it is packed
+    raise EngineUnreachable("The engine did not send the run's records whole.", mend="It is tried again.")
 
 
 def of_folder(client: Client, handle: Handle, state: dict[str, Any] | None, use: Callable[[str], T]) -> T:
