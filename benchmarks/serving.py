@@ -18,6 +18,8 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from benchmarks.place import SCRIPTS, Place, python_with, submit, wait
 from benchmarks.table import Row
 from jupyter_mltrain import Model
@@ -58,6 +60,7 @@ def _compare(service: Webservice, model: Path, python: str, overlay: str) -> lis
         _server([kserve(), SCRIPTS / "serve_kserve.py", model], []) as other,
     ):
         servers = [(ours, "/score"), (bare, "/"), (other, "/v1/models/mlp:predict")]
+        processes = {port: _listens(port) for port, _ in servers}
         for port, path in servers:
             load(port, path, CLIENTS)  # warm
         alone, single, many = [], [], []
@@ -65,7 +68,11 @@ def _compare(service: Webservice, model: Path, python: str, overlay: str) -> lis
             alone.append(float(_output([python, SCRIPTS / "serve_in_process.py", str(model), str(_CALLS)])))
             order = servers[number % 3 :] + servers[: number % 3]
             single.append({port: load(port, path, 1) for port, path in order})
-            many.append({port: load(port, path, CLIENTS) for port, path in order})
+            many.append({})
+            for port, path in order:
+                before = sum(processes[port].cpu_times()[:2])
+                many[-1][port] = found = load(port, path, CLIENTS)
+                found["cpu_ms"] = (sum(processes[port].cpu_times()[:2]) - before) * 1000 / found["answered"]
     failed = sum(one["failed"] for each in (*single, *many) for one in each.values())
     if failed:
         raise RuntimeError(f"{failed} requests failed: these figures say nothing")
@@ -75,6 +82,7 @@ def _compare(service: Webservice, model: Path, python: str, overlay: str) -> lis
     beside_bare = statistics.median(a / b for a, b in zip(rates[ours], rates[bare], strict=True))
     beside_kserve = statistics.median(a / b for a, b in zip(rates[ours], rates[other], strict=True))
     share = max(each[ours]["client_share"] for each in many)
+    cost = {port: statistics.median(each[port]["cpu_ms"] for each in many) for port, _ in servers}
     medians = {port: statistics.median(found) for port, found in rates.items()}
     bare_p50 = statistics.median(each[bare]["p50_ms"] for each in single)
     other_p50 = statistics.median(each[other]["p50_ms"] for each in single)
@@ -100,6 +108,13 @@ def _compare(service: Webservice, model: Path, python: str, overlay: str) -> lis
             "≥ 1.8 ×",
             f"kserve {medians[other]:.0f} requests/s",
             beside_kserve >= KSERVE_BAR,
+        ),
+        Row(
+            "serving: processor time for a request",
+            f"{cost[ours]:.2f} ms",
+            "",
+            f"bare uvicorn {cost[bare]:.2f}, kserve {cost[other]:.2f} ms",
+            None,
         ),
         Row("serving: peak memory of the endpoint", f"{peak / 1e9:.2f} GB", "", "the floor of a limit is 0.9 GB", None),
     ]
@@ -135,6 +150,14 @@ def _server(command: Sequence[str | Path], more: Sequence[str]) -> Generator[int
         process.kill()
         process.wait()
         log.close()
+
+
+def _listens(port: int) -> psutil.Process:
+    """The process that serves on the port: of several that hold the socket, the one that works."""
+    found = [each.pid for each in psutil.net_connections("tcp4") if each.laddr[1:] == (port,) and each.pid]
+    if not found:
+        raise RuntimeError(f"nobody listens on port {port}")
+    return max(map(psutil.Process, found), key=lambda process: sum(process.cpu_times()[:2]))
 
 
 def _accepts(port: int) -> bool:

@@ -76,6 +76,7 @@ print(
     json.dumps(
         {
             "per_second": len(times) / took,
+            "answered": len(times),
             "p50_ms": times[len(times) // 2] * 1000,
             "p99_ms": times[int(len(times) * 0.99)] * 1000,
             "failed": len(failed),
