@@ -5,8 +5,9 @@ run is. An engine needs nothing else on that side than to run a command and to p
 
     launch LAUNCH_JSON [--wait] [--secrets]
                                   start the process that the file describes and hold it to its end; detaches unless
-                                  `--wait`, which says `ready` on standard output once it is there; with `--secrets`, the first line of standard input is a JSON object of
-                                  variables that are written nowhere. Does nothing when the rank was launched before
+                                  `--wait`, which says `ready` on standard output once it is there; with `--secrets`,
+                                  the first line of standard input is a JSON object of variables that are written
+                                  nowhere. Does nothing when the rank was launched before
     observe FOLDER                print what is seen of the run in FOLDER, one JSON object (`observe.py`)
     follow FOLDER OFFSETS [--leash]
                                   write the run's stream files from OFFSETS (JSON, name to byte) on, framed (`frames.py`),
