@@ -473,6 +473,27 @@ def test_a_disk_that_refuses_is_told_and_the_endpoint_can_be_asked_for_again(
     assert service.run({})["version"] == 1
 
 
+def test_an_endpoint_whose_state_cannot_be_written_is_kept_all_the_same(
+    world: World, workspace: Workspace, source: Source
+) -> None:
+    service = deploy(workspace, source)
+    keeper, pid = json.loads(place_of(world).state.read_text())["keeper"], service.run({})["pid"]
+    clients = Clients(service.entry["port"], 2)
+    try:
+        place_of(world).state.unlink()
+        place_of(world).state.mkdir()  # what a full disk is: nothing can be written there
+        kill(pid)
+        eventually(lambda: clients.answers and clients.answers[-1]["pid"] != pid, "nobody started it again")
+        assert alive(keeper), "the keeper gave up"
+        place_of(world).state.rmdir()
+        eventually(place_of(world).state.is_file, "what there was to say is lost")
+    finally:
+        clients.end()
+    eventually(lambda: (service.state, service.entry["restarts"]) == ("running", 1), "{}", lambda: service.entry)
+    lost = [each for each in clients.failed if not each.startswith("503 ")]
+    assert len(lost) <= 2, lost[:5]
+
+
 def test_requests_are_bounded_and_measured(world: World, workspace: Workspace, source: Source) -> None:
     service = deploy(workspace, source)
     connection = http.client.HTTPConnection("127.0.0.1", service.entry["port"], timeout=10)
