@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from jupyter_mltrain.computes.docker import DockerCompute, starting
+from jupyter_mltrain.computes.docker import DockerCompute, starting, talking
 from jupyter_mltrain.core.compute import FROM_OUTSIDE, Grant, Phase
 from jupyter_mltrain.errors import EngineError
 from jupyter_mltrain.testing.bench import Bench
@@ -149,3 +149,19 @@ async def test_links_out_of_the_working_folder_are_left_out(bench):
     assert not (into / "outputs" / "script").is_symlink()
     assert (into / "outputs" / "absolute").read_text() == code
     assert json.loads((into / "snapshot.json").read_text())["files"]
+
+
+async def test_a_launch_whose_secrets_were_lost_with_its_launcher_fails_and_leaves_nothing(bench, compute, monkeypatch):
+    monkeypatch.setattr(starting, "_ready", lambda _: pytest.fail("the connection was cut by then"))
+    plan = bench.prepare(LONG, secrets=("TOKEN",))
+
+    def started_and_killed(client):
+        made = starting.take(client, plan, {"run_id": plan.run_id, "container": f"mltrain-{plan.run_id}"})
+        starting.fill(client, plan, made, ["TOKEN"])
+        client.start(made)
+        talking.attach(client, made).leave()  # whoever was to tell them has gone: an end of input
+
+    await compute.connection.call(started_and_killed)
+    with pytest.raises(EngineError, match="supervisor did not start"):
+        await bench.launch(plan, {"TOKEN": "s3cret"})
+    assert left(compute, plan.run_id) == []

@@ -143,10 +143,10 @@ class DockerCompute:
 
     async def _launch(self, plan: LaunchPlan, handle: Handle, secrets: Mapping[str, str]) -> None:
         made = await self.connection.call(lambda client: starting.take(client, plan, handle))
-        if made is None:
-            await self.connection.call(lambda client: starting.wait(client, plan, handle))
-            return
         try:
+            if made is None:
+                await self.connection.call(lambda client: starting.wait(client, plan, handle))
+                return
             await self.connection.call(lambda client: starting.fill(client, plan, made, list(secrets)))
             await self.connection.call(lambda client: starting.start(client, plan, handle, made, secrets))
         except EngineUnreachable:
