@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.api import model_registry
+from jupyter_mltrain.api.described import Described
 from jupyter_mltrain.api.resources import ResourceConfiguration
 from jupyter_mltrain.api.workspace import Workspace
 from jupyter_mltrain.errors import AlreadyThere, ModelNotFound, UsageError, WorkspaceNotFound
@@ -23,7 +24,7 @@ _SERVED = "azureml-models"
 """Where an endpoint finds its models, below its working folder; the SDK's name, which entry scripts spell out."""
 
 
-class Model:
+class Model(Described):
     """One version in the workspace's model registry: `Model(ws, "tf-mnist")` is the newest of that name.
 
     `id` (`name:version`) may stand for name and version. With `tags`, `properties` (`KEY` or `[KEY, VALUE]` each) or
@@ -181,18 +182,6 @@ class Model:
         from jupyter_mltrain.api.lookup import run  # noqa: PLC0415 - each knows the other
 
         return None if self.run_id is None else run(self.run_id, self.workspace)
-
-    @property
-    def tags(self) -> dict[str, str]:
-        return dict(self.entry["tags"])
-
-    @property
-    def properties(self) -> dict[str, str]:
-        return dict(self.entry["properties"])
-
-    @property
-    def description(self) -> str:
-        return str(self.entry["description"])
 
     @property
     def framework(self) -> str | None:

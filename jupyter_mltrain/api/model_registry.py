@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_mltrain.api.described import fits
 from jupyter_mltrain.errors import ModelNotFound, UsageError, UserErrorException
 
 if TYPE_CHECKING:
@@ -80,8 +81,7 @@ def choose(
     return [
         entry
         for entry in workspace.connection.get("/v1/models", timeout=60)["models"]
-        if (name in (None, entry["name"]) and run_id in (None, entry["run_id"]))
-        and (_fits(entry["tags"], tags) and _fits(entry["properties"], properties))
+        if (name in (None, entry["name"]) and run_id in (None, entry["run_id"])) and fits(entry, tags, properties)
     ]
 
 
@@ -105,8 +105,3 @@ def check_sample_output(dataset: Any) -> None:
     """Raise `UsageError`: nothing here would use it."""
     if dataset is not None:
         raise UsageError("sample_output_dataset is not kept.", mend="Note it as a tag.")
-
-
-def _fits(there: Mapping[str, str], asked: Sequence[Any] | None) -> bool:
-    pairs = [(each, None) if isinstance(each, str) else tuple(each) for each in asked or ()]
-    return all(key in there and value in (None, there[key]) for key, value in pairs)

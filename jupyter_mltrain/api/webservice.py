@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from jupyter_mltrain.api.deployment import DeploymentConfiguration, InferenceConfig, reference
+from jupyter_mltrain.api.described import Described, fits
 from jupyter_mltrain.errors import MLTrainError, WebserviceException
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _ASK_SECONDS = 300.0
 _LOG_BYTES = 2 << 20
 
 
-class Webservice:
+class Webservice(Described):
     """A model that answers requests. `Webservice(ws, name)` is the one of that name, of its own class.
 
     Raises `WebserviceNotFound` with the nearest names. What it says is as of the last call that asked the service
@@ -68,8 +69,7 @@ class Webservice:
             Webservice.of(workspace, entry)
             for entry in entries
             if compute_type in (None, entry["kind"])
-            and _has(entry["tags"], tags)
-            and _has(entry["properties"], properties)
+            and fits(entry, tags, properties)
             and (model_name is None or model_name in {m["name"] for m in entry["models"]})
             and (model_id is None or model_id in {m["id"] for m in entry["models"]})
         ]
@@ -98,18 +98,6 @@ class Webservice:
     @property
     def auth_enabled(self) -> bool:
         return bool(self.entry["auth_enabled"])
-
-    @property
-    def tags(self) -> dict[str, str]:
-        return dict(self.entry["tags"])
-
-    @property
-    def properties(self) -> dict[str, str]:
-        return dict(self.entry["properties"])
-
-    @property
-    def description(self) -> str:
-        return str(self.entry["description"])
 
     @property
     def compute_type(self) -> str:
@@ -402,13 +390,3 @@ def _post(uri: str, data: bytes, headers: Mapping[str, str]) -> tuple[int, bytes
         ) from error
     finally:
         connection.close()
-
-
-def _has(there: Mapping[str, str], wanted: Sequence[Any] | None) -> bool:
-    for each in wanted or ():
-        if isinstance(each, str):
-            if each not in there:
-                return False
-        elif there.get(each[0]) != each[1]:
-            return False
-    return True
