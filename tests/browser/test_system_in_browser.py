@@ -50,7 +50,7 @@ def test_what_a_run_uses_is_seen_live_and_later(lab, page: Page, folder: Path, a
     for name in ("GPU 0, peak 9", "GPU 0 memory, peak 62.0 GB", "GPU 3, peak 9", "GPU 3 memory, peak 62.0 GB"):
         expect(card.get_by_role("img", name=name)).to_be_visible()
     expect(card.locator(".mlt-row span")).to_have_text([f"GPU {name}: NVIDIA H100 80GB HBM3" for name in (0, 3)])
-    for theme, width in (("light", 1100), ("dark", 1100), ("dark", 520)):
+    for theme, width in (("light", 1100), ("dark", 520)):
         page.emulate_media(color_scheme=theme)
         page.set_viewport_size({"width": width, "height": 1000})
         page.wait_for_timeout(1500)
