@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_mltrain.computes.docker import data
+from jupyter_mltrain.computes.docker import DockerCompute, data
 from jupyter_mltrain.computes.docker.connection import Connection
-from jupyter_mltrain.core.compute import Mount
+from jupyter_mltrain.core.compute import LaunchInputs, Mount, PreparedEnvironment
+from jupyter_mltrain.core.spec import RunSpec
 from jupyter_mltrain.errors import EngineError
 from tests.hosts.daemon import Engine
 
@@ -142,3 +143,57 @@ async def test_a_file_that_is_gone_is_told_and_nothing_is_taken(docker_engine, t
     monkeypatch.undo()
     assert made.seen(mount, 'ls -A "$(dirname "$1")"') == ""
     made.remove()
+
+
+@pytest.fixture
+def local(docker_engine):
+    return DockerCompute(url=docker_engine.url, base_image=docker_engine.image)
+
+
+async def bound(compute: DockerCompute, *mounts: Mount) -> list[str]:
+    """The places that a run's container gets as they are, once the data is where it is needed."""
+    environment = PreparedEnvironment("e", 1, "k", "/usr/bin/python3")
+    await compute.bring(mounts, environment, lambda *_: None)
+    inputs = LaunchInputs(Path("/r"), Path("/b"), environment, mounts)
+    asked = compute.plan(RunSpec("r", "e", "d", "box", "env", script="a.py"), inputs).container
+    return [one["Source"] for one in asked["HostConfig"]["Mounts"] if one["Type"] == "bind" and one["ReadOnly"]]
+
+
+async def test_what_this_machines_engine_can_read_is_bound_where_it_lies(docker_engine, local, tmp_path):
+    folder = tmp_path / "data" / "in"
+    folder.mkdir(parents=True)
+    (folder / "a.txt").write_text("a")
+    mounts = [
+        Mount("d", folder, "D", secrets.token_hex(16)),
+        Mount("f", folder / "a.txt", "F", f"{secrets.token_hex(16)}-file"),
+    ]
+    assert await bound(local, *mounts) == [str(folder), str(folder / "a.txt")]
+    assert [name for name in docker_engine.ours()["volumes"] if mounts[0].key in name or mounts[1].key in name] == []
+    # Another folder at that place is not the one that was looked at.
+    folder.rename(tmp_path / "data" / "old")
+    folder.mkdir()
+    assert local._sharing.bound(mounts) == {}
+
+
+@pytest.mark.parametrize("why", ["unreadable", "link out", "other files"])
+async def test_what_is_not_proved_is_sent(docker_engine, local, tmp_path, monkeypatch, why):
+    made = Sent(docker_engine, tmp_path / "data")
+    (made.folder / "sub" / "ünï.txt").chmod(0o644)
+    if why == "unreadable":
+        (made.folder / "link.txt").unlink()
+        (made.folder / "sub" / "ünï.txt").chmod(0o600)
+    if why == "other files":
+        (made.folder / "link.txt").unlink()
+        monkeypatch.setattr("jupyter_mltrain.computes.docker.sharing._PROOF", "echo 1 2 3")
+    mount = made.mount()
+    assert await bound(local, mount) == []
+    assert made.seen(mount, 'cat "$1/sub/ünï.txt"') == "small"
+    made.remove()
+
+
+async def test_nothing_is_bound_on_another_host(remote_host, tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    compute = DockerCompute(**remote_host.tls, base_image=remote_host.engine.image)
+    mount = Mount("f", tmp_path / "a.txt", "F", f"{secrets.token_hex(16)}-file")
+    assert await bound(compute, mount) == []
+    remote_host.engine.docker("volume", "rm", f"mltrain-data-{mount.key}")

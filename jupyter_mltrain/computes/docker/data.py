@@ -16,8 +16,9 @@ import secrets
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any
 
 from jupyter_mltrain.cache import POLL_SECONDS, Stopped
@@ -52,13 +53,23 @@ def path(mount: Mount) -> str:
     return f"{folder}/{mount.path.name}" if mount.key.endswith("-file") else folder
 
 
-def mounts(wanted: Sequence[Mount]) -> list[dict[str, Any]]:
-    """The mounts of a run's container that reads those datasets."""
-    keys = sorted({mount.key for mount in wanted if not mount.private})
-    return [
+def mounts(wanted: Sequence[Mount], bound: Mapping[str, str] = MappingProxyType({})) -> list[dict[str, Any]]:
+    """The mounts of a run's container that reads those datasets. `bound`: by key, those that it reads where they lie."""
+    there = {mount.key: mount for mount in wanted if not mount.private}
+    keys = sorted(there.keys() - bound.keys())
+    binds = [
+        {"Type": "bind", "Source": place, "Target": path(there[key]), "ReadOnly": True} for key, place in bound.items()
+    ]
+    return binds + [
         {"Type": "volume", "Source": data_volume(key), "Target": f"{PLACE}/{key}", "ReadOnly": True, "VolumeOptions": {"NoCopy": True}}
         for key in keys
     ]  # fmt: skip
+
+
+def to_send(wanted: Sequence[Mount], mounted: Sequence[Mapping[str, Any]]) -> list[Mount]:
+    """Those of a run's datasets that are not read where they lie, by the mounts of its container."""
+    bound = {one["Target"] for one in mounted if one["Type"] == "bind"}
+    return [mount for mount in wanted if path(mount) not in bound]
 
 
 def copies(wanted: Sequence[Mount], folder: str) -> Iterator[Entry]:

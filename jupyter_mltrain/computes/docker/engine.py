@@ -16,6 +16,7 @@ from jupyter_mltrain.computes.docker.connection import Connection
 from jupyter_mltrain.computes.docker.dialling import Client
 from jupyter_mltrain.computes.docker.environment import DockerEnvironments
 from jupyter_mltrain.computes.docker.labels import container
+from jupyter_mltrain.computes.docker.sharing import Sharing
 from jupyter_mltrain.computes.docker.stopping import stop
 from jupyter_mltrain.computes.docker.talking import Pump, pumped
 from jupyter_mltrain.computes.reports import Heartbeats
@@ -76,6 +77,7 @@ class DockerCompute:
         self._user = user or USER
         self._max_nodes = max_nodes
         self._environments = DockerEnvironments(self.connection, base_image=base_image)
+        self._sharing = Sharing(self.connection, self._user)
         self._heartbeats = Heartbeats()
         self._gpus: tuple[str, ...] | None = None
         self._launching: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -108,13 +110,17 @@ class DockerCompute:
     async def bring(
         self, mounts: Sequence[Mount], environment: PreparedEnvironment, progress: Callable[[str, str], None]
     ) -> None:
-        await data.bring(self.connection, environment.image or self._base_image, mounts, progress)
+        image = environment.image or self._base_image
+        await self._sharing.look(image, mounts)
+        bound = self._sharing.bound(mounts)
+        await data.bring(self.connection, image, [mount for mount in mounts if mount.key not in bound], progress)
 
     # -- a run -----------------------------------------------------------------------------------------------------
 
     def plan(self, spec: RunSpec, inputs: LaunchInputs) -> LaunchPlan:
         image = inputs.environment.image or self._base_image
-        return plans.plan(spec, inputs, engine=self.name, image=image, user=self._user)
+        bound = self._sharing.bound(inputs.mounts)
+        return plans.plan(spec, inputs, engine=self.name, image=image, user=self._user, bound=bound)
 
     async def launch(self, plan: LaunchPlan, secrets: Mapping[str, str]) -> Handle:
         assert plan.container is not None, "made by this engine"
@@ -128,7 +134,8 @@ class DockerCompute:
         }
         async with self._launching[plan.run_id]:
             if plan.mounts:
-                await data.bring(self.connection, handle["image"], plan.mounts)
+                mounted = plan.container["HostConfig"]["Mounts"]
+                await data.bring(self.connection, handle["image"], data.to_send(plan.mounts, mounted))
             launching = asyncio.ensure_future(self._launch(plan, handle, secrets))
             try:
                 await asyncio.shield(launching)

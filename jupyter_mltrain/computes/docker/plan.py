@@ -28,8 +28,11 @@ _LOG = {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}}
 """Of the shim's own words alone; what the script says goes into the run folder."""
 
 
-def plan(spec: RunSpec, inputs: LaunchInputs, *, engine: str, image: str, user: str) -> LaunchPlan:
-    """The plan of a run in one container made from `image`, as `user` (`uid[:gid]`, or a name in the image)."""
+def plan(
+    spec: RunSpec, inputs: LaunchInputs, *, engine: str, image: str, user: str, bound: Mapping[str, str]
+) -> LaunchPlan:
+    """The plan of a run in one container made from `image`, as `user` (`uid[:gid]`, or a name in the image). `bound`: paths,
+    by key, of the data that the engine can read where it lies."""
     mounts = {
         mount.name: join(ROOT, "work", mount.place) if mount.place else data.path(mount) for mount in inputs.mounts
     }
@@ -39,7 +42,7 @@ def plan(spec: RunSpec, inputs: LaunchInputs, *, engine: str, image: str, user: 
     home = {"HOME": join(ROOT, "home"), "USER": "mltrain", "LOGNAME": "mltrain"}
     python = inputs.environment.python
     composed = compose(spec, inside, engine=engine, root=ROOT, python=python, mounts=mounts, variables=home)
-    host = _host(composed, grant, inputs)
+    host = _host(composed, grant, inputs, bound)
     request: dict[str, Any] = {
         "Image": image,
         "User": user,
@@ -59,13 +62,13 @@ def shim(python: str) -> list[str]:
     return [python, "-I", "-S", join(ROOT, "inject", runclient.SHIM)]
 
 
-def _host(composed: LaunchPlan, grant: Grant, inputs: LaunchInputs) -> dict[str, Any]:
+def _host(composed: LaunchPlan, grant: Grant, inputs: LaunchInputs, bound: Mapping[str, str]) -> dict[str, Any]:
     """The part of the request that says what the container may use."""
     environment = inputs.environment
     mounts: list[dict[str, Any]] = [volume(run_volume(composed.run_id), ROOT, read_only=False)]
     if environment.python.startswith(ENVIRONMENTS_PLACE + "/"):
         mounts.append(volume(ENVIRONMENTS, ENVIRONMENTS_PLACE))
-    mounts += data.mounts(inputs.mounts)
+    mounts += data.mounts(inputs.mounts, bound)
     host: dict[str, Any] = {
         "Init": True,
         "CapDrop": ["ALL"],
