@@ -72,6 +72,32 @@ def service_killed_during_finalize(world: World) -> None:
     assert sum(f["path"].startswith("outputs/") for f in listed) == FILES
 
 
+@case()
+def service_killed_while_a_script_has_child_runs(world: World) -> None:
+    run = world.submit(
+        """
+        for fold in range(5):
+            with run.child_run(f"fold {fold}") as child:
+                for i in range(10):
+                    child.log("x", i, step=i)
+                    time.sleep(0.01)
+        run.child_run("left").log("x", 0)
+        """
+    )
+    for _ in range(2):
+        time.sleep(world.random.uniform(0, 1.0))
+        world.kill_service()
+    assert world.check(run)["status"] == "Completed"
+    children = {each["display_name"]: each for each in world.connection.get("/v1/runs", parent=run.id)["runs"]}
+    ends = {name: each["status"] for name, each in children.items()}
+    assert ends == {**{f"fold {fold}": "Completed" for fold in range(5)}, "left": "Failed"}
+    for name, each in children.items():
+        values = world.connection.get(f"/v1/runs/{each['id']}/values")["x"]
+        window = world.connection.get(f"/v1/runs/{each['id']}/series", name="x")
+        assert values == (0 if name == "left" else list(range(10))), name
+        assert window["values"] == ([0] if name == "left" else list(range(10))), name
+
+
 @case(slots=1)
 def service_killed_while_runs_are_queued(world: World) -> None:
     gate = world.base / "gate"
