@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 MAX_BYTES = 2 << 30
 MAX_FILES = 10_000
@@ -66,6 +67,9 @@ class Outputs:
 def put(repository: ArtifactRepository, source: Path, name: str) -> None:
     """Copy the file `source` to the artifact called `name` (a path with `/`)."""
     folder, _, last = name.rpartition("/")
+    if isinstance(repository, LocalArtifactRepository):
+        # MLflow copies the mode too: one that is read-only, as registered files are, could not be written over.
+        Path(repository.artifact_dir, name).unlink(missing_ok=True)
     if source.name == last:
         repository.log_artifact(str(source), folder or None)
         return

@@ -194,6 +194,30 @@ async def test_what_a_killed_process_left_half_made_goes_and_what_is_young_stays
     assert [each.exists() for each in (old, young, fetched, kept)] == [False, True, False, True]
 
 
+async def test_a_file_that_became_read_only_is_published_again(tmp_path):
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+    from jupyter_mltrain.tracking.outputs import put
+
+    class Older(LocalArtifactRepository):
+        """MLflow's before it wrote to a file beside: into the one that is there, with its mode."""
+
+        def log_artifact(self, local_file, artifact_path=None):
+            target = Path(self.artifact_dir, artifact_path or "", Path(local_file).name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists() and not target.stat().st_mode & 0o200:
+                raise PermissionError(target)  # which root never sees
+            shutil.copy2(local_file, target)
+
+    source = tmp_path / "weights.bin"
+    for number in range(2):
+        source.write_text(str(number))
+        source.chmod(0o400)
+        put(Older((tmp_path / "artifacts").as_uri()), source, "outputs/model/weights.bin")
+        assert (tmp_path / "artifacts" / "outputs" / "model" / "weights.bin").read_text() == str(number)
+        source.chmod(0o600)
+
+
 async def test_files_that_no_run_made(tracking, tmp_path):
     folder = tmp_path / "my model"
     (folder / "sub").mkdir(parents=True)
