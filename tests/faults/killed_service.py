@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from tests.faults.case import case
-from tests.faults.world import World, eventually, steady, value
+from tests.faults.world import STUBBORN, World, eventually, steady, value
 
 FILES = 200
 
@@ -47,14 +47,9 @@ def service_killed_during_run(world: World) -> None:
 
 @case()
 def service_killed_during_cancel(world: World) -> None:
-    stubborn = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" if world.random.random() < 0.5 else ""
-    run = world.submit(stubborn + steady(10_000))
+    run = world.submit((STUBBORN if world.random.random() < 0.5 else "") + steady(10_000))
     world.wait_running(run)
-    with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(world.cancel, run, 0.3)
-        time.sleep(world.random.uniform(0, 0.5))
-        world.kill_service()
-        asking.result()
+    world.while_canceling(run, world.kill_service, grace=0.3, within=0.5)
     assert world.check(run)["status"] == "Canceled"
 
 

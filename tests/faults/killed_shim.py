@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.faults.case import case
-from tests.faults.world import Submitted, World, eventually, kill, steady
+from tests.faults.world import STUBBORN, Submitted, World, eventually, kill, steady
 
 
 @case()
@@ -34,14 +34,9 @@ def shim_killed_during_run(world: World) -> None:
 
 @case()
 def shim_killed_during_cancel(world: World) -> None:
-    stubborn = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" if world.random.random() < 0.7 else ""
-    run = world.submit(stubborn + steady(10_000))
+    run = world.submit((STUBBORN if world.random.random() < 0.7 else "") + steady(10_000))
     world.wait_running(run)
-    with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(world.cancel, run, 0.4)
-        time.sleep(world.random.uniform(0, 0.6))
-        kill(_shim(world, run))
-        asking.result()
+    world.while_canceling(run, lambda: kill(_shim(world, run)), grace=0.4, within=0.6)
     assert world.check(run)["status"] in {"Canceled", "Failed"}
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 from tests.faults.case import case
-from tests.faults.world import Submitted, World, eventually, kill, steady
+from tests.faults.world import STUBBORN, Submitted, World, eventually, kill, steady
 
 
 @case()
@@ -33,13 +32,9 @@ def training_killed_during_run(world: World) -> None:
 
 @case()
 def training_killed_during_cancel(world: World) -> None:
-    run = world.submit("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + steady(10_000))
+    run = world.submit(STUBBORN + steady(10_000))
     world.wait_running(run)
-    with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(world.cancel, run, 0.5)
-        time.sleep(world.random.uniform(0, 0.6))
-        kill(_main(world, run))
-        asking.result()
+    world.while_canceling(run, lambda: kill(_main(world, run)), grace=0.5, within=0.6)
     assert world.check(run)["status"] in {"Canceled", "Failed"}
 
 

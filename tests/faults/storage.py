@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.faults.case import case
-from tests.faults.world import World, eventually, locked, steady, value
+from tests.faults.world import World, eventually, steady, value
 
 
 @case()
@@ -40,7 +43,7 @@ def database_locked_by_another_process(world: World) -> None:
         world.connection.post("/v1/runs", body)
         world.wait_running(run, world.random.randrange(1, 50))
     with ThreadPoolExecutor(1) as pool:
-        with locked(world.layout.database):
+        with _locked(world.layout.database):
             sending = pool.submit(world.connection.post, "/v1/runs", body)
             time.sleep(1.2)
         assert sending.result()["id"] == run.id
@@ -112,3 +115,15 @@ def _fill(path: Path) -> None:
             except OSError:
                 block //= 2
     assert os.statvfs(path.parent).f_bavail <= 1
+
+
+@contextlib.contextmanager
+def _locked(database: Path) -> Iterator[None]:
+    """Another process' write lock on a database, as a backup program or a curious user might hold."""
+    holder = sqlite3.connect(database, timeout=10, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()

@@ -11,12 +11,12 @@ import json
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -55,6 +55,10 @@ tell(f"start {os.getpid()}")
 _AFTER = """
 tell("end")
 """
+
+
+STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+"""The beginning of a script that does not end when it is asked to."""
 
 
 def value(i: int) -> float:
@@ -194,6 +198,14 @@ class World:
         except ConflictError:
             return False
         return True
+
+    def while_canceling(self, run: Submitted, act: Callable[[], object], *, grace: float, within: float) -> None:
+        """Ask for the end (KILL after `grace` seconds), and `act` at some moment of the `within` seconds after that."""
+        with ThreadPoolExecutor(1) as threads:
+            asking = threads.submit(self.cancel, run, grace)
+            time.sleep(self.random.uniform(0, within))
+            act()
+            asking.result()
 
     # -- who is there ------------------------------------------------------------------------------------------------
 
@@ -346,18 +358,6 @@ def ended(state: Mapping[str, Any]) -> bool:
 def summary(state: Mapping[str, Any]) -> str:
     path = " → ".join(f"{c['status']}{'(' + c['reason'] + ')' if c['reason'] else ''}" for c in state["history"])
     return f"{state['id']} is {state['status']} [{path}] failure={state['failure']} notices={state['notices']}"
-
-
-@contextlib.contextmanager
-def locked(database: Path) -> Iterator[None]:
-    """Another process' write lock on a database, as a backup program or a curious user might hold."""
-    holder = sqlite3.connect(database, timeout=10, isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        holder.execute("ROLLBACK")
-        holder.close()
 
 
 def _json(path: Path) -> dict[str, Any] | None:
