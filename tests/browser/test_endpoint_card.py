@@ -148,6 +148,8 @@ def test_the_card_of_a_cells_value(lab: Lab, place: Workspace, run: Run, wide: P
     for scheme, width in (("light", 1100), ("dark", 1100), ("dark", 520), ("light", 520)):
         page.emulate_media(color_scheme=scheme)  # pyright: ignore[reportArgumentType]
         page.set_viewport_size({"width": width, "height": 1000})
+        light = str(scheme == "light").lower()
+        expect(page.locator("body")).to_have_attribute("data-jp-theme-light", light, timeout=20_000)
         card.get_by_role("button", name="Draw a 5").click()
         recognised(card, 5)
         page.screenshot(path=artifact / f"endpoint-{scheme}-{width}.png")
