@@ -12,6 +12,8 @@ from nbclient import NotebookClient
 
 from jupyter_mltrain.api.workspace import Workspace
 from jupyter_mltrain.export import export_notebook
+from tests.hosts.daemon import Engine
+from tests.hosts.remote import RemoteHost
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -48,3 +50,24 @@ def test_the_japanese_article_has_the_same_code() -> None:
     assert [c.cell_type for c in english.cells] == [c.cell_type for c in japanese.cells]
     for ours, theirs in zip(english.cells, japanese.cells, strict=True):
         assert (ours.source == theirs.source) == (ours.cell_type == "code")
+
+
+def test_the_tutorial_about_containers_runs_on_two_engines(
+    folder: Path, docker_engine: Engine, remote_host: RemoteHost
+) -> None:
+    name = "04-containers.ipynb"
+    notebook: Any = nbformat.read(NOTEBOOKS / name, 4)
+    (parameters,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
+    parameters.source = (
+        f"box_engine, far_engine, base_image = {docker_engine.url!r}, {remote_host.ssh_url!r}, {docker_engine.image!r}"
+    )
+    Workspace.create(path=folder)
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
+    nbformat.write(notebook, folder / name)
+    said = "\n".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", ()))
+    assert "GPU" in said
+    page = export_notebook(folder / name).read_text(encoding="utf-8")
+    assert page.count("Completed") >= 3
+    for engine in (docker_engine, remote_host.engine):
+        left = engine.ours()
+        assert [one for one in left["containers"] + left["volumes"] if "containers_" in one] == []

@@ -119,8 +119,7 @@ def _attach(connection: Connection, name: str, given: Mapping[str, Any]) -> Text
     settings = {key.removeprefix("docker_"): value for key, value in given.items()}
     body = {"name": name, "engine": DOCKER, "settings": settings}
     made = connection.post("/v1/attached-targets", body, timeout=_ATTACH_SECONDS)
-    steps = [f"  ✓ {step}" for step in made["health"]["steps"]]
-    return Text("\n".join([*_lines(made, {}), *steps, f"Use it with `-t {made['name']}`."]))
+    return Text("\n".join([*_lines(made, {}), f"Use it with `-t {made['name']}`."]))
 
 
 def _prune(connection: Connection, name: str, given: Mapping[str, Any]) -> Table[Entry]:
@@ -157,6 +156,7 @@ def _lines(target: Entry, names: Mapping[str, str]) -> list[str]:
         "engine": f"{target['engine']}: {target['health']['problem']}" if not target["health"]["ok"] else "",
     }
     lines += [f"  {what:<10} {value}" for what, value in facts.items() if value]
+    lines += [f"  ✓ {step}" for step in target["health"]["steps"]]
     lines += [f"  instead of {one['asked']}: {one['given']}; {one['reason']}" for one in target["substitutions"]]
     now = time.time()
     for node in target["nodes"]:
