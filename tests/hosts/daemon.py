@@ -121,7 +121,8 @@ class Daemon(Engine):
         """SIGKILL `dockerd` alone: its containerd, the containers and their shims go on."""
         if pid := self.pid:
             os.kill(pid, signal.SIGKILL)
-            _until(lambda: self.pid is None, "dockerd does not die")
+            _until(lambda: _gone(pid), "dockerd does not die")
+            (self.folder / "docker.pid").unlink()
 
     def shim(self, container: str) -> int:
         """Process id of containerd's shim for a container."""
@@ -173,6 +174,13 @@ def _until(holds: Callable[[], bool], message: str) -> None:
     while not holds():
         assert time.monotonic() < deadline, message
         time.sleep(0.02)
+
+
+def _gone(pid: int) -> bool:
+    """Whether not even a zombie is left, which the next dockerd would take for a living one."""
+    for process in _reaped:
+        process.poll()
+    return not Path(f"/proc/{pid}").exists()
 
 
 def descendants(parent: int) -> list[int]:

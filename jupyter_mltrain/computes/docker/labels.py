@@ -14,6 +14,9 @@ KEY = "org.jupyter-mltrain.key"
 CPUS = "org.jupyter-mltrain.cpus"
 """Label: the CPUs that a run is bound to, as `0,3`."""
 
+LAUNCHER = "org.jupyter-mltrain.launcher"
+"""Label of a run's container: the process that made it."""
+
 KINDS = ("run", "environment", "data", "endpoint", "helper")
 
 ENVIRONMENTS = "mltrain-environments"

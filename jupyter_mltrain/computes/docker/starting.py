@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ import docker.errors
 from jupyter_mltrain.computes.archives import Entry, archive, of_client, of_work
 from jupyter_mltrain.computes.docker import data, seeing
 from jupyter_mltrain.computes.docker.dialling import Client
-from jupyter_mltrain.computes.docker.labels import CPUS, KIND, labels, run_volume
+from jupyter_mltrain.computes.docker.labels import CPUS, KIND, LAUNCHER, labels, run_volume
 from jupyter_mltrain.computes.docker.plan import ROOT
 from jupyter_mltrain.computes.docker.talking import Talk, attach
 from jupyter_mltrain.computes.plan import launch_record
@@ -57,7 +58,8 @@ def _left_alone(client: Client, handle: Handle) -> bool:
         found: dict[str, Any] = client.inspect_container(handle["container"])
     except docker.errors.NotFound:
         return True
-    until = time.monotonic() + _ABANDONED
+    dead = _dead(found["Config"]["Labels"].get(LAUNCHER, ""))
+    until = time.monotonic() + (0 if dead else _ABANDONED)
     while time.monotonic() < until:
         state = seeing.state_of(client, found["Id"])
         if state is None or state["Status"] != "created":
@@ -68,10 +70,27 @@ def _left_alone(client: Client, handle: Handle) -> bool:
     return True
 
 
+def _launcher(pid: int | str = "self") -> str:
+    """Which process of which machine it is, by words that no other ever has; empty for one that is not there."""
+    try:
+        space, boot = Path("/proc/self/ns/pid").readlink(), Path("/proc/sys/kernel/random/boot_id").read_text("ascii")
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return ""
+    return f"{boot.strip()} {space} {os.getpid() if pid == 'self' else pid} {int(fields[19])}"
+
+
+def _dead(launcher: str) -> bool:
+    """Whether it was a process that could be seen from here, and is no more."""
+    words, here = launcher.split(), _launcher().split()
+    return len(words) == len(here) == 4 and words[:2] == here[:2] and _launcher(words[2]).split() != words
+
+
 def _make(client: Client, plan: LaunchPlan, handle: Handle) -> str | None:
     """The id of the container; None where somebody was quicker."""
     client.create_volume(run_volume(plan.run_id), labels=handle_labels(plan, "run"))
     request = json.loads(json.dumps(plan.container))
+    request["Labels"][LAUNCHER] = _launcher()
     if plan.cpus is not None:
         _choose_cpus(client, request, plan.cpus)
     try:
