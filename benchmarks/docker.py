@@ -157,7 +157,7 @@ async def _environments(engine: Engine, folder: Path) -> list[Row]:
         second = await _prepared(compute, _order(here, platform, "second", _TENSORFLOW, "colorama==0.4.6"))
         more = _bytes(engine) - before
     finally:
-        engine.docker("volume", "rm", "--force", maker.ENVIRONMENTS)
+        engine.docker("volume", "rm", "--force", maker.ENVIRONMENTS, seconds=600)
         maker.ENVIRONMENTS = volume
     by_hand = _by_hand(engine)
     again = f"{second.seconds:.1f} s, {more / 1e6:.0f} MB more"
