@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := demo
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: demo test check bench lab clean build node browser containers
+.PHONY: demo test check bench lab clean build node browser containers compiler
 
 STARTED := $(shell date +%s)
 VENV := .venv
@@ -25,7 +25,7 @@ lab: build
 	@mkdir -p .demo && cp -n notebooks/*.ipynb .demo/ || true
 	@cd .demo && ../$(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root)
 
-test: build browser containers
+test: build browser containers compiler
 	$(BIN)/python -m pytest $(ARGS)
 
 check: build node
@@ -69,6 +69,16 @@ browser:
 	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium fonts-dejavu-core; \
 	  else \
 	    echo "Chromium is missing for the browser tests: as root, 'apt-get update && apt-get install chromium'." >&2; exit 1; \
+	  fi; }
+
+# A driver of GPUs that are not there is a C file of the tests.
+compiler:
+	@command -v cc >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "== installing a C compiler for the tests of GPUs"; \
+	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends gcc libc6-dev; \
+	  else \
+	    echo "A C compiler is missing for the tests of GPUs: as root, 'apt-get update && apt-get install gcc libc6-dev'." >&2; exit 1; \
 	  fi; }
 
 # The tests with containers start an engine of their own where none answers, with an image of Debian packages. Who is not
