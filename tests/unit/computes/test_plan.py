@@ -81,6 +81,7 @@ def test_snapshot() -> None:
         "max_run_seconds": 60,
         "memory_bytes": 1_500_000_000,
         "cpus": 2,
+        "container": None,
     }  # fmt: skip
 
 
