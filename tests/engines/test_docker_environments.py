@@ -24,13 +24,24 @@ SECRET = "hunter2-hunter2"
 def made(docker_engine: Engine) -> Iterator[list[ReadyEnvironment]]:
     """What a test made; removed in the end, and no container is left."""
     found: list[ReadyEnvironment] = []
+    ORDERED.clear()
     yield found
+    assert at_work(docker_engine) == []
     folders = [one.prepared.python.removesuffix("/bin/python") for one in found]
     inside = [folder for folder in folders if folder.startswith("/mltrain/environments/envs/")]
     if inside:
         volume = ["--volume", "mltrain-environments:/mltrain/environments"]
         docker_engine.docker("run", "--rm", *volume, "--entrypoint", "rm", docker_engine.image, "-rf", *inside)
-    assert [name for name in docker_engine.ours()["containers"] if not name.startswith("mltrain-run")] == []
+
+
+ORDERED: list[str] = []
+"""The keys of what a test ordered: other tests may be at work on the same engine."""
+
+
+def at_work(engine: Engine) -> list[str]:
+    """The containers that make what the test ordered."""
+    labels = [("--filter", f"label=org.jupyter-mltrain.key={key}") for key in ORDERED]
+    return [name for one in labels for name in engine.docker("ps", "--all", *one, "--format", "{{.Names}}").split()]
 
 
 @pytest.fixture
@@ -47,7 +58,8 @@ def order(
     )
     lock = EnvironmentLock("\n".join(pip), "3.11", "linux-x86_64-glibc")
     made = order_of(definition, lock, Table.load(), environ=environ)
-    return dataclasses.replace(made, key=secrets.token_hex(32))
+    ORDERED.append(secrets.token_hex(32))
+    return dataclasses.replace(made, key=ORDERED[-1])
 
 
 async def prepare(compute: DockerCompute, wanted: EnvironmentOrder, made: list[ReadyEnvironment], log=None):
@@ -105,13 +117,14 @@ async def test_an_environment_is_made_on_another_host(remote_host, door):
     assert not ready.cached
     assert "Checking that six can be imported" in log
     assert run(remote_host.engine, ready, "import six; print(six.__version__)") == "1.17.0"
-    assert remote_host.engine.ours()["containers"] == []
+    assert at_work(remote_host.engine) == []
 
 
 async def started(engine: Engine) -> str:
-    """The name of the container that makes an environment, once it runs."""
+    """The name of the container that makes what was ordered last, once it runs."""
     for _ in range(200):
-        names = engine.docker("ps", "--filter", "name=mltrain-environment-", "--format", "{{.Names}}").split()
+        label = f"label=org.jupyter-mltrain.key={ORDERED[-1]}"
+        names = engine.docker("ps", "--filter", label, "--format", "{{.Names}}").split()
         if names:
             return names[0]
         await asyncio.sleep(0.05)
@@ -129,7 +142,7 @@ async def test_a_cancelled_making_leaves_nothing(docker_engine, compute, made):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert docker_engine.ours()["containers"] == []
+    assert at_work(docker_engine) == []
     # And it is not taken for a whole one.
     assert not (await prepare(compute, dataclasses.replace(wanted, settings={}), made)).cached
 
@@ -167,9 +180,7 @@ async def test_secrets_of_an_index_are_seen_nowhere(docker_engine, compute, made
     task = asyncio.create_task(prepare(compute, wanted, made, log := []))
     name = await started(docker_engine)
     shown = docker_engine.docker("inspect", name)
-    inside = docker_engine.docker(
-        "exec", name, "sh", "-c", "grep -rl UV_INDEX_URL /mltrain-build /mltrain/environments/envs || true"
-    )
+    inside = docker_engine.docker("exec", name, "sh", "-c", "grep -rl 192.0.2.1 /mltrain-build || true")
     task.cancel()
     await asyncio.wait({task})
     assert "UV_INDEX_URL" not in shown

@@ -9,7 +9,8 @@ while :; do
   [ "$line" != go ] || break
   export "$line"
 done
-exec </dev/null
+# One stream: of two an engine does not keep the order.
+exec </dev/null 2>&1
 # Who told us waits for a word.
 echo "@alive"
 here=/mltrain-build
