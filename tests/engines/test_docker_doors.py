@@ -30,6 +30,7 @@ async def test_a_daemon_that_does_not_run_is_named_and_found_again(remote_host: 
     connection = Connection(**settings(remote_host, door))
     assert (await check(connection)).ok
     remote_host.engine.kill()
+    assert not (await check(connection)).ok  # a connection that was open is lost; a new one says why
     health = await check(connection)
     assert not health.ok
     assert ("No Docker engine listens" if door == "tls" else "Docker does not run") in health.problem

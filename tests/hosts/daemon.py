@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.hosts import image
+from tests.hosts.mounts import take_away
 from tests.hosts.programs import call, program
 
 _PATIENCE = 30.0
@@ -145,9 +145,7 @@ class Daemon(Engine):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child, signal.SIGKILL)
         _until(lambda: not list(self._processes()), f"processes of {self.folder} are left")
-        for mount in _mounts_below(self.folder):
-            subprocess.run(["umount", "--lazy", mount], capture_output=True, check=False)
-        shutil.rmtree(self.folder)
+        take_away(self.folder)
 
     def _processes(self) -> Iterator[tuple[int, str]]:
         """dockerd, containerd and its shims, all of which name the folder."""
@@ -191,12 +189,6 @@ def descendants(parent: int) -> list[int]:
     except OSError:
         return []
     return [*(deeper for child in children for deeper in descendants(child)), *children]
-
-
-def _mounts_below(folder: Path) -> list[str]:
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    places = [line.split()[4].replace("\\040", " ") for line in lines]
-    return sorted((place for place in places if place.startswith(f"{folder}/")), key=len, reverse=True)
 
 
 def _mtu() -> int | None:

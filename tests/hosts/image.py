@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from tests.hosts.locks import alone
+from tests.hosts.mounts import take_away
 from tests.hosts.programs import call, folder, program, root_needed
 
 OWN = "JUPYTER_MLTRAIN_TEST_IMAGE"
@@ -36,14 +37,15 @@ def archive() -> Path:
         if not made.exists():
             root_needed("Making the image for tests")
             for stale in folder().glob("base-*"):
-                shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
+                take_away(stale) if stale.is_dir() else stale.unlink()
             _make(made, suite)
     return made
 
 
 def _make(into: Path, suite: str) -> None:
     mirror, components = _source(suite)
-    with tempfile.TemporaryDirectory(dir=folder(), prefix="base-making-", ignore_cleanup_errors=True) as scratch:
+    scratch = Path(tempfile.mkdtemp(dir=folder(), prefix="base-making-"))
+    try:
         tree = Path(scratch, "tree")
         options = ["--variant=minbase", f"--include={_INCLUDE}", f"--components={components}"]
         call(program("debootstrap"), *options, suite, tree, *([mirror] if mirror else []), seconds=900)
@@ -54,6 +56,8 @@ def _make(into: Path, suite: str) -> None:
         partial = Path(scratch, "base.tar")
         call("tar", "--sort=name", "--numeric-owner", "-C", tree, "-cf", partial, ".", seconds=300)
         partial.rename(into)
+    finally:
+        take_away(scratch)
 
 
 def _suite() -> str:
