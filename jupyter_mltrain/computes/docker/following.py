@@ -47,7 +47,8 @@ def _live(client: Client, handle: Handle, at: dict[str, int], pump: Pump[Frame])
     try:
         talk, _ = execute(client, handle["container"], command, stdin=True)
     except docker.errors.APIError as error:
-        if error.status_code in _GONE:
+        # Between the two requests of an exec the container may end: then the engine says so with a 500.
+        if error.status_code in _GONE or "is not running" in str(error.explanation):
             return False
         raise
     try:
