@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -39,7 +39,6 @@ def refusal(request: Any, signatures: Any = ONE) -> str:
     return said
 
 
-@settings(deadline=None)  # a busy machine is not what they look for
 @given(arrays.arrays(np.float32, SHAPES, elements=FLOATS))
 def test_any_array_passes_both_formats_unchanged(array: Any) -> None:
     signatures = {"s": {"x": Tensor("float32", [None, *array.shape[1:]])}}
@@ -54,7 +53,6 @@ def test_any_array_passes_both_formats_unchanged(array: Any) -> None:
     assert json.loads(answer({"y": array}, None)) == {"outputs": array.tolist()}
 
 
-@settings(deadline=None)  # a busy machine is not what they look for
 @given(arrays.arrays(np.int64, SHAPES), st.sampled_from(["int8", "uint8", "int16", "int32", "int64"]))
 def test_integers_pass_exactly_or_are_refused(array: Any, dtype: str) -> None:
     signatures = {"s": {"x": Tensor(dtype, [None] * array.ndim)}}
@@ -67,7 +65,6 @@ def test_integers_pass_exactly_or_are_refused(array: Any, dtype: str) -> None:
             parse(body, signatures, "s")
 
 
-@settings(deadline=None)  # a busy machine is not what they look for
 @given(arrays.array_shapes(min_dims=1, max_dims=3, max_side=4), arrays.array_shapes(min_dims=1, max_dims=3, max_side=4))
 def test_a_shape_fits_or_is_refused(given_shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
     signatures = {"s": {"x": Tensor("float32", wanted)}}
@@ -79,7 +76,6 @@ def test_a_shape_fits_or_is_refused(given_shape: tuple[int, ...], wanted: tuple[
             parse(body, signatures, "s")
 
 
-@settings(deadline=None)  # a busy machine is not what they look for
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_whatever_the_body_is_it_is_taken_or_refused(body: bytes) -> None:
     with contextlib.suppress(Refused):
@@ -93,7 +89,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)  # a busy machine is not what they look for
 @given(JSON, st.sampled_from(["instances", "inputs"]), st.sampled_from([ONE, TWO]))
 def test_whatever_the_values_are_they_are_taken_or_refused(value: Any, key: str, signatures: Any) -> None:
     try:
