@@ -48,7 +48,7 @@ export class SavedEndpoint {
 
   private async renew(now: string): Promise<void> {
     this.written = now;
-    const data = await endpointFromService(this.around, this.output.data);
+    const data = await endpointFromService(this.around, this.output.data, {}, this.store.told);
     if (data !== null && !this.disposed) {
       write(this.output, data);
     }
@@ -60,13 +60,14 @@ export async function endpointFromService(
   around: Surroundings,
   data: MimeData,
   asked: Asked = {},
+  last: object | null = null,
 ): Promise<MimeData | null> {
   const saved = data[ENDPOINT_MIME] as JsonObject;
   const workspace = String(saved.workspace);
   if (!(await around.registered.has(workspace))) {
     return null;
   }
-  const renewed = await endpointRecord(new Endpoints(around.door.rest, workspace), saved, asked);
+  const renewed = await endpointRecord(new Endpoints(around.door.rest, workspace), saved, asked, last);
   if (renewed === null) {
     return null;
   }

@@ -1,6 +1,12 @@
 /** How an endpoint stands: as it was recorded, then as its service says, asked for now and then while the card is seen. */
 
-import type { Endpoint, EndpointPayload, Latency, Phase } from "../api/endpoint";
+import {
+  type Endpoint,
+  type EndpointPayload,
+  type Latency,
+  type Phase,
+  parseEndpoint,
+} from "../api/endpoint";
 import type { Endpoints } from "../api/endpoints";
 import { RequestError } from "../api/rest";
 import { Emitter, type Schedule } from "./emitter";
@@ -18,6 +24,8 @@ export class EndpointStore {
   state: Endpoint;
   latency: Latency | null;
   standing: Standing = "recorded";
+  /** What the service said last, word for word; null before it was asked. */
+  told: object | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private given: AbortController | null = null;
 
@@ -81,9 +89,10 @@ export class EndpointStore {
     const { endpoint } = this.recorded;
     try {
       const asked = { signal: given.signal };
-      const state = await this.endpoints.state(endpoint, asked);
+      const told = await this.endpoints.told(endpoint, asked);
+      const state = parseEndpoint(told);
       const latency = busy(state.phase) ? this.latency : await this.endpoints.latency(endpoint, asked);
-      [this.state, this.latency, this.standing] = [state, latency, "live"];
+      [this.state, this.latency, this.standing, this.told] = [state, latency, "live", told as object];
     } catch (error) {
       if (given.signal.aborted) {
         return;

@@ -77,4 +77,10 @@ describe("the record of an endpoint", () => {
       log,
     });
   });
+
+  it("of one that was deleted says what was known of it last, also where that was not saved yet", async () => {
+    const last = { ...STATE, revision: 2, memory_gb: 1.5, serving: 2 };
+    const found = await endpointRecord(endpoints({}), SAVED, {}, last);
+    expect(found?.state).toMatchObject({ phase: "deleted", revision: 2, memory_gb: 1.5, serving: null });
+  });
 });

@@ -34,11 +34,15 @@ export function standOf({ state, phase, revision, serving, models, failure }: En
   return JSON.stringify([state, phase, revision, serving, models.map((one) => one.id), failure?.title]);
 }
 
-/** What to save of an endpoint now, null where it stands as `saved` says or its service does not answer. */
+/**
+ * What to save of an endpoint now, null where it stands as `saved` says or its service does not answer. `last`: what the
+ * service said of it before, which is all that is known of one that was deleted; else that is what was saved.
+ */
 export async function endpointRecord(
   endpoints: Endpoints,
   saved: JsonObject,
   asked: Asked = {},
+  last: object | null = null,
 ): Promise<JsonObject | null> {
   const name = String(saved.endpoint);
   const before = saved.state as JsonObject;
@@ -52,7 +56,7 @@ export async function endpointRecord(
     if (error.status !== 404 || error.wire.code !== "not_found.endpoint") {
       return null;
     }
-    raw = { ...before, phase: "deleted", state: "deleted", serving: null, scoring_uri: null };
+    raw = { ...(last ?? before), phase: "deleted", state: "deleted", serving: null, scoring_uri: null };
   }
   if (standOf(parseEndpoint(raw)) === standOf(parseEndpoint(before))) {
     return null;
