@@ -1,5 +1,6 @@
 import type { TargetedEvent } from "preact";
 import { useEffect, useState } from "preact/hooks";
+
 import type { Endpoints, ModelId } from "../../api/endpoints";
 import { type ModelPayload, parseModelPayload } from "../../api/model";
 import { FORMAT } from "../../api/payload";
@@ -8,7 +9,6 @@ import { formatDate, formatNumber, formatSize } from "../../model/formats";
 import { t } from "../../model/language";
 import { signatureLines } from "../../model/outputs";
 import { Button, Problem } from "../controls";
-import { Facts } from "../Facts";
 import { useCommand } from "../hooks";
 
 /** Names a registered version, and opens what is known of it. */
@@ -68,7 +68,12 @@ export function VersionFacts({ model, endpoints }: { model: ModelPayload; endpoi
   return (
     <>
       <dl class="mlt-kv">
-        <Facts rows={rows} />
+        {rows
+          .filter(([, value]) => value !== "")
+          .flatMap(([label, value]) => [
+            <dt key={label}>{label}</dt>,
+            <dd key={`${label} value`}>{value}</dd>,
+          ])}
       </dl>
       {endpoints && <Files model={model} endpoints={endpoints} />}
     </>
