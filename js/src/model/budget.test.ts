@@ -125,6 +125,26 @@ describe("DrawBudget", () => {
     expect(drawn.length * 40).toBeGreaterThan(0.8 * SHARE * page.at);
   });
 
+  it("pays for the painting of a frame once, where two have drawn in it", () => {
+    const words = new DrawBudget(SHARE, page);
+    let said = 0;
+    for (let tick = 0; tick < 100; tick++) {
+      words.news(chart("word"), () => {
+        said += 1;
+        page.at += 1;
+      });
+      budget.news(chart("a"), () => {
+        drawn.push("a");
+        page.painted(() => {
+          page.at += 40;
+        });
+      });
+      page.pass(100);
+    }
+    expect(said).toBe(100);
+    expect(drawn.length * 40).toBeLessThan(SHARE * page.at + BURST_MS + 50);
+  });
+
   it("is not charged for another's long work after a draw", () => {
     budget.news(chart("a"), () => {
       drawn.push("a");

@@ -8,8 +8,8 @@
 import type { Schedule } from "./emitter";
 
 /** Of a core, for news: charts, and apart from them all else that cards say, which is cheaper and shall not wait for charts. */
-export const CHART_SHARE = 0.075;
-export const CARD_SHARE = 0.04;
+export const CHART_SHARE = 0.08;
+export const CARD_SHARE = 0.035;
 /** What may be drawn at once after a pause, in milliseconds of drawing. */
 export const BURST_MS = 160;
 /** No drawing begins in a frame that has drawn for so long: the next one is at most one drawing longer. */
@@ -58,6 +58,9 @@ interface Request {
   draw: () => void;
   asked: boolean;
 }
+
+/** Which budget drew last in the frame that is being made: it pays for what all of them set off, the others for theirs alone. */
+let lastDrew: DrawBudget | undefined;
 
 export class DrawBudget {
   private readonly waiting = new Map<object, Request>();
@@ -160,9 +163,12 @@ export class DrawBudget {
   private settle(): void {
     if (this.drew) {
       this.drew = false;
+      lastDrew = this;
       const drawn = this.clock.now();
       this.clock.painted(() => {
-        this.credit -= Math.min(PAINT_MS, this.clock.now() - drawn);
+        if (lastDrew === this) {
+          this.credit -= Math.min(PAINT_MS, this.clock.now() - drawn);
+        }
       });
     }
   }
