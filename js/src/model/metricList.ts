@@ -5,12 +5,9 @@
 
 import type { Metric, RunState } from "../api/payload";
 import { Emitter, type Schedule } from "./emitter";
+import { Rounds, SHORTEST_PAUSE_MS } from "./rounds";
 
 export type FetchMetrics = (signal: AbortSignal) => Promise<Metric[]>;
-
-const SHORTEST_PAUSE_MS = 2_000;
-/** A pause of so many times what the last answer took: thousands of metrics are work for a service, too. */
-const REST_SHARE = 5;
 
 export class MetricList {
   readonly changes: Emitter;
@@ -19,18 +16,19 @@ export class MetricList {
   private points = -1;
   private wanted: RunState | null = null;
   private known: { state: RunState; fetched: readonly Metric[]; metrics: readonly Metric[] } | null = null;
-  private busy = false;
-  /** Not before this time, on `now`'s clock. */
-  private due = Number.NEGATIVE_INFINITY;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private readonly given = new AbortController();
+  private readonly rounds: Rounds;
 
   constructor(
     private readonly fetch: FetchMetrics,
     schedule?: Schedule,
-    private readonly now: () => number = () => performance.now(),
+    now?: () => number,
   ) {
     this.changes = new Emitter(schedule);
+    this.rounds = new Rounds(
+      () => this.wanted !== null && !carriesAll(this.wanted) && this.wanted.metricPoints !== this.points,
+      (signal) => this.load(signal),
+      now,
+    );
   }
 
   /** What is known of them in the order in which they were first logged; the same array as long as nothing has changed. */
@@ -57,52 +55,33 @@ export class MetricList {
   /** The list of this state is looked at: bring it up to date. */
   want(state: RunState): void {
     this.wanted = state;
-    this.pump();
+    this.rounds.pump();
   }
 
   /** Nobody looks any more. */
   rest(): void {
     this.wanted = null;
-    clearTimeout(this.timer);
+    this.rounds.rest();
   }
 
   dispose(): void {
     this.rest();
-    this.given.abort();
+    this.rounds.dispose();
   }
 
-  private pump(): void {
-    clearTimeout(this.timer);
-    const { wanted } = this;
-    if (wanted === null || this.busy || carriesAll(wanted) || wanted.metricPoints === this.points) {
-      return;
-    }
-    const pause = this.due - this.now();
-    if (pause > 0) {
-      this.timer = setTimeout(() => this.pump(), pause);
-    } else {
-      void this.load(wanted.metricPoints);
-    }
-  }
-
-  private async load(points: number): Promise<void> {
-    this.busy = true;
-    const began = this.now();
+  private async load(signal: AbortSignal): Promise<number> {
+    const points = this.wanted?.metricPoints ?? -1;
     try {
-      const fetched = await this.fetch(this.given.signal);
-      if (this.given.signal.aborted) {
-        return;
+      const fetched = await this.fetch(signal);
+      if (!signal.aborted) {
+        this.fetched = fetched;
+        this.points = points;
+        this.changes.changed();
       }
-      this.fetched = fetched;
-      this.points = points;
-      this.changes.changed();
     } catch {
       // What is known stays; asked again after the pause, as long as somebody looks.
-    } finally {
-      this.busy = false;
-      this.due = this.now() + Math.max(SHORTEST_PAUSE_MS, REST_SHARE * (this.now() - began));
-      this.pump();
     }
+    return SHORTEST_PAUSE_MS;
   }
 }
 

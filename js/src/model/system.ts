@@ -8,13 +8,12 @@ import type { Line } from "./chart";
 import { Emitter, type Schedule } from "./emitter";
 import { formatNumber, formatSize } from "./formats";
 import { t } from "./language";
+import { Rounds, SHORTEST_PAUSE_MS } from "./rounds";
 
 export type FetchUsage = (signal: AbortSignal) => Promise<SystemUsage>;
 
-const SHORTEST_PAUSE_MS = 2_000;
 /** The longer a run, the rarer its samples: without a new one, the pause doubles up to this. */
 const LONGEST_PAUSE_MS = 30_000;
-const REST_SHARE = 5;
 const GB = 1e9;
 
 export class SystemStore {
@@ -26,77 +25,60 @@ export class SystemStore {
   private growing = true;
   /** It was asked after the run's end: nothing will follow. */
   private complete = false;
-  private busy = false;
   private pause = SHORTEST_PAUSE_MS;
-  private due = Number.NEGATIVE_INFINITY;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private readonly given = new AbortController();
+  private readonly rounds: Rounds;
 
   constructor(
     private readonly fetch: FetchUsage,
     schedule?: Schedule,
-    private readonly now: () => number = () => performance.now(),
+    now?: () => number,
   ) {
     this.changes = new Emitter(schedule);
+    this.rounds = new Rounds(
+      () => this.looked && !this.complete,
+      (signal) => this.load(signal),
+      now,
+    );
   }
 
   /** It is on the screen. `growing`: the run has not ended. */
   want(growing: boolean): void {
     this.looked = true;
     this.growing = growing;
-    this.pump();
+    this.rounds.pump();
   }
 
   /** Nobody looks any more. */
   rest(): void {
     this.looked = false;
-    clearTimeout(this.timer);
+    this.rounds.rest();
   }
 
   dispose(): void {
     this.rest();
-    this.given.abort();
+    this.rounds.dispose();
   }
 
-  private pump(): void {
-    clearTimeout(this.timer);
-    if (!this.looked || this.busy || this.complete) {
-      return;
-    }
-    const pause = this.due - this.now();
-    if (pause > 0) {
-      this.timer = setTimeout(() => this.pump(), pause);
-    } else {
-      void this.load(this.growing);
-    }
-  }
-
-  private async load(growing: boolean): Promise<void> {
-    this.busy = true;
-    const began = this.now();
+  private async load(signal: AbortSignal): Promise<number> {
+    const { growing } = this;
     try {
-      const usage = await this.fetch(this.given.signal);
-      if (this.given.signal.aborted) {
-        return;
+      const usage = await this.fetch(signal);
+      if (!signal.aborted) {
+        const grew = counted(usage) !== counted(this.usage);
+        this.pause = grew ? SHORTEST_PAUSE_MS : Math.min(2 * this.pause, LONGEST_PAUSE_MS);
+        this.complete = !growing;
+        this.usage = usage;
+        this.problem = "";
+        this.changes.changed();
       }
-      const grew = counted(usage) !== counted(this.usage);
-      this.pause = grew ? SHORTEST_PAUSE_MS : Math.min(2 * this.pause, LONGEST_PAUSE_MS);
-      this.complete = !growing;
-      this.usage = usage;
-      this.problem = "";
-      this.changes.changed();
     } catch (error) {
-      if (this.given.signal.aborted) {
-        return;
+      if (!signal.aborted) {
+        this.pause = Math.min(2 * this.pause, LONGEST_PAUSE_MS);
+        this.problem = this.usage === null && error instanceof Error ? error.message : "";
+        this.changes.changed();
       }
-      this.pause = Math.min(2 * this.pause, LONGEST_PAUSE_MS);
-      this.problem = this.usage === null && error instanceof Error ? error.message : "";
-      this.changes.changed();
-    } finally {
-      this.busy = false;
-      this.due = this.now() + Math.max(this.pause, REST_SHARE * (this.now() - began));
-      this.pump();
     }
+    return this.pause;
   }
 }
 

@@ -1,11 +1,11 @@
 import { useState } from "preact/hooks";
-
 import type { Endpoint } from "../../api/endpoint";
 import { busy, type EndpointStore } from "../../model/endpoint";
 import { curlOf } from "../../model/endpointAnswer";
 import { formatClock, formatDate, formatNumber, formatSize } from "../../model/formats";
 import { t } from "../../model/language";
 import { Button, CopyButton, Problem } from "../controls";
+import { Facts } from "../Facts";
 import { DeployForm } from "../forms/DeployForm";
 import { VersionLink, VersionView } from "../forms/Version";
 import { type Command, useChanges, useCommand } from "../hooks";
@@ -218,12 +218,7 @@ function Details({ store, live }: { store: EndpointStore; live: boolean }) {
             ({one.format})
           </dd>,
         ])}
-        {rows
-          .filter(([, value]) => value !== "")
-          .flatMap(([label, value]) => [
-            <dt key={label}>{label}</dt>,
-            <dd key={`${label} value`}>{value}</dd>,
-          ])}
+        <Facts rows={rows} />
       </dl>
       {looking && (
         <VersionView

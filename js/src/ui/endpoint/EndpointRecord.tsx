@@ -1,5 +1,6 @@
 import type { EndpointPayload } from "../../api/endpoint";
 import { formatDate, formatNumber, formatSize } from "../../model/formats";
+import { Facts } from "../Facts";
 import { Notes, Why } from "../RunCard";
 import { noteLines, TONES, wayBack } from "./EndpointCard";
 
@@ -33,12 +34,7 @@ export function EndpointRecord({ payload }: { payload: EndpointPayload }) {
       {state.failure && <Why failure={state.failure} open={false} />}
       <Notes lines={noteLines(state)} />
       <dl class="mlt-kv">
-        {rows
-          .filter(([, value]) => value !== "")
-          .flatMap(([label, value]) => [
-            <dt key={label}>{label}</dt>,
-            <dd key={`${label} value`}>{value}</dd>,
-          ])}
+        <Facts rows={rows} />
       </dl>
       <Folded label="Use" text={[curl, python, serve].filter(Boolean).join("\n\n")} />
       <Folded label="Last lines of its log" text={log?.tail ?? ""} />

@@ -1,6 +1,5 @@
 import type { TargetedEvent } from "preact";
 import { useEffect, useState } from "preact/hooks";
-
 import type { Endpoints, ModelId } from "../../api/endpoints";
 import { type ModelPayload, parseModelPayload } from "../../api/model";
 import { FORMAT } from "../../api/payload";
@@ -9,6 +8,7 @@ import { formatDate, formatNumber, formatSize } from "../../model/formats";
 import { t } from "../../model/language";
 import { signatureLines } from "../../model/outputs";
 import { Button, Problem } from "../controls";
+import { Facts } from "../Facts";
 import { useCommand } from "../hooks";
 
 /** Names a registered version, and opens what is known of it. */
@@ -68,12 +68,7 @@ export function VersionFacts({ model, endpoints }: { model: ModelPayload; endpoi
   return (
     <>
       <dl class="mlt-kv">
-        {rows
-          .filter(([, value]) => value !== "")
-          .flatMap(([label, value]) => [
-            <dt key={label}>{label}</dt>,
-            <dd key={`${label} value`}>{value}</dd>,
-          ])}
+        <Facts rows={rows} />
       </dl>
       {endpoints && <Files model={model} endpoints={endpoints} />}
     </>
