@@ -211,6 +211,17 @@ def test_charts_follow_the_theme(page, card, artifact):
     card.screenshot(path=artifact / "metrics-changed-to-dark.png")
 
 
+def test_a_drawing_made_for_a_wider_card_does_not_widen_it(page, card):
+    drawn_by_plotly(card)
+    card.get_by_role("button", name="Enlarge rate").click()
+    expect(card.locator(".mlt-plotted-large .js-line")).to_have_count(1, timeout=30_000)
+    narrower = "card => { card.parentElement.style.width = '300px'; return [card.clientWidth, card.scrollWidth] }"
+    # Within one task: no chart was drawn anew yet.
+    shown, needed = card.evaluate(narrower)
+    assert shown < 300
+    assert needed <= shown
+
+
 MANY = """
     from jupyter_mltrain import Run
     run = Run.get_context()
