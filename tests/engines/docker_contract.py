@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from pathlib import Path
 
 import pytest
 
-from jupyter_mltrain.computes.docker import DockerCompute, seeing
+from jupyter_mltrain.computes.docker import DockerCompute, seeing, starting
+from jupyter_mltrain.computes.docker.labels import run_volume
+from jupyter_mltrain.computes.docker.plan import ROOT, volume
 from jupyter_mltrain.core.compute import Phase
 from jupyter_mltrain.testing.bench import Bench, kill, living
 from jupyter_mltrain.testing.compute_contract import LONG, ComputeContract
@@ -79,6 +82,47 @@ class DockerContract(ComputeContract):
         assert not seen.evidence["ranks"]["0"]["alive"]
         assert not living(handle["run_id"])
         assert (await bench.compute.stop(handle, 0.2)).remaining == ()
+
+    async def test_a_run_is_released_while_somebody_looks_into_its_folder(self, bench, settings):
+        handle = await bench.run("print('up')")
+        await bench.exit(handle)
+        connection = self.again(bench.compute).connection
+        request = {
+            "Image": handle["image"],
+            "Cmd": ["-"],
+            "HostConfig": {"Mounts": [volume(run_volume(handle["run_id"]), ROOT)]},
+        }
+        looking = connection.do(lambda client: client.create_container_from_config(request))["Id"]
+        released = asyncio.create_task(bench.compute.remove(handle))
+        await asyncio.sleep(1)
+        assert not released.done()
+        connection.do(lambda client: client.remove_container(looking))
+        await released
+        assert left(bench.compute, handle["run_id"]) == []
+
+    async def test_a_look_at_a_run_that_is_released_leaves_nothing(self, bench):
+        """An engine makes a volume that a container asks for and that is not there."""
+        handle = await bench.run("print('up')")
+        await bench.exit(handle)
+        connection = bench.compute.connection
+
+        class Late:
+            """Between the look for the folder and the look into it somebody releases the run."""
+
+            def __init__(self, client):
+                self._client = client
+
+            def __getattr__(self, method):
+                return getattr(self._client, method)
+
+            def create_container_from_config(self, *given):
+                starting.undo(self._client, handle["container"], handle["run_id"])
+                return self._client.create_container_from_config(*given)
+
+        seen = await connection.call(lambda client: seeing.look(Late(client), {**handle, "container": "none"}))
+        assert not seen.there
+        found = connection.do(lambda client: client.volumes())["Volumes"] or []
+        assert run_volume(handle["run_id"]) not in [one["Name"] for one in found]
 
     async def test_a_command_finds_the_environments_programs(self, bench):
         handle = await bench.run("print('from python')", command=("python3", "train.py"))

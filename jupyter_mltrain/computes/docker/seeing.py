@@ -20,7 +20,7 @@ import docker.errors
 
 from jupyter_mltrain.computes.archives import pieces
 from jupyter_mltrain.computes.docker.dialling import Client
-from jupyter_mltrain.computes.docker.labels import labels, run_volume
+from jupyter_mltrain.computes.docker.labels import KIND, labels, run_volume
 from jupyter_mltrain.computes.docker.plan import ROOT, volume
 from jupyter_mltrain.core.compute import FROM_OUTSIDE, Handle
 from jupyter_mltrain.errors import EngineError, EngineUnreachable
@@ -124,10 +124,23 @@ def _helper(client: Client, handle: Handle) -> Generator[str]:
             mend="Pull the image again on that engine.",
         ) from error
     try:
+        if _made_by_the_engine(client, name):
+            raise docker.errors.NotFound(f"The volume {name} was removed meanwhile.")
         yield helper
     finally:
         with contextlib.suppress(docker.errors.NotFound):
             client.remove_container(helper, force=True)
+        if _made_by_the_engine(client, name):
+            with contextlib.suppress(docker.errors.APIError):
+                client.remove_volume(name)
+
+
+def _made_by_the_engine(client: Client, name: str) -> bool:
+    """Whether a volume is none of ours, but one that the engine made because a container was to have one of that name."""
+    try:
+        return KIND not in (client.inspect_volume(name)["Labels"] or {})
+    except docker.errors.NotFound:
+        return False
 
 
 @contextlib.contextmanager

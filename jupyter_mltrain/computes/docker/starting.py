@@ -20,7 +20,7 @@ import docker.errors
 from jupyter_mltrain.computes.archives import Entry, archive, of_client, of_work
 from jupyter_mltrain.computes.docker import data, seeing
 from jupyter_mltrain.computes.docker.dialling import Client
-from jupyter_mltrain.computes.docker.labels import CPUS, KIND, LAUNCHER, labels, run_volume
+from jupyter_mltrain.computes.docker.labels import CPUS, KIND, LAUNCHER, RUN, labels, run_volume
 from jupyter_mltrain.computes.docker.plan import ROOT
 from jupyter_mltrain.computes.docker.talking import Talk, attach
 from jupyter_mltrain.computes.plan import launch_record
@@ -32,6 +32,8 @@ _WORD = 2.0
 """Seconds to wait for the shim's word, before its records are looked at."""
 _ABANDONED = 60.0
 """Seconds after which a container that was made and not started is nobody's."""
+_USED_BY_A_LOOK = 15.0
+"""Seconds for which somebody may look into the folder of a run that is given up."""
 _STEP = 0.05
 _CONFLICT = 409
 
@@ -242,12 +244,24 @@ def _said(client: Client, container: str) -> str:
 
 def undo(client: Client, container: str, run_id: str) -> None:
     """Remove what was made for a run that is not to be. Idempotent."""
-    with contextlib.suppress(docker.errors.NotFound):
-        client.remove_container(container, force=True)
-    for helper in client.containers(
-        all=True, filters={"label": [f"{KIND}=helper", f"org.jupyter-mltrain.run={run_id}"]}
-    ):
-        with contextlib.suppress(docker.errors.NotFound):
-            client.remove_container(helper["Id"], force=True)
-    with contextlib.suppress(docker.errors.NotFound):
-        client.remove_volume(run_volume(run_id))
+    volume, until = run_volume(run_id), time.monotonic() + _USED_BY_A_LOOK
+    while True:
+        for name in [container, *_helpers(client, run_id)]:
+            with contextlib.suppress(docker.errors.NotFound):
+                client.remove_container(name, force=True)
+        try:
+            client.remove_volume(volume)
+        except docker.errors.NotFound:
+            return
+        except docker.errors.APIError as error:
+            # Somebody who looks into the folder just now has made a helper since these were counted.
+            if error.status_code != _CONFLICT or time.monotonic() > until:
+                raise
+            time.sleep(_STEP)
+        else:
+            return
+
+
+def _helpers(client: Client, run_id: str) -> list[str]:
+    ours = {"label": [f"{KIND}=helper", f"{RUN}={run_id}"]}
+    return [one["Id"] for one in client.containers(all=True, filters=ours)]
