@@ -391,6 +391,10 @@ class ContainerCompute(Compute, Protocol):
 class Housekeeping(Protocol):
     """What an engine has beside `Compute` that keeps things of ours on a host of its own."""
 
+    def belongs_to(self, workspace: str) -> None:
+        """Whose engine it is, by its id: said before it is used, so that what it makes carries it."""
+        ...
+
     async def leftovers(self, ended: Collection[str]) -> list[Leftover]:
         """What of ours is there and not needed any more; nothing that lacks our label. `ended`: ids of runs that are over,
         whose outputs are in their records."""

@@ -72,6 +72,7 @@ class Targets:
         self._folder = layout.computes
         self._strict = bool(config.get("strict", False))
         self._settings: dict[str, dict[str, Any]] = config.get("targets", {})
+        self._workspace = str(config.get("id", ""))
         self._attaching = asyncio.Lock()
         self._moved = moved
         self._preempt = preempt
@@ -176,13 +177,16 @@ class Targets:
         if self._namesake(asked.name) is not None:
             raise ComputeTargetException(f"There is a compute target {asked.name!r} already.")
         self._check_gone(asked.name)
-        compute = computes.load(asked.kind, **asked.settings)
-        health = await compute.check()
-        if not health.ok:
-            raise ComputeTargetException(f"{asked.name}: {health.problem}", mend=health.mend)
+        compute = self._load(asked)
+        many = isinstance(compute, ManyHosts)
+        for host, health in (await compute.checks() if many else {"": await compute.check()}).items():
+            if not health.ok:
+                where = f"{asked.name}, {host}" if host else asked.name
+                raise ComputeTargetException(f"{where}: {health.problem}", mend=health.mend)
         capacity = await compute.capacity()
-        now = time.time()
-        asked = replace(asked, capacity=capacity, max_nodes=max(1, capacity.slots), created=now, modified=now)
+        hosts = await compute.capacities() if many else {}
+        now, most = time.time(), max(1, capacity.slots)
+        asked = replace(asked, capacity=capacity, hosts=hosts, max_nodes=most, created=now, modified=now)
         made = self._there[asked.name] = self._made(asked, compute)
         await self._keep_or_drop(made)
         return made
@@ -279,13 +283,21 @@ class Targets:
             tags=asked.tags,
         )
 
+    def _load(self, definition: TargetDefinition) -> Compute:
+        compute = computes.load(definition.kind, **definition.settings)
+        if isinstance(compute, Housekeeping):
+            compute.belongs_to(self._workspace)
+        return compute
+
     def _made(self, definition: TargetDefinition, compute: Compute | None = None) -> Target:
         share, substitutions = self._share(definition)
         machine = self._machine
         if definition.kind == AML:
             compute = self._there[LOCAL].compute
         else:
-            compute = compute or computes.load(definition.kind, **definition.settings)
+            compute = compute or self._load(definition)
+            if isinstance(compute, ManyHosts):
+                return Target(definition.name, compute, self._over_hosts(definition, compute), definition)
             machine = Machine(definition.capacity or Capacity(0, 0, 0.0))
         pool = Pool(
             definition.name,

@@ -20,10 +20,15 @@ class Place:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.connection = Connection(url=engine.url)
+        self.connection = self.of("ours")
         self.mark = uuid.uuid4().hex[:8]
         self.containers: list[str] = []
         self.volumes: list[str] = []
+
+    def of(self, workspace: str) -> Connection:
+        made = Connection(url=self.engine.url)
+        made.workspace = workspace
+        return made
 
     def volume(self, name: str, given: dict[str, str]) -> str:
         self.connection.do(lambda client: client.create_volume(name, labels=given))
@@ -87,6 +92,24 @@ def test_an_ended_runs_container_and_folder_go_and_a_live_ones_stay(place: Place
 def test_what_is_somebody_elses_is_not_seen(place: Place) -> None:
     place.container(f"mltrain-{place.mark}", {"maintainer": "me"}, place.volume(f"mltrain-run-{place.mark}", {}))
     assert place.found(place.mark) == []
+
+
+def test_what_is_made_says_whose_it_is_and_another_workspace_is_told(place: Place) -> None:
+    volume = place.volume(data_volume(place.mark), labels("data", key=place.mark))
+    kept = place.container(f"kept-{place.mark}", labels("run", run=place.mark))
+    plain = place.container(f"plain-{place.mark}", {"maintainer": "me"})
+    label = '{{index .Config.Labels "org.jupyter-mltrain.workspace"}}'
+    assert place.engine.docker("inspect", "--format", label, kept) == "ours"
+    assert place.engine.docker("inspect", "--format", label, plain) == ""
+    assert place.engine.docker("inspect", "--format", label.replace(".Config", ""), volume) == "ours"
+    assert {one.why for one in place.found(place.mark)} == {
+        f"the run {place.mark} has ended",
+        "data, sent again when it is needed",
+    }
+    place.connection = place.of("theirs")
+    assert [(one.name, one.why) for one in place.found()] == [
+        (volume, "data, sent again when it is needed, of another workspace (ours)")
+    ]
 
 
 def test_data_goes_when_no_living_run_reads_it(place: Place) -> None:

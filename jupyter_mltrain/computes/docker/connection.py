@@ -53,6 +53,8 @@ class Connection:
         self, *, url: str = "", context: str = "", tls_ca: str = "", tls_cert: str = "", tls_key: str = ""
     ) -> None:
         self.address: Address = addresses.find(url, context, ca=tls_ca, cert=tls_cert, key=tls_key)
+        self.workspace = ""
+        """The id of the workspace that what is made here belongs to; to be said before the first call."""
         self._client: Client | None = None
         self._opening = threading.Lock()
         self._failure: tuple[float, EngineUnreachable] | None = None
@@ -93,6 +95,7 @@ class Connection:
                 try:
                     with self.translated():
                         self._client = self._greeted()
+                        self._client.workspace = self.workspace
                 except EngineUnreachable as error:
                     self._failure = time.monotonic(), error
                     raise

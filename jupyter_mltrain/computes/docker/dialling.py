@@ -24,6 +24,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 from jupyter_mltrain.computes.docker.address import Address
+from jupyter_mltrain.computes.docker.labels import owned
 
 SILENCE = 30
 """Seconds after which a stream that says nothing counts as lost. (Streams of ours say that they live every 5 s.)"""
@@ -37,7 +38,21 @@ _LEFT_OUT = frozenset({"LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTH
 
 
 class Client(APIClient):
-    """The SDK's low-level client, whose streams have an end when nothing comes any more."""
+    """The SDK's low-level client, whose streams have an end when nothing comes any more. What is made of ours by it says
+    whose it is."""
+
+    workspace = ""
+    """The id of the workspace that asks."""
+
+    def create_container_from_config(self, config: Any, *given: Any, **named: Any) -> Any:
+        config = {**config, "Labels": owned(config.get("Labels") or {}, self.workspace)}
+        return super().create_container_from_config(config, *given, **named)
+
+    def create_volume(self, *given: Any, labels: Mapping[str, str] | None = None, **named: Any) -> Any:
+        return super().create_volume(*given, labels=owned(labels or {}, self.workspace), **named)
+
+    def build(self, *given: Any, labels: Mapping[str, str] | None = None, **named: Any) -> Any:
+        return super().build(*given, labels=owned(labels or {}, self.workspace), **named)
 
     def _disable_socket_timeout(self, socket: Any) -> None:
         for one in (socket, getattr(socket, "_sock", None)):

@@ -207,6 +207,9 @@ class DockerCompute:
 
     # -- what is left ----------------------------------------------------------------------------------------------
 
+    def belongs_to(self, workspace: str) -> None:
+        self.connection.workspace = workspace
+
     async def leftovers(self, ended: Collection[str]) -> list[Leftover]:
         return await self.connection.call(lambda client: housekeeping.leftovers(client, ended))
 

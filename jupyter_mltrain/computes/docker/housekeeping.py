@@ -14,7 +14,7 @@ from typing import Any
 import docker.errors
 
 from jupyter_mltrain.computes.docker.dialling import Client
-from jupyter_mltrain.computes.docker.labels import KIND, RUN
+from jupyter_mltrain.computes.docker.labels import KIND, RUN, WORKSPACE
 from jupyter_mltrain.core.compute import Leftover
 
 HELPER_SECONDS = 3600.0
@@ -30,7 +30,11 @@ _GONE, _USED = 404, 409
 
 
 def leftovers(client: Client, ended: Collection[str]) -> list[Leftover]:
-    """Containers, volumes and images of ours that no living container uses. `ended`: ids of runs that are over."""
+    """Containers, volumes and images of ours that no living container uses. `ended`: ids of runs that are over.
+
+    Runs of another workspace are left to it, unless they are old; what all share (environments, data, images) goes, too, and
+    says who made it.
+    """
     ours = {"label": KIND}
     sizes = _Sizes(client.df())
     containers: list[dict[str, Any]] = client.containers(all=True, filters=ours)
@@ -39,9 +43,9 @@ def leftovers(client: Client, ended: Collection[str]) -> list[Leftover]:
     using = [one for one in containers if not _over(one, ended)]
     used = {mount.get("Name") for one in using for mount in one.get("Mounts", ())} | {one["ImageID"] for one in using}
     return [
-        *_containers(containers, ended, sizes),
-        *_volumes([one for one in volumes if one["Name"] not in used], ended, sizes),
-        *_images([one for one in images if one["Id"] not in used]),
+        *_containers(containers, ended, sizes, client.workspace),
+        *_volumes([one for one in volumes if one["Name"] not in used], ended, sizes, client.workspace),
+        *_images([one for one in images if one["Id"] not in used], client.workspace),
     ]
 
 
@@ -86,16 +90,26 @@ def _over(container: Mapping[str, Any], ended: Collection[str]) -> bool:
     return age > HELPER_SECONDS
 
 
-def _containers(found: Sequence[dict[str, Any]], ended: Collection[str], sizes: _Sizes) -> Iterator[Leftover]:
+def _whose(labels: Mapping[str, str], workspace: str) -> str:
+    """What to add where something was made by another workspace, or nobody says by which."""
+    made_by = labels.get(WORKSPACE, "")
+    return f", of another workspace ({made_by[:8]})" if made_by not in ("", workspace) else ""
+
+
+def _containers(
+    found: Sequence[dict[str, Any]], ended: Collection[str], sizes: _Sizes, workspace: str
+) -> Iterator[Leftover]:
     for one in found:
         if _over(one, ended):
             name = one["Names"][0].lstrip("/") if one.get("Names") else one["Id"]
             run = one["Labels"].get(RUN)
             why = f"the run {run} has ended" if one["Labels"][KIND] == "run" else "a helper that has ended"
-            yield Leftover("container", name, sizes.container(one["Id"]), why)
+            yield Leftover("container", name, sizes.container(one["Id"]), why + _whose(one["Labels"], workspace))
 
 
-def _volumes(found: Sequence[dict[str, Any]], ended: Collection[str], sizes: _Sizes) -> Iterator[Leftover]:
+def _volumes(
+    found: Sequence[dict[str, Any]], ended: Collection[str], sizes: _Sizes, workspace: str
+) -> Iterator[Leftover]:
     for one in found:
         labels: Mapping[str, str] = one["Labels"]
         why = _SHARED.get(labels[KIND], "")
@@ -105,13 +119,14 @@ def _volumes(found: Sequence[dict[str, Any]], ended: Collection[str], sizes: _Si
             elif _age(one.get("CreatedAt", "")) > STRANGE_SECONDS:
                 why = f"the run {labels.get(RUN)} is none of this workspace, and old"
         if why:
-            yield Leftover("volume", one["Name"], sizes.volume(one["Name"]), why)
+            yield Leftover("volume", one["Name"], sizes.volume(one["Name"]), why + _whose(labels, workspace))
 
 
-def _images(found: Sequence[dict[str, Any]]) -> Iterator[Leftover]:
+def _images(found: Sequence[dict[str, Any]], workspace: str) -> Iterator[Leftover]:
     for one in found:
         name = (one.get("RepoTags") or [one["Id"]])[0]
-        yield Leftover("image", name, one["Size"], "built again when it is needed")
+        why = "built again when it is needed" + _whose(one.get("Labels") or {}, workspace)
+        yield Leftover("image", name, one["Size"], why)
 
 
 def _age(created: str) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 RUN = "org.jupyter-mltrain.run"
 """Label: the run's id."""
 WORKSPACE = "org.jupyter-mltrain.workspace"
-"""Label: the workspace that made it."""
+"""Label: the id of the workspace that made it. What is shared (environments, data, images) names the first that did."""
 KIND = "org.jupyter-mltrain.kind"
 """Label: what it is for, one of `KINDS`. Whatever has it is ours."""
 KEY = "org.jupyter-mltrain.key"
@@ -23,11 +25,16 @@ ENVIRONMENTS = "mltrain-environments"
 """The volume of an engine's environments."""
 
 
-def labels(kind: str, *, run: str = "", workspace: str = "", key: str = "") -> dict[str, str]:
-    """The labels of something that is made; what is empty is left out."""
+def labels(kind: str, *, run: str = "", key: str = "") -> dict[str, str]:
+    """The labels of something that is made; what is empty is left out. The client adds whose it is (`owned`)."""
     assert kind in KINDS, kind
-    found = {KIND: kind, RUN: run, WORKSPACE: workspace, KEY: key}
+    found = {KIND: kind, RUN: run, KEY: key}
     return {name: value for name, value in found.items() if value}
+
+
+def owned(given: Mapping[str, str], workspace: str) -> dict[str, str]:
+    """Labels with that of the workspace, where they are those of something of ours."""
+    return {**given, WORKSPACE: workspace} if KIND in given and workspace else dict(given)
 
 
 def container(run_id: str) -> str:

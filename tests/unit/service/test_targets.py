@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -41,6 +41,9 @@ class Kept(Engine):
     def __init__(self) -> None:
         super().__init__("kept", Capacity(3, 8, 64.0))
         self.there = ["a", "b"]
+
+    def belongs_to(self, workspace: str) -> None:
+        self.workspace = workspace
 
     async def leftovers(self, ended: Collection[str]) -> list[Leftover]:
         return [Leftover("volume", name, 5, "its run has ended") for name in self.there if name in ended]
@@ -96,8 +99,9 @@ async def test_what_cannot_be_attached(layout: Layout) -> None:
 
 
 async def test_what_is_left_on_an_engine_goes_when_no_run_needs_it(layout: Layout) -> None:
-    targets = await opened(layout)
-    await targets.attach(TargetDefinition("box", kind="kept"))
+    targets = await opened(layout, id="5f0c")
+    target = await targets.attach(TargetDefinition("box", kind="kept"))
+    assert cast("Kept", target.compute).workspace == "5f0c"
     assert [one.name for one in await targets.prune("box", {"b"}, dry_run=True)] == ["b"]
     assert [one.name for one in await targets.prune("box", {"b"}, dry_run=False)] == ["b"]
     assert [one.name for one in await targets.prune("box", {"a", "b"}, dry_run=True)] == ["a"]
