@@ -2,9 +2,15 @@
 
 from hypothesis import settings
 
-from tests.hosts.fixtures import docker_engine, pytest_collection_finish, remote_host, remote_host_of_session
+from tests.hosts.fixtures import (
+    docker_engine,
+    image_registry,
+    pytest_collection_finish,
+    remote_host,
+    remote_host_of_session,
+)
 
-__all__ = ["docker_engine", "pytest_collection_finish", "remote_host", "remote_host_of_session"]
+__all__ = ["docker_engine", "image_registry", "pytest_collection_finish", "remote_host", "remote_host_of_session"]
 
 # How long an example takes says how busy the machine is, not whether it is right.
 settings.register_profile("tests", deadline=None)

@@ -31,11 +31,19 @@ class DockerCompute(ComputeTarget, kind=DOCKER):
     ) -> AttachConfiguration:
         """An engine to attach.
 
+        image: str = "",
+        registry: str = "",
         `url`: `ssh://user@host[:port]`, `tcp://host:port` with TLS, `unix:///path`; default: the engine that the docker
         command would talk to, or the docker `context` of that name. `base_image`: what containers are made from where
         an environment names none. `user`: `uid[:gid]` or name inside the container (default: 1000:1000).
         `max_nodes`: how many containers at once (default: half the host's CPUs). `tls_ca`, `tls_cert`, `tls_key`: paths of
-        PEM files for `tcp://`; keys stay where they are.
+        PEM files for `tcp://`; keys stay where they are. `image="build"`: every environment becomes an image of its own.
+        `registry`: `host[:port][/prefix]`, where an image that is built is pushed to, and pulled from by whoever needs it
+        next; who may do so is said by `docker login` on this machine.
+
+        `hosts`: further engines, each by its url or by a dict of `url` or `context`, `tls_…`, `base_image`, `user`,
+        `max_nodes` (how many containers at once there) and `name`. A run is on one of them: the one with most room. Then
+        `max_nodes` is for all of them together (default: the sum), and `tls_…` for those by `tcp://` that have none.
 
         Raises `ComputeTargetException` for a number that cannot be. The engine itself is tested by `ComputeTarget.attach`.
         """
@@ -50,6 +58,8 @@ class DockerCompute(ComputeTarget, kind=DOCKER):
         }
         settings: dict[str, Any] = {name: str(value) for name, value in given.items() if value}
         if max_nodes is not None:
+            "image": image,
+            "registry": registry,
             settings["max_nodes"] = whole(max_nodes, "max_nodes")
         return AttachConfiguration(DOCKER, settings)
 

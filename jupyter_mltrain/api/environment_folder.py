@@ -94,6 +94,7 @@ def _document(definition: EnvironmentDefinition) -> dict[str, Any]:
             "imports": list(definition.imports),
             "given": dataclasses.asdict(definition.given) if definition.given else None,
             "substitutions": [dataclasses.asdict(one) for one in definition.substitutions],
+            "image": docker.image,
         },
     }
 
@@ -109,6 +110,7 @@ def _definition(raw: Mapping[str, Any], specification: CondaSpecification) -> En
             enabled=bool(docker.get("enabled")),
             base_image=docker.get("baseImage"),
             base_dockerfile=docker.get("baseDockerfile"),
+            image=own.get("image", ""),
             shm_size=docker.get("shmSize"),
             arguments=tuple(docker.get("arguments") or ()),
         ),

@@ -9,7 +9,7 @@ from pathlib import Path
 from jupyter_mltrain.api.conda import CondaDependencies
 from jupyter_mltrain.api.environment_folder import dockerfile_text
 from jupyter_mltrain.core.conda import CondaSpecification, of_definition
-from jupyter_mltrain.core.environment import ContainerSettings, EnvironmentDefinition
+from jupyter_mltrain.core.environment import BUILD, ContainerSettings, EnvironmentDefinition
 from jupyter_mltrain.errors import UsageError
 
 
@@ -78,8 +78,9 @@ class PythonSection:
 class DockerSection:
     """What a target that runs containers starts from; a target that runs none records that it is not used.
 
-    `base_image`: an image's name; `base_dockerfile`: a Dockerfile's path or text, in place of an image. `shm_size`:
-    Docker's notation ("2g"). `arguments`: more for `docker run`.
+    `base_image`: an image's name; `base_dockerfile`: a Dockerfile's path or text, in place of an image. `image`: "build" has
+    the packages built into an image on top of that (with a Dockerfile they always are); None: they lie in a volume beside
+    it. `shm_size`: Docker's notation ("2g"). `arguments`: more for `docker run`, of those that are safe.
     """
 
     def __init__(self, settings: ContainerSettings) -> None:
@@ -87,16 +88,17 @@ class DockerSection:
         self.shm_size = settings.shm_size
         self.arguments = list(settings.arguments)
         self.gpu_support = True  # the SDK's: a target's GPUs are seen
-        self._image = settings.base_image
+        self._base_image = settings.base_image
+        self._image = settings.image
         self._dockerfile = settings.base_dockerfile
 
     @property
     def base_image(self) -> str | None:
-        return self._image
+        return self._base_image
 
     @base_image.setter
     def base_image(self, value: str | None) -> None:
-        self._image = value
+        self._base_image = value
         if value is not None:
             self._dockerfile = None
 
@@ -109,14 +111,29 @@ class DockerSection:
     def base_dockerfile(self, value: str | Path | None) -> None:
         self._dockerfile = None if value is None else dockerfile_text(value)
         if value is not None:
-            self._image = None
+            self._base_image = None
+
+    @property
+    def image(self) -> str | None:
+        """ "build", or None."""
+        return self._image or None
+
+    @image.setter
+    def image(self, value: str | None) -> None:
+        if value not in (None, "", BUILD):
+            raise UsageError(
+                f"docker.image is {value!r}.",
+                mend=f"Give {BUILD!r}, or None; an image's name goes into docker.base_image.",
+            )
+        self._image = value or ""
 
     def into(self, definition: EnvironmentDefinition) -> EnvironmentDefinition:
         """`definition` with what this section says."""
         settings = ContainerSettings(
             enabled=bool(self.enabled),
-            base_image=self._image,
+            base_image=self._base_image,
             base_dockerfile=self._dockerfile,
+            image=self._image,
             shm_size=self.shm_size,
             arguments=tuple(self.arguments),
         )

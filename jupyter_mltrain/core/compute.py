@@ -126,8 +126,8 @@ class EnvironmentOrder:
 
     `key`: what the lock is known by. `python`: minor version ("3.11"). `lock`: requirement lines, with hashes where the
     index gives them. `image`: base image, empty for the target's own choice. `dockerfile`: text of a Dockerfile to build
-    an image of first; the packages then become a layer of an image too. `interpreter`: the user looks after the image
-    and what is in it; nothing is installed, this is its Python. `imports`: modules that must be importable. `modules`:
+    an image of first. `built`: the packages become an image on top of that, as they always do with a `dockerfile`.
+    `interpreter`: the user looks after the image and what is in it; nothing is installed, this is its Python. `imports`: modules that must be importable. `modules`:
     files for `site-packages`, by name.
 
     `settings`: variables for uv, those of indexes and proxies among them; `certificates`: those it is to trust, as PEM
@@ -163,6 +163,7 @@ OWN = "own-"
 
 @dataclass(frozen=True)
 class Mount:
+    built: bool = False
     """A dataset on the service's machine, to be readable at the run: a folder, which may hold links out of itself, or a
     single file."""
 

@@ -34,16 +34,22 @@ DEFAULT_GPU_IMAGE = "nvidia/cuda:11.8.0-cudnn8-runtime-ubuntu22.04"
 """A base image with the CUDA that TensorFlow 2.12 needs; newer ones bring their own CUDA as packages."""
 
 
+BUILD = "build"
+"""Of `ContainerSettings.image`, and of a target's setting of that name: environments become images."""
+
+
 @dataclass(frozen=True)
 class ContainerSettings:
     """What an environment asks of a target that runs containers; a target that runs none says that it does not use them.
 
-    `base_image` and `base_dockerfile` (its text) exclude each other. `shm_size`: Docker's notation ("2g").
+    `base_image` and `base_dockerfile` (its text) exclude each other. `image`: `BUILD` has the packages built into an image
+    on top of that; empty, they lie in a volume beside it. `shm_size`: Docker's notation ("2g").
     """
 
     enabled: bool = False
     base_image: str | None = DEFAULT_CPU_IMAGE
     base_dockerfile: str | None = None
+    image: str = ""
     shm_size: str | None = None
     arguments: tuple[str, ...] = ()
 

@@ -19,6 +19,8 @@ class ContainerSettings(TypedDict):
     base_image: str | None
     base_dockerfile: str | None
     """Its text."""
+    image: str
+    """`build`, or empty."""
     shm_size: str | None
     arguments: list[str]
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from jupyter_mltrain.core.compute import EnvironmentOrder
 from jupyter_mltrain.core.environment import (
+    BUILD,
     CURRENT,
     DEFAULT_CPU_IMAGE,
     DEFAULT_GPU_IMAGE,
@@ -46,6 +47,7 @@ def order_of(
         gpu=gpu,
         image="" if image in (DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE) else image,
         dockerfile=docker.base_dockerfile or "",
+        built=docker.image == BUILD,
         shm_size=docker.shm_size or "",
         variables=dict(definition.environment_variables),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,7 @@ class ContainerRequest(Wire):
     enabled: bool = False
     base_image: str | None = DEFAULT_CPU_IMAGE
     base_dockerfile: str | None = None
+    image: Literal["", "build"] = ""
     shm_size: str | None = None
     arguments: list[str] = []
 

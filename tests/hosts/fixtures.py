@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hosts import image, remote, shared
+from tests.hosts import image, registry, remote, shared
 from tests.hosts.daemon import Engine
 from tests.hosts.programs import NoHostError
+from tests.hosts.registry import ImageRegistry
 from tests.hosts.remote import RemoteHost
 
 
@@ -38,6 +39,18 @@ def remote_host_of_session() -> Iterator[RemoteHost]:
     try:
         with remote.host() as host:
             yield host
+    except NoHostError as missing:
+        pytest.fail(str(missing), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def image_registry(
+    remote_host_of_session: RemoteHost, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ImageRegistry]:
+    """A registry of images that this machine's engine and the other host's reach at one address."""
+    try:
+        with registry.registry(tmp_path_factory.mktemp("registry"), remote_host_of_session) as made:
+            yield made
     except NoHostError as missing:
         pytest.fail(str(missing), pytrace=False)
 

@@ -9,7 +9,7 @@ import pytest
 from jupyter_mltrain.api.config import ScriptRunConfig
 from jupyter_mltrain.api.dataset import Dataset
 from jupyter_mltrain.api.docker import DockerCompute
-from jupyter_mltrain.api.environment import Environment
+from jupyter_mltrain.api.environment import CondaDependencies, Environment
 from jupyter_mltrain.api.target import ComputeTarget
 from jupyter_mltrain.errors import UsageError
 
@@ -67,6 +67,30 @@ def test_a_ready_image_is_taken_as_it_is(docker_engine, workspace, experiment, b
     assert run.get_status() == "Completed", run.state["failure"]
     assert run.get_metrics() == {"inside": 1}
     assert run.state["environment"]["version"] == environment.version
+
+
+def test_an_environment_becomes_an_image_whose_making_is_seen(docker_engine, workspace, experiment, box):
+    environment = Environment("built")
+    environment.python.conda_dependencies = CondaDependencies.create(
+        pip_packages=["six==1.17.0"], python_version="3.11"
+    )
+    environment.docker.image = "build"
+    environment.environment_variables["COLOUR"] = "blue"
+    code = "import os, six, sys\nprint(six.__version__, sys.prefix, os.environ['COLOUR'])\n"
+    asked = {"files": {"a.py": code}, "compute_target": box, "environment": environment}
+    run = experiment.submit(ScriptRunConfig(script="a.py", **asked))
+    run.wait_for_completion(wait_post_processing=True)
+    assert run.get_status() == "Completed", run.state["failure"]
+    said = workspace.connection.bytes(f"/v1/runs/{run.id}/log", name="user_logs/std_log.txt", limit=10_000)[0].decode()
+    assert said.split() == ["1.17.0", "/opt/environment", "blue"]
+    # What the card shows while it is made.
+    making = workspace.connection.bytes(f"/v1/runs/{run.id}/log", name="build.log", limit=100_000)[0].decode()
+    assert " + six==1.17.0\n" in making
+    kept = json.loads((workspace.root / ".mltrain" / "runs" / run.id / "environment.json").read_text())["prepared"]
+    shown = json.loads(docker_engine.docker("inspect", kept["image"]))[0]
+    assert shown["RepoTags"][0] in making
+    assert shown["Config"]["Labels"]["org.jupyter-mltrain.kind"] == "environment"
+    assert Environment.get(workspace, "built").docker.image == "build"
 
 
 def test_tensorflow_trains_on_mnist_in_a_container(docker_engine, workspace, experiment, box, tmp_path):

@@ -205,6 +205,7 @@ export interface ContainerRequest {
   shm_size?: string | null;
   arguments?: string[];
 }
+  image?: "" | "build";
 /**
  * `core.spec.DataInput`; `dataset` is `NAME`, `NAME:VERSION` or `id:ID` where that is not `name`.
  */
@@ -636,6 +637,10 @@ export interface DataInput {
 /**
  * A version of a dataset, without where its files lie.
  */
+  /**
+   * `build`, or empty.
+   */
+  image: string;
 export interface Dataset {
   /**
    * Empty for one that is not registered.

@@ -220,6 +220,8 @@ VERBS: dict[str, Verb] = {
                 Option(("--docker-context",), "attach: that context of the docker command, instead of a URL", "NAME"),
                 Option(("--base-image",), "attach: what containers are made from", "IMAGE"),
                 Option(("--user",), "attach: who runs inside (default: 1000:1000)", "UID[:GID]"),
+                Option(("--image",), "attach: `build`: every environment becomes an image", "build"),
+                Option(("--registry",), "attach: where images that are built are shared", "HOST[:PORT][/PREFIX]"),
                 Option(("--tls-ca",), "attach: certificate of who signed the engine's", "FILE", completes="paths"),
                 Option(("--tls-cert",), "attach: our certificate", "FILE", completes="paths"),
                 Option(("--tls-key",), "attach: our certificate's key", "FILE", completes="paths"),

@@ -22,7 +22,9 @@ _SCALE = frozenset({"min_nodes", "max_nodes", "idle"})
 _OPTIONS = {
     "create": _SCALE | {"size"},
     "update": _SCALE,
-    "attach": frozenset({"docker_context", "base_image", "user", "max_nodes", "tls_ca", "tls_cert", "tls_key"}),
+    "attach": frozenset(
+        {"docker_context", "base_image", "user", "max_nodes", "tls_ca", "tls_cert", "tls_key", "image", "registry"}
+    ),
     "prune": frozenset({"yes"}),
 }
 """Which options an action takes."""

@@ -56,6 +56,8 @@ class DockerCompute:
     names none. `user`: whom runs are, `uid[:gid]` or a name in the image. `max_nodes`: how many containers at once
     (default: half of the host's CPUs, at least one). `tls_ca`, `tls_cert`, `tls_key`: paths of PEM files.
     """
+    `image="build"`: every environment becomes an image. `registry`: `host[:port][/prefix]`, where images that are built
+    here are shared with other hosts; `docker login` says as whom.
 
     name = DOCKER
 
@@ -71,12 +73,14 @@ class DockerCompute:
         user: str = "",
         max_nodes: int | None = None,
     ) -> None:
+        image: str = "",
+        registry: str = "",
         self.connection = Connection(url=url, context=context, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key)
         self.capabilities = Capabilities(gpu=True, containers=True)
         self._base_image = base_image or DEFAULT_CPU_IMAGE
         self._user = user or USER
-        self._max_nodes = max_nodes
-        self._environments = DockerEnvironments(self.connection, base_image=base_image)
+        self.max_nodes = max_nodes
+        self._environments = DockerEnvironments(self.connection, base_image=base_image, image=image, registry=registry)
         self._sharing = Sharing(self.connection, self._user)
         self._heartbeats = Heartbeats()
         self._gpus: tuple[str, ...] | None = None

@@ -30,9 +30,10 @@ from jupyter_mltrain.computes.docker.connection import Connection
 from jupyter_mltrain.computes.docker.labels import labels
 from jupyter_mltrain.computes.docker.maker import READY, Maker
 from jupyter_mltrain.computes.docker.plan import ENVIRONMENTS_PLACE
+from jupyter_mltrain.computes.docker.registry import Registry
 from jupyter_mltrain.core.compute import EnvironmentOrder, PreparedEnvironment, ReadyEnvironment
-from jupyter_mltrain.core.environment import DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE
-from jupyter_mltrain.errors import BuildFailed, EngineError, EnvironmentError_
+from jupyter_mltrain.core.environment import BUILD, DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE
+from jupyter_mltrain.errors import BuildFailed, EngineError, EnvironmentError_, UsageError
 
 Say = Callable[[str], None]
 
@@ -41,11 +42,16 @@ _IN_IMAGE = "/opt/environment"
 
 class DockerEnvironments:
     """The environments of an engine. `base_image`: what those are made on that name no image, where it is not the public
-    one of Python (or, with GPUs, of CUDA)."""
+    one of Python (or, with GPUs, of CUDA). `image`: `BUILD` where every one becomes an image. `registry`: where images
+    that are built here are shared with other hosts (`registry.check`)."""
 
-    def __init__(self, connection: Connection, *, base_image: str = "") -> None:
+    def __init__(self, connection: Connection, *, base_image: str = "", image: str = "", registry: str = "") -> None:
         self._connection = connection
         self._base_image = base_image
+        if image not in ("", BUILD):
+            raise UsageError(f"The setting image is {image!r}.", mend=f"Give {BUILD!r}, or nothing.")
+        self._built = image == BUILD
+        self._registry = Registry(connection, registry) if registry else None
         self._threads = ThreadPoolExecutor(64, thread_name_prefix="docker-environment")
         self._known: dict[tuple[str, str], dict[str, Any]] = {}
         self._platform = ""
@@ -64,7 +70,8 @@ class DockerEnvironments:
         Raises `EngineError` for an image that cannot be had, `BuildFailed` with what was said in `details["output"]`,
         `PythonNotFound`, `EnvironmentError_` for an image that no environment can stand in, `EngineUnreachable`.
         """
-        work = _Work(self._connection, order, self._image(order), log, progress, self._known)
+        order = dataclasses.replace(order, built=order.built or self._built or bool(order.dockerfile))
+        work = _Work(self._connection, order, self._image(order), self._registry, log, progress, self._known)
         task = asyncio.get_running_loop().run_in_executor(self._threads, work.run)
         try:
             return await asyncio.shield(task)
@@ -98,6 +105,7 @@ class _Work:
         connection: Connection,
         order: EnvironmentOrder,
         base: str,
+        registry: Registry | None,
         log: Say,
         progress: Say,
         known: dict[tuple[str, str], dict[str, Any]],
@@ -106,6 +114,7 @@ class _Work:
         self._connection = connection
         self._order = order
         self._base = base
+        self._registry = registry
         self._log = log
         self._progress = progress
         self._known = known
@@ -113,14 +122,10 @@ class _Work:
 
     def run(self) -> ReadyEnvironment:
         order, started = self._order, time.monotonic()
-        ask = (self._log, self._progress, self.stop)
-        if order.dockerfile:
-            image = images.built(self._connection, order.dockerfile, *ask)
-        else:
-            image = images.pulled(self._connection, self._base, *ask)
+        image = self._of_dockerfile() if order.dockerfile else images.pulled(self._connection, self._base, *self._ask)
         if order.interpreter:
             return self._as_it_is(image)
-        if order.dockerfile:
+        if order.built:
             return self._in_image(image, started)
         return self._in_volume(image, started)
 
@@ -128,6 +133,18 @@ class _Work:
         """Remove the container that is at work for this call, if there is one. Idempotent."""
         if self._maker is not None:
             self._maker.end(client)
+
+    @property
+    def _ask(self) -> tuple[Say, Say, threading.Event]:
+        return self._log, self._progress, self.stop
+
+    def _of_dockerfile(self) -> dict[str, Any]:
+        tag = images.tag("base", self._order.dockerfile)
+        found = images.find(self._connection, tag) or (self._registry and self._registry.fetch(tag, *self._ask))
+        found = found or images.built(self._connection, tag, self._order.dockerfile, *self._ask)
+        if self._registry:
+            self._registry.share(tag, *self._ask)
+        return found
 
     def _in_volume(self, image: Mapping[str, Any], started: float) -> ReadyEnvironment:
         key = hashlib.sha256(f"{self._order.key}\n{image['Id']}".encode()).hexdigest()[:20]
@@ -152,6 +169,8 @@ class _Work:
         repository, _, key = tag.partition(":")
         maker = self._new(f"mltrain-image-{key}", image, _IN_IMAGE, "copy", "/opt/python")
         found = images.find(self._connection, tag)
+        if found is None and self._registry:
+            found = self._registry.fetch(tag, *self._ask)
         cached = found is not None
         if found is None:
             self._create(maker)
@@ -165,6 +184,8 @@ class _Work:
             found = found or images.find(self._connection, tag)
         if found is None:
             raise BuildFailed(f"The image of environment {self._order.name!r} was built, but is not there.")
+        if self._registry:
+            self._registry.share(tag, *self._ask)
         ready: dict[str, Any] = json.loads(found["Config"]["Labels"].get(READY, "{}"))
         return self._result(ready, join(_IN_IMAGE, "bin/python"), str(found["Id"]), cached=cached, started=started)
 
@@ -210,12 +231,12 @@ class _Work:
         """What the user looks after in the image: its Python is asked once where and what it is."""
         order, started, known = self._order, time.monotonic(), (str(image["Id"]), self._order.interpreter)
         if known not in self._known:
-            self._known[known] = self._ask(image)
+            self._known[known] = self._looked_into(image)
         answer = self._known[known]
         self._order = dataclasses.replace(order, key=str(image["Id"]), packages=tuple(answer["packages"]))
         return self._result(answer, answer["python"], str(image["Id"]), cached=True, started=started)
 
-    def _ask(self, image: Mapping[str, Any]) -> dict[str, Any]:
+    def _looked_into(self, image: Mapping[str, Any]) -> dict[str, Any]:
         order = self._order
         try:
             return _ask_python(self._connection, image, order, self.stop)

@@ -47,28 +47,9 @@ def pulled(connection: Connection, name: str, log: Say, progress: Say, stop: Sto
     if found := find(connection, name):
         return found
     log(f"Pulling the image {name}")
-    repository, version = parse_repository_tag(name)
-    layers: dict[str, tuple[int, int]] = {}
-
-    def ask(client: Any) -> None:
-        wrong = ""
-        for event in client.pull(repository, version or "latest", stream=True, decode=True):
-            if stop.is_set():
-                raise Stopped
-            wrong = str(event.get("error", wrong))  # the last word: read to its end, so that the connection is free
-            _count(layers, event)
-            if layers:
-                done, total = (sum(each) for each in zip(*layers.values(), strict=True))
-                progress(f"pulling {name}, {done / 1e6:.0f} of {total / 1e6:.0f} MB")
-        if wrong:
-            raise _not_pulled(name, wrong)
-
-    try:
-        connection.do(ask)
-    except EngineError as error:
-        if "status" in error.details:
-            raise _not_pulled(name, error.message) from error
-        raise
+    wrong = transfer(connection, name, progress, stop)
+    if wrong:
+        raise _not_pulled(name, wrong)
     found = find(connection, name)
     if found is None:
         raise _not_pulled(name, "it is not there afterwards")
@@ -76,14 +57,36 @@ def pulled(connection: Connection, name: str, log: Say, progress: Say, stop: Sto
     return found
 
 
-def built(connection: Connection, dockerfile: str, log: Say, progress: Say, stop: Stop) -> dict[str, Any]:
-    """The image of a Dockerfile, built unless one of the same text is there; its layers stay in the engine's cache.
+def transfer(connection: Connection, name: str, progress: Say, stop: Stop) -> str:
+    """Pull the image `name`; in the engine's words why it cannot be had, or empty. Raises `EngineUnreachable`, `Stopped`."""
+    repository, version = parse_repository_tag(name)
+    layers: dict[str, tuple[int, int]] = {}
+
+    def ask(client: Any) -> str:
+        wrong = ""
+        for event in client.pull(repository, version or "latest", stream=True, decode=True):
+            if stop.is_set():
+                raise Stopped
+            wrong = str(event.get("error", wrong))  # the last word: read to its end, so that the connection is free
+            count(layers, event, "Downloading", "Download complete")
+            if layers:
+                done, total = (sum(each) for each in zip(*layers.values(), strict=True))
+                progress(f"pulling {name}, {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+        return wrong
+
+    try:
+        return connection.do(ask)
+    except EngineError as error:
+        if "status" in error.details:
+            return error.message
+        raise
+
+
+def built(connection: Connection, name: str, dockerfile: str, log: Say, progress: Say, stop: Stop) -> dict[str, Any]:
+    """The image of a Dockerfile, built under that name; its layers stay in the engine's cache.
 
     Its context holds nothing else. Raises `BuildFailed` with what was said in `details["output"]`, `Stopped`.
     """
-    name = tag("base", dockerfile)
-    if found := find(connection, name):
-        return found
     log(f"Building the image {name}")
     said: list[str] = []
 
@@ -132,12 +135,13 @@ def _tell(event: Mapping[str, Any], said: list[str], log: Say, progress: Say) ->
 _STEP = re.compile(r"Step (\d+)/(\d+) ")
 
 
-def _count(layers: dict[str, tuple[int, int]], event: Mapping[str, Any]) -> None:
+def count(layers: dict[str, tuple[int, int]], event: Mapping[str, Any], doing: str, done: str) -> None:
+    """Keep in `layers`, by id, how many bytes of each are through and how many it has; `doing`, `done`: the engine's words."""
     detail: Mapping[str, int] = event.get("progressDetail") or {}
     layer = str(event.get("id", ""))
-    if event.get("status") == "Downloading" and detail.get("total"):
-        layers[layer] = (detail["current"], detail["total"])
-    elif event.get("status") == "Download complete" and layer in layers:
+    if event.get("status") == doing and detail.get("total"):
+        layers[layer] = (min(detail["current"], detail["total"]), detail["total"])
+    elif event.get("status") == done and layer in layers:
         layers[layer] = (layers[layer][1], layers[layer][1])
 
 

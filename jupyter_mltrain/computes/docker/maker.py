@@ -69,7 +69,6 @@ class Maker:
                 entrypoint=["sh", join(_BUILD, "build.sh")],
                 command=arguments,
                 user="0:0",
-                environment=dict(self.order.variables),
                 working_dir="/",
                 stdin_open=True,
                 host_config=containers.unprivileged(
@@ -172,8 +171,9 @@ class Maker:
             )
 
     def _start(self) -> None:
-        """Start the container and tell it what no `docker inspect` may show."""
-        lines = [f"{name}={value}" for name, value in self.order.settings.items() if "\n" not in value]
+        """Start the container and tell it what no `docker inspect` and no image may show."""
+        told = {**self.order.variables, **self.order.settings}
+        lines = [f"{name}={value}" for name, value in told.items() if name.isidentifier() and "\n" not in value]
 
         def ask(client: Any) -> None:
             talk = talking.attach(client, self.name)
