@@ -28,11 +28,11 @@ class DockerCompute(ComputeTarget, kind=DOCKER):
         tls_ca: str = "",
         tls_cert: str = "",
         tls_key: str = "",
+        image: str = "",
+        registry: str = "",
     ) -> AttachConfiguration:
         """An engine to attach.
 
-        image: str = "",
-        registry: str = "",
         `url`: `ssh://user@host[:port]`, `tcp://host:port` with TLS, `unix:///path`; default: the engine that the docker
         command would talk to, or the docker `context` of that name. `base_image`: what containers are made from where
         an environment names none. `user`: `uid[:gid]` or name inside the container (default: 1000:1000).
@@ -55,11 +55,11 @@ class DockerCompute(ComputeTarget, kind=DOCKER):
             "tls_ca": tls_ca,
             "tls_cert": tls_cert,
             "tls_key": tls_key,
+            "image": image,
+            "registry": registry,
         }
         settings: dict[str, Any] = {name: str(value) for name, value in given.items() if value}
         if max_nodes is not None:
-            "image": image,
-            "registry": registry,
             settings["max_nodes"] = whole(max_nodes, "max_nodes")
         return AttachConfiguration(DOCKER, settings)
 

@@ -144,6 +144,7 @@ class EnvironmentOrder:
     gpu: bool = False
     image: str = ""
     dockerfile: str = ""
+    built: bool = False
     interpreter: str = ""
     shm_size: str = ""
     imports: tuple[str, ...] = ()
@@ -163,7 +164,6 @@ OWN = "own-"
 
 @dataclass(frozen=True)
 class Mount:
-    built: bool = False
     """A dataset on the service's machine, to be readable at the run: a folder, which may hold links out of itself, or a
     single file."""
 

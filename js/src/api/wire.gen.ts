@@ -202,10 +202,10 @@ export interface ContainerRequest {
   enabled?: boolean;
   base_image?: string | null;
   base_dockerfile?: string | null;
+  image?: "" | "build";
   shm_size?: string | null;
   arguments?: string[];
 }
-  image?: "" | "build";
 /**
  * `core.spec.DataInput`; `dataset` is `NAME`, `NAME:VERSION` or `id:ID` where that is not `name`.
  */
@@ -623,6 +623,10 @@ export interface ContainerSettings {
    * Its text.
    */
   base_dockerfile: string | null;
+  /**
+   * `build`, or empty.
+   */
+  image: string;
   shm_size: string | null;
   arguments: string[];
 }
@@ -637,10 +641,6 @@ export interface DataInput {
 /**
  * A version of a dataset, without where its files lie.
  */
-  /**
-   * `build`, or empty.
-   */
-  image: string;
 export interface Dataset {
   /**
    * Empty for one that is not registered.

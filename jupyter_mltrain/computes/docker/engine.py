@@ -55,9 +55,9 @@ class DockerCompute:
     name; neither: what the docker command would talk to. `base_image`: what containers are made from where an environment
     names none. `user`: whom runs are, `uid[:gid]` or a name in the image. `max_nodes`: how many containers at once
     (default: half of the host's CPUs, at least one). `tls_ca`, `tls_cert`, `tls_key`: paths of PEM files.
-    """
     `image="build"`: every environment becomes an image. `registry`: `host[:port][/prefix]`, where images that are built
     here are shared with other hosts; `docker login` says as whom.
+    """
 
     name = DOCKER
 
@@ -72,9 +72,9 @@ class DockerCompute:
         base_image: str = "",
         user: str = "",
         max_nodes: int | None = None,
-    ) -> None:
         image: str = "",
         registry: str = "",
+    ) -> None:
         self.connection = Connection(url=url, context=context, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key)
         self.capabilities = Capabilities(gpu=True, containers=True)
         self._base_image = base_image or DEFAULT_CPU_IMAGE
@@ -99,7 +99,7 @@ class DockerCompute:
         if self._gpus is None:
             self._gpus = await self.connection.call(lambda client: gpus.names(client, self._base_image))
         cpus = int(info["NCPU"])
-        return Capacity(self._max_nodes or max(1, cpus // 2), cpus, round(info["MemTotal"] / 1e9, 3), self._gpus)
+        return Capacity(self.max_nodes or max(1, cpus // 2), cpus, round(info["MemTotal"] / 1e9, 3), self._gpus)
 
     # -- what runs need --------------------------------------------------------------------------------------------
 
