@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.api.docker import DockerCompute
-from jupyter_mltrain.api.pool import AmlComputeProvisioningConfiguration, AmlComputeStatus, ScaleSettings, whole
+from jupyter_mltrain.api.pool import AmlComputeProvisioningConfiguration, AmlComputeStatus, ScaleSettings, nodes, whole
 from jupyter_mltrain.api.target import (
     POLL_SECONDS,
     AttachConfiguration,
@@ -135,17 +135,7 @@ class AmlCompute(ComputeTarget, kind=AML):
     def list_nodes(self) -> builtins.list[dict[str, Any]]:
         """The nodes that are there now, under the SDK's keys."""
         self.refresh_state()
-        return [
-            {
-                "nodeId": f"{self.name}-{node['number']}",
-                "port": None,
-                "publicIpAddress": None,
-                "privateIpAddress": "127.0.0.1",
-                "nodeState": node["state"],
-                "runId": node["run"],
-            }
-            for node in self._state["nodes"]
-        ]
+        return nodes(self._state)
 
     def update(
         self,

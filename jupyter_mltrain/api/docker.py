@@ -1,15 +1,17 @@
 """Containers as a compute target: on this machine's engine, or on another host's.
 
 ComputeTarget.attach(ws, "gpu-box", DockerCompute.attach_configuration("ssh://me@host"))
+ComputeTarget.attach(ws, "boxes", DockerCompute.attach_configuration(hosts=["ssh://me@a", "ssh://me@b"]))
 run = experiment.submit(ScriptRunConfig(".", "train.py", compute_target="gpu-box", environment="tensorflow"))
 """
 
 from __future__ import annotations
 
 import builtins
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jupyter_mltrain.api.pool import whole
+from jupyter_mltrain.api.pool import nodes, whole
 from jupyter_mltrain.api.target import AttachConfiguration, ComputeTarget, path
 from jupyter_mltrain.core.target import DOCKER
 
@@ -21,6 +23,7 @@ class DockerCompute(ComputeTarget, kind=DOCKER):
     def attach_configuration(
         url: str = "",
         *,
+        hosts: Sequence[str | Mapping[str, Any]] = (),
         context: str = "",
         base_image: str = "",
         user: str = "",
@@ -31,7 +34,7 @@ class DockerCompute(ComputeTarget, kind=DOCKER):
         image: str = "",
         registry: str = "",
     ) -> AttachConfiguration:
-        """An engine to attach.
+        """An engine to attach, or several as one target.
 
         `url`: `ssh://user@host[:port]`, `tcp://host:port` with TLS, `unix:///path`; default: the engine that the docker
         command would talk to, or the docker `context` of that name. `base_image`: what containers are made from where
@@ -61,12 +64,24 @@ class DockerCompute(ComputeTarget, kind=DOCKER):
         settings: dict[str, Any] = {name: str(value) for name, value in given.items() if value}
         if max_nodes is not None:
             settings["max_nodes"] = whole(max_nodes, "max_nodes")
+        if hosts:
+            settings["hosts"] = [one if isinstance(one, str) else _host(one) for one in hosts]
         return AttachConfiguration(DOCKER, settings)
 
     @property
     def url(self) -> str:
-        """Where the engine is; empty for the one that the docker command would talk to."""
+        """Where the engine is (of several, the first); empty for the one that the docker command would talk to."""
         return str(self._asked.get("settings", {}).get("url", ""))
+
+    @property
+    def hosts(self) -> builtins.list[str]:
+        """The names of the target's hosts, where it has several; empty where it has one."""
+        return [host["name"] for host in self._state["hosts"]]
+
+    def list_nodes(self) -> builtins.list[dict[str, Any]]:
+        """Where runs are and where the next would be, under the SDK's keys; `host`: on which of several hosts."""
+        self.refresh_state()
+        return nodes(self._state)
 
     def leftovers(self) -> builtins.list[dict[str, Any]]:
         """What of ours lies on the engine and no live run needs, each with its kind, name, bytes and why it may go."""
@@ -79,3 +94,10 @@ class DockerCompute(ComputeTarget, kind=DOCKER):
     def _prune(self, *, dry_run: bool) -> builtins.list[dict[str, Any]]:
         answer = self.workspace.connection.post(f"{path(self.name)}/prune", {"dry_run": dry_run}, timeout=600)
         return builtins.list(answer["leftovers"])
+
+
+def _host(given: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {name: str(value) for name, value in given.items() if value and name != "max_nodes"}
+    if given.get("max_nodes") is not None:
+        settings["max_nodes"] = whole(given["max_nodes"], "max_nodes")
+    return settings

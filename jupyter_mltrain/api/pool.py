@@ -111,6 +111,22 @@ class AmlComputeStatus:
         }
 
 
+def nodes(target: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The nodes of a target that are there now, under the SDK's keys; `host`: on which of the target's, if it has several."""
+    return [
+        {
+            "nodeId": f"{target['name']}-{node['number']}",
+            "port": None,
+            "publicIpAddress": None,
+            "privateIpAddress": "127.0.0.1" if not node["host"] else None,
+            "nodeState": node["state"],
+            "runId": node["run"],
+            **({"host": node["host"]} if node["host"] else {}),
+        }
+        for node in target["nodes"]
+    ]
+
+
 _NODE_STATES = ("preparing", "running", "idle", "unusable", "leaving", "preempted")
 
 

@@ -51,6 +51,17 @@ class Health:
     """What was tried and is right, in order: `reached ssh://me@host`, `engine 24.0, Linux, x86_64`."""
 
 
+def together(found: Mapping[str, Health]) -> Health:
+    """The health of a target by that of its hosts: good where any of them is; of the others `problem` tells all the same."""
+    bad = {name: health for name, health in found.items() if not health.ok}
+    return Health(
+        ok=len(bad) < len(found),
+        problem=" ".join(f"{name}: {health.problem}" for name, health in bad.items()),
+        mend=next((health.mend for health in bad.values()), ""),
+        steps=tuple(f"{name}: {step}" for name, health in found.items() for step in health.steps),
+    )
+
+
 @dataclass(frozen=True)
 class Leftover:
     """Something that an engine keeps for us and that no live run needs."""
@@ -62,6 +73,8 @@ class Leftover:
     """None where the engine does not say."""
     why: str
     """`run tidy-otter-3 has ended`, `environments, built again when they are needed`."""
+    host: str = ""
+    """Where it is, of a target that has several hosts."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +90,17 @@ class Capacity:
 @dataclass(frozen=True)
 class Grant:
     """What the scheduler gives a run on a node: GPU indexes, and numbers of CPUs and GB that it may use. `node`: which of
-    the target's, from 1 on."""
+    the target's, from 1 on; `host`: which of a target's that has several."""
 
     gpus: tuple[int, ...] = ()
     cpus: int | None = None
     memory_gb: float | None = None
     node: int = 0
+    host: str = ""
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Grant:
-        return cls(tuple(raw["gpus"]), raw["cpus"], raw["memory_gb"], raw.get("node", 0))
+        return cls(tuple(raw["gpus"]), raw["cpus"], raw["memory_gb"], raw.get("node", 0), raw.get("host", ""))
 
 
 @dataclass(frozen=True)
@@ -226,6 +240,8 @@ class LaunchPlan:
     """How many CPUs the run may use, or None for all; which ones the engine chooses at launch, by what else runs."""
     container: Mapping[str, Any] | None = None
     """What an engine with containers is asked to make: the body of its API's request."""
+    host: str = ""
+    """Which of the target's hosts, where it has several."""
 
     def to_json(self) -> wire_catalog.LaunchPlan:
         mounts = [mount.to_json() for mount in self.mounts]
@@ -385,6 +401,24 @@ class ContainerCompute(Compute, Protocol):
     ) -> None:
         """Data to where the containers of `environment` are, each content once. `progress(name, phrase)`, from any
         thread."""
+        ...
+
+
+@runtime_checkable
+class ManyHosts(Protocol):
+    """What an engine has beside `Compute` whose runs are on one of several hosts each: the one that their grant names, and
+    their handle."""
+
+    def on(self, host: str) -> ContainerCompute:
+        """The engine of one host. Raises `EngineError` for one that the target does not have (any more)."""
+        ...
+
+    async def capacities(self) -> Mapping[str, Capacity]:
+        """What each host has, by its name. Raises what the first one that cannot be asked raises."""
+        ...
+
+    async def checks(self) -> Mapping[str, Health]:
+        """Whether each host can be used, by its name. Never raises."""
         ...
 
 

@@ -88,7 +88,8 @@ class TargetDefinition:
     """A target as it was asked for.
 
     `kind`: `AmlCompute`, a pool of nodes of `size` on this machine; else the engine that is attached, with its
-    `settings` and its `capacity` as it was found. Times in seconds since the epoch.
+    `settings` and its `capacity` as it was found, and that of each of its `hosts`, where it has several. Times in seconds
+    since the epoch.
     """
 
     name: str
@@ -102,6 +103,7 @@ class TargetDefinition:
     tags: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     capacity: Capacity | None = None
+    hosts: Mapping[str, Capacity] = field(default_factory=dict)
     created: float = 0.0
     modified: float = 0.0
 
@@ -119,9 +121,8 @@ class TargetDefinition:
         found: dict[str, Any] | None = values.get("capacity")
         try:
             if found is not None:
-                values["capacity"] = Capacity(
-                    found["slots"], found["cpus"], found["memory_gb"], tuple(found.get("gpus", ()))
-                )
+                values["capacity"] = _capacity(found)
+            values["hosts"] = {str(name): _capacity(one) for name, one in values.get("hosts", {}).items()}
             made = cls(**values)
             check_scale(made.min_nodes, made.max_nodes, made.idle_seconds)
         except (TypeError, AttributeError, KeyError) as error:
@@ -173,6 +174,10 @@ def _count(number: int, what: str) -> str:
     return f"{number or 'no'} {what}{'s' if number > 1 else ''}"
 
 
+def _capacity(raw: Mapping[str, Any]) -> Capacity:
+    return Capacity(raw["slots"], raw["cpus"], raw["memory_gb"], tuple(raw.get("gpus", ())))
+
+
 def _asked(definition: TargetDefinition) -> dict[str, Any]:
     values = dataclasses.asdict(definition)
-    return {name: value for name, value in values.items() if name not in ("created", "modified", "capacity")}
+    return {name: value for name, value in values.items() if name not in ("created", "modified", "capacity", "hosts")}

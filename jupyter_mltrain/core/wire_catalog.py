@@ -151,6 +151,8 @@ class LaunchPlan(TypedDict):
     memory_bytes: int | None
     cpus: int | None
     container: dict[str, Any] | None
+    host: str
+    """Which of the target's hosts; empty where it has one."""
 
 
 class PlannedEnvironment(TypedDict):

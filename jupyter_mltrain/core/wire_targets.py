@@ -40,6 +40,8 @@ class Leftover(TypedDict):
     name: str
     bytes: int | None
     why: str
+    host: str
+    """Where it is, of a target that has several hosts; else empty."""
 
 
 class PrunedTarget(TypedDict):
@@ -63,6 +65,8 @@ class TargetDefinition(TypedDict):
     tags: dict[str, str]
     settings: dict[str, Any]
     capacity: Capacity | None
+    hosts: dict[str, Capacity]
+    """What each host of a target has that has several, by its name."""
     created: float
     modified: float
 
@@ -85,6 +89,18 @@ class TargetNode(TypedDict):
     run: str | None
     """The id of the run that it has."""
     problem: str
+    host: str
+    """Which of the target's hosts it is on; empty where that has one."""
+
+
+class TargetHost(TypedDict):
+    """One of several hosts of a target."""
+
+    name: str
+    capacity: Capacity
+    runs: int
+    """How many it has now."""
+    health: Health
 
 
 class Target(TypedDict):
@@ -109,8 +125,10 @@ class Target(TypedDict):
     """When a node last came or went."""
     capabilities: Capabilities
     capacity: Capacity
-    """Of the machine, which targets share."""
+    """Of the machine, which targets share; of several hosts, together."""
     health: Health
+    hosts: list[TargetHost]
+    """Of a target that has several; else empty."""
 
 
 class TargetList(TypedDict):

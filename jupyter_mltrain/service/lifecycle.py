@@ -31,7 +31,7 @@ from jupyter_mltrain.service import preemption
 from jupyter_mltrain.service.failure import Failure, explain, first_failed
 from jupyter_mltrain.service.inputs import remove_copies, settle_data
 from jupyter_mltrain.service.patience import patiently
-from jupyter_mltrain.service.preparation import prepare
+from jupyter_mltrain.service.placing import placed, prepared
 from jupyter_mltrain.service.pruning import measure_outputs
 from jupyter_mltrain.service.record import Record
 
@@ -83,15 +83,14 @@ async def _until_granted(service: Service, record: Record) -> None:
     if record.status is Status.NOT_STARTED:
         await record.progress(Status.PREPARING)
     if record.status is Status.PREPARING:
-        await prepare(service, record)
+        await prepared(service, record)
         if not await record.progress(Status.QUEUED):
             return
     if record.status is not Status.QUEUED:
         return
-    pool, preemptions = service.pool(record.spec.target), record.doc.get("preemptions", 0)
-    grant = await pool.acquire(record.id, record.spec.resources, preemptions)
+    grant = await placed(service, record)
     record.doc["grant"] = dataclasses.asdict(grant)
-    await record.progress(Status.STARTING)
+    await record.progress(Status.STARTING, f"on {grant.host}" if grant.host else "")
 
 
 async def _unless_canceled(record: Record, work: Any) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from jupyter_mltrain.core.addresses import redact
-from jupyter_mltrain.core.compute import ContainerCompute, Mount, PreparedEnvironment, ReadyEnvironment
+from jupyter_mltrain.core.compute import Compute, ContainerCompute, Mount, PreparedEnvironment, ReadyEnvironment
 from jupyter_mltrain.environments import Environments, Progress
 from jupyter_mltrain.environments.progress import ProgressReader
 from jupyter_mltrain.environments.uv import Log, there_failed
@@ -44,29 +44,40 @@ class _Note:
             self._loop.call_soon_threadsafe(self._record.touch)
 
 
-async def prepare(service: Service, record: Record) -> None:
-    """Make ready what the run needs, and note it in its `doc`. A run inside another has what that one has."""
+async def prepare(service: Service, record: Record, compute: Compute | None = None) -> None:
+    """Make ready what the run needs, and note it in its `doc`. A run inside another has what that one has. `compute`: where,
+    if that is one host of the target's."""
     if record.spec.within is not None:
         within = await service.record(record.spec.within)
         record.doc.update(prepared=within.doc["prepared"], mounts=[])
         record.doc["environment"] = dict(within.doc["environment"])
         return
-    environment, mounts = await asyncio.gather(prepare_environment(service, record), prepare_inputs(service, record))
-    await _bring(service, record, environment, mounts)
+    compute = compute or service.compute(record.spec.target)
+    environment, mounts = await asyncio.gather(
+        prepare_environment(service, record, compute), prepare_inputs(service, record)
+    )
+    await _bring(record, compute, environment, mounts)
     record.doc["prepared"] = dataclasses.asdict(environment)
     record.doc["environment"]["key"] = environment.key
     record.doc["mounts"] = [m.to_json() for m in mounts]
 
 
-async def prepare_environment(service: Service, record: Record) -> PreparedEnvironment:
-    """The run's environment, made if it has to be, where the target's runs are; its log goes to `build.log`, its lock into
+async def prepare_there(service: Service, record: Record, compute: Compute) -> None:
+    """Make ready on a further host what is ready on another."""
+    environment = await prepare_environment(service, record, compute)
+    await _bring(record, compute, environment, [Mount.from_json(one) for one in record.doc["mounts"]])
+    record.doc["prepared"] = dataclasses.asdict(environment)
+    record.doc["environment"]["key"] = environment.key
+
+
+async def prepare_environment(service: Service, record: Record, compute: Compute) -> PreparedEnvironment:
+    """The run's environment, made if it has to be, where `compute` has its runs; its log goes to `build.log`, its lock into
     the run's folder."""
     spec, note = record.spec, _Note(record)
     reference = (
         spec.environment if spec.environment_version is None else f"{spec.environment}:{spec.environment_version}"
     )
     gpu = bool(service.pool(spec.target).gives(spec.resources).gpus)
-    compute = service.compute(spec.target)
     with (record.folder / BUILD).open("a", encoding="utf-8", errors="replace") as file:
 
         def log(line: str) -> None:
@@ -138,9 +149,8 @@ async def prepare_inputs(service: Service, record: Record) -> list[Mount]:
     return await prepare_data(service, record, _Note(record).say)
 
 
-async def _bring(service: Service, record: Record, environment: PreparedEnvironment, mounts: list[Mount]) -> None:
-    """The datasets to where the target's containers are, if it has any."""
-    compute = service.compute(record.spec.target)
+async def _bring(record: Record, compute: Compute, environment: PreparedEnvironment, mounts: list[Mount]) -> None:
+    """The datasets to where the containers of `compute` are, if it has any."""
     if mounts and compute.capabilities.containers:
         await cast("ContainerCompute", compute).bring(mounts, environment, _Note(record).say)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from jupyter_mltrain.core import wire_targets as answers
-from jupyter_mltrain.core.compute import Compute, Health
+from jupyter_mltrain.core.compute import Compute, Health, ManyHosts, together
 from jupyter_mltrain.core.target import TargetDefinition
+from jupyter_mltrain.service.hosts import HostsPool
 from jupyter_mltrain.service.openapi import Router
 from jupyter_mltrain.service.scheduler import NodeState
 from jupyter_mltrain.service.targets import Target
@@ -75,17 +77,27 @@ def router(service: Service) -> Router:
     return routes
 
 
-async def _health(compute: Compute) -> answers.Health:
+async def _health(compute: Compute) -> Health:
     try:
         async with asyncio.timeout(HEALTH_SECONDS):
-            seen = await compute.check()
+            return await compute.check()
     except TimeoutError:
-        seen = Health(ok=False, problem=f"no answer within {HEALTH_SECONDS:g} s", mend="Is its host up?")
+        return Health(ok=False, problem=f"no answer within {HEALTH_SECONDS:g} s", mend="Is its host up?")
+
+
+def _told(seen: Health) -> answers.Health:
     return {"ok": seen.ok, "problem": seen.problem, "mend": seen.mend, "steps": list(seen.steps)}
 
 
 async def _answer(target: Target) -> answers.Target:
     pool, compute, definition = target.pool, target.compute, target.definition
+    seen: Mapping[str, Health] = {}
+    if isinstance(pool, HostsPool) and isinstance(compute, ManyHosts):
+        seen = await compute.checks()
+        pool.seen(seen)
+        health = together(seen)
+    else:
+        health = await _health(compute)
     nodes = pool.nodes
     wanted = [node for node in nodes if node.state is not NodeState.LEAVING]
     return {
@@ -104,6 +116,7 @@ async def _answer(target: Target) -> answers.Target:
                 "since": node.since,
                 "run": node.run_id or None,
                 "problem": node.problem,
+                "host": node.host,
             }
             for node in nodes
         ],
@@ -113,6 +126,15 @@ async def _answer(target: Target) -> answers.Target:
         "steady": all(node.state in {NodeState.IDLE, NodeState.RUNNING} for node in nodes),
         "changed": pool.changed,
         "capabilities": cast("answers.Capabilities", dataclasses.asdict(compute.capabilities)),
-        "capacity": cast("answers.Capacity", dataclasses.asdict(pool.machine.capacity)),
-        "health": await _health(compute),
+        "capacity": cast("answers.Capacity", dataclasses.asdict(pool.capacity)),
+        "health": _told(health),
+        "hosts": [
+            {
+                "name": name,
+                "capacity": cast("answers.Capacity", dataclasses.asdict(capacity)),
+                "runs": runs,
+                "health": _told(seen.get(name, Health(ok=False, problem="it is named no more"))),
+            }
+            for name, (capacity, runs) in (pool.hosts if isinstance(pool, HostsPool) else {}).items()
+        ],
     }

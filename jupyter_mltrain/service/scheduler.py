@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from jupyter_mltrain.core.compute import Grant, Health
+from jupyter_mltrain.core.compute import Capacity, Grant, Health
 from jupyter_mltrain.core.spec import Resources
 from jupyter_mltrain.core.target import Size
 from jupyter_mltrain.errors import EngineError, ResourceUnavailable, TargetNotFound
@@ -47,13 +47,14 @@ class NodeState(StrEnum):
 
 @dataclass
 class Node:
-    """`number` counts from 1; `since`: when it came into its state."""
+    """`number` counts from 1; `since`: when it came into its state; `host`: where it is, of a target with several."""
 
     number: int
     state: NodeState
     since: float
     run_id: str = ""
     problem: str = ""
+    host: str = ""
 
 
 @dataclass(eq=False)
@@ -193,6 +194,11 @@ class Pool:
         return self._lacks(position - 1, self._free()) if position else ""
 
     # -- what is seen of it ----------------------------------------------------------------------------------------
+
+    @property
+    def capacity(self) -> Capacity:
+        """Of the machine that it is on."""
+        return self.machine.capacity
 
     @property
     def nodes(self) -> Sequence[Node]:

@@ -21,6 +21,7 @@ from jupyter_mltrain.errors import RunNotFound
 from jupyter_mltrain.service.children import Children
 from jupyter_mltrain.service.endpoints import Endpoints
 from jupyter_mltrain.service.gate import Gate
+from jupyter_mltrain.service.hosts import HostsPool
 from jupyter_mltrain.service.lifecycle import drive
 from jupyter_mltrain.service.pruning import sweep_removed
 from jupyter_mltrain.service.publication import Publication
@@ -121,7 +122,7 @@ class Service:
     def compute(self, target: str) -> Compute:
         return self.targets.of_run(target).compute
 
-    def pool(self, target: str) -> Pool:
+    def pool(self, target: str) -> Pool | HostsPool:
         return self.targets.of_run(target).pool
 
     def live_on(self, target: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from jupyter_mltrain import computes
 from jupyter_mltrain.computes import sizes
 from jupyter_mltrain.computes.notebook import NotebookCompute
 from jupyter_mltrain.computes.within import WithinCompute
-from jupyter_mltrain.core.compute import Capacity, Compute, Housekeeping, Leftover
+from jupyter_mltrain.core.compute import Capacity, Compute, Housekeeping, Leftover, ManyHosts
 from jupyter_mltrain.core.layout import Layout
 from jupyter_mltrain.core.spec import Substitution
 from jupyter_mltrain.core.target import (
@@ -42,6 +42,7 @@ from jupyter_mltrain.errors import (
     TargetInUse,
     TargetNotFound,
 )
+from jupyter_mltrain.service.hosts import HostsPool
 from jupyter_mltrain.service.machine import Machine
 from jupyter_mltrain.service.scheduler import Pool, Scale
 
@@ -52,7 +53,7 @@ class Target:
 
     name: str
     compute: Compute
-    pool: Pool
+    pool: Pool | HostsPool
     definition: TargetDefinition | None = None
     substitutions: tuple[Substitution, ...] = ()
 
@@ -309,6 +310,15 @@ class Targets:
             moved=self._moved,
         )
         return Target(definition.name, compute, pool, definition, substitutions)
+
+    def _over_hosts(self, definition: TargetDefinition, compute: ManyHosts) -> HostsPool:
+        return HostsPool(
+            definition.name,
+            definition.hosts,
+            _scale(definition),
+            check=lambda host: compute.on(host).check(),
+            moved=self._moved,
+        )
 
     def _share(self, definition: TargetDefinition) -> tuple[Size | None, tuple[Substitution, ...]]:
         if definition.kind != AML:

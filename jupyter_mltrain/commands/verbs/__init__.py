@@ -210,7 +210,7 @@ VERBS: dict[str, Verb] = {
                     choices=("list", "show", "create", "update", "rm", "sizes", "attach", "detach", "prune"),
                 ),
                 Argument("name", "the target", optional=True, completes="targets"),
-                Argument("url", "attach: ssh://user@host, tcp://host:port (TLS), unix:///path", optional=True),
+                Argument("urls", "attach: ssh://user@host, tcp://host:port (TLS), unix:///path; several", repeated=True),
             ),
             (
                 Option(("--size",), "create: what a node has, such as STANDARD_D2_V2", "SIZE", completes="sizes"),

@@ -31,18 +31,18 @@ _OPTIONS = {
 
 
 def compute(
-    context: Context, *, action: str | None = None, name: str | None = None, url: str | None = None, **options: Any
+    context: Context, *, action: str | None = None, name: str | None = None, urls: Sequence[str] = (), **options: Any
 ) -> Table[Entry] | Text:
     """`list` the targets there are; `show` one with its nodes; `create`, `update` or `rm` a pool of nodes; `sizes` of
-    nodes there are; `attach` the engine at a URL, `detach` it, `prune` what we left on it.
+    nodes there are; `attach` the engine at a URL, or several as one target, `detach` it, `prune` what we left on it.
 
     Raises `UsageError` for an option that belongs to another action, `TargetNotFound` with the nearest names,
     `ComputeTargetException` for what no pool can be or an engine that cannot be used, `TargetInUse`.
     """
     connection = context.workspace().connection
     given = {key: value for key, value in options.items() if value is not None and value is not False}
-    if url is not None and action != "attach":
-        raise UsageError(f"A URL belongs to `compute attach`: {url!r}.")
+    if urls and action != "attach":
+        raise UsageError(f"A URL belongs to `compute attach`: {urls[0]!r}.")
     _check_options(action or "list", given)
     if action is None or action == "list":
         return _list(connection)
@@ -50,7 +50,7 @@ def compute(
         return _sizes(connection)
     if name is None:
         raise UsageError(f"`compute {action}` needs the target's name.", mend="`%mltrain compute` lists them.")
-    return _ACTIONS[action](connection, name, {**given, "url": url} if url else given)
+    return _ACTIONS[action](connection, name, {**given, "urls": urls} if urls else given)
 
 
 def _check_options(action: str, given: Mapping[str, Any]) -> None:
@@ -118,7 +118,9 @@ def _update(connection: Connection, name: str, given: Mapping[str, Any]) -> Text
 
 
 def _attach(connection: Connection, name: str, given: Mapping[str, Any]) -> Text:
-    settings = {key.removeprefix("docker_"): value for key, value in given.items()}
+    url, *hosts = given.get("urls", ()) or ("",)
+    settings = {key.removeprefix("docker_"): value for key, value in given.items() if key != "urls"}
+    settings |= ({"url": url} if url else {}) | ({"hosts": hosts} if hosts else {})
     body = {"name": name, "engine": DOCKER, "settings": settings}
     made = connection.post("/v1/attached-targets", body, timeout=_ATTACH_SECONDS)
     return Text("\n".join([*_lines(made, {}), f"Use it with `-t {made['name']}`."]))
@@ -133,13 +135,17 @@ def _prune(connection: Connection, name: str, given: Mapping[str, Any]) -> Table
     return Table(
         ("what", "name", "size", "why it may go"),
         [
-            (one["kind"], one["name"], size(one["bytes"]) if one["bytes"] is not None else None, one["why"])
+            (one["kind"], _where(one), size(one["bytes"]) if one["bytes"] is not None else None, one["why"])
             for one in found
         ],
         items=found,
         note=note if found else "",
         empty=f"Nothing of ours lies on {name} that may go.",
     )
+
+
+def _where(leftover: Entry) -> str:
+    return f"{leftover['name']} on {leftover['host']}" if leftover["host"] else str(leftover["name"])
 
 
 def _body(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,17 +161,35 @@ def _lines(target: Entry, names: Mapping[str, str]) -> list[str]:
         "nodes": _scale(target),
         "each has": _share(target),
         "queue": f"{target['queued']} wait" if target["queued"] else "empty",
-        "engine": f"{target['engine']}: {target['health']['problem']}" if not target["health"]["ok"] else "",
+        "engine": f"{target['engine']}: {target['health']['problem']}" if not _usable(target) else "",
     }
     lines += [f"  {what:<10} {value}" for what, value in facts.items() if value]
-    lines += [f"  ✓ {step}" for step in target["health"]["steps"]]
+    lines += [_host(host) for host in target["hosts"]] or [f"  ✓ {step}" for step in target["health"]["steps"]]
     lines += [f"  instead of {one['asked']}: {one['given']}; {one['reason']}" for one in target["substitutions"]]
     now = time.time()
     for node in target["nodes"]:
         run = names.get(node["run"], node["run"]) if node["run"] else ""
-        said = [node["state"], run, f"for {seconds(max(0.0, now - node['since']))}", node["problem"]]
+        said = [
+            node["state"],
+            run,
+            f"on {node['host']}" if node["host"] else "",
+            f"for {seconds(max(0.0, now - node['since']))}",
+            node["problem"],
+        ]
         lines.append(f"  node {node['number']:<5} {' '.join(word for word in said if word)}")
     return lines
+
+
+def _usable(target: Entry) -> bool:
+    return bool(target["health"]["ok"] or target["hosts"])
+
+
+def _host(host: Entry) -> str:
+    """`✓ box-1: 2 of 8 runs, 16 CPUs, 64 GB, no GPU`."""
+    has, health = host["capacity"], host["health"]
+    what = f"{_count(has['cpus'], 'CPU')}, {has['memory_gb']:.1f} GB, {_count(len(has['gpus']), 'GPU')}"
+    problem = "" if health["ok"] else f"; {health['problem']} {health['mend']}".rstrip()
+    return f"  {'✓' if health['ok'] else '✗'} {host['name']}: {host['runs']} of {has['slots']} runs, {what}{problem}"
 
 
 def _scale(target: Entry) -> str:

@@ -7,5 +7,6 @@ loaded here and nowhere else.
 from __future__ import annotations
 
 from jupyter_mltrain.computes.docker.engine import DockerCompute
+from jupyter_mltrain.computes.docker.hosts import DockerHosts, compute
 
-__all__ = ["DockerCompute"]
+__all__ = ["DockerCompute", "DockerHosts", "compute"]

@@ -1,0 +1,210 @@
+"""Several engines as one target: each run is on one of them, which its plan and its handle name."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jupyter_mltrain.computes.docker.address import Address
+from jupyter_mltrain.computes.docker.engine import DockerCompute
+from jupyter_mltrain.core.compute import (
+    Capabilities,
+    Capacity,
+    Frame,
+    Handle,
+    Health,
+    LaunchInputs,
+    LaunchPlan,
+    Leftover,
+    Observation,
+    StopEvidence,
+    together,
+)
+from jupyter_mltrain.core.spec import RunSpec
+from jupyter_mltrain.core.target import DOCKER
+from jupyter_mltrain.errors import EngineError, EngineUnreachable, UsageError
+
+T = TypeVar("T")
+
+_OF_A_HOST = frozenset({"name", "url", "context", "tls_ca", "tls_cert", "tls_key", "max_nodes", "base_image", "user"})
+_TLS = ("tls_ca", "tls_cert", "tls_key")
+_CHECK_SECONDS = 4.0
+"""How long the others wait for a host that does not answer, when somebody looks at all of them."""
+
+
+def compute(*, hosts: Sequence[str | Mapping[str, Any]] = (), **settings: Any) -> DockerCompute | DockerHosts:
+    """The engine with those settings (`DockerCompute`); with `hosts` one that has them all.
+
+    `hosts`: further engines, each its url or its settings: `url` or `context`, `tls_*` (default for `tcp://`: the target's),
+    `max_nodes` (how many containers at once there), `base_image`, `user`, `name` (default: the host's). `max_nodes` of the
+    target: on all of them together; default: the sum.
+    """
+    if not hosts:
+        return DockerCompute(**settings)
+    most: int | None = settings.pop("max_nodes", None)
+    own = {name: settings.pop(name) for name in ("url", "context") if name in settings}
+    tls = {name: settings.pop(name) for name in _TLS if name in settings}
+    asked = [own] if any(own.values()) else []
+    asked += [{"url": one} if isinstance(one, str) else dict(one) for one in hosts]
+    made: list[tuple[str, DockerCompute]] = []
+    for one in asked:
+        unknown = sorted(one.keys() - _OF_A_HOST)
+        if unknown:
+            raise UsageError(
+                f"A host of a target has no setting {unknown[0]!r}.", mend=f"It has {', '.join(sorted(_OF_A_HOST))}."
+            )
+        name, secure = str(one.pop("name", "")), str(one.get("url", "")).startswith("tcp:")
+        engine = DockerCompute(**{**settings, **(tls if secure else {}), **one})
+        made.append((name, engine))
+    return DockerHosts(_named(made), max_nodes=most)
+
+
+def _named(engines: Sequence[tuple[str, DockerCompute]]) -> dict[str, DockerCompute]:
+    """By the names that were given; else by their hosts, or their addresses where those are not enough."""
+    addresses = [engine.connection.address for _, engine in engines]
+    for url, count in Counter(address.url for address in addresses).items():
+        if count > 1:
+            raise UsageError(f"The host {url} is named twice.")
+    short = Counter(_host(address) for address in addresses)
+    found: dict[str, DockerCompute] = {}
+    for name, engine in engines:
+        address = engine.connection.address
+        name = name or (_host(address) if short[_host(address)] == 1 else address.url)  # noqa: PLW2901
+        if name in found:
+            raise UsageError(f"Two hosts are called {name!r}.", mend="Give each a `name` of its own.")
+        found[name] = engine
+    return found
+
+
+def _host(address: Address) -> str:
+    return address.host or "this machine"
+
+
+class DockerHosts:
+    """`engines`: by the names that users know the hosts by. `max_nodes`: containers at once on all of them together."""
+
+    name = DOCKER
+
+    def __init__(self, engines: Mapping[str, DockerCompute], *, max_nodes: int | None = None) -> None:
+        self.capabilities = Capabilities(gpu=True, containers=True)
+        self._engines = dict(engines)
+        self._max_nodes = max_nodes
+
+    # -- the hosts -------------------------------------------------------------------------------------------------
+
+    def on(self, host: str) -> DockerCompute:
+        if host not in self._engines:
+            raise EngineError(
+                f"The target has no host {host!r} (any more).", mend=f"It has {', '.join(self._engines)}."
+            )
+        return self._engines[host]
+
+    async def capacities(self) -> dict[str, Capacity]:
+        found = dict(zip(self._engines, await self._all(lambda engine: engine.capacity()), strict=True))
+        if self._max_nodes is None:
+            return found
+        # So many that all together may come to what was asked for, also where a host has few CPUs.
+        even = math.ceil(self._max_nodes / len(found))
+        return {
+            name: one if self._engines[name].max_nodes else dataclasses.replace(one, slots=max(one.slots, even))
+            for name, one in found.items()
+        }
+
+    async def capacity(self) -> Capacity:
+        each = list((await self.capacities()).values())
+        slots = sum(one.slots for one in each)
+        return Capacity(
+            min(slots, self._max_nodes or slots),
+            sum(one.cpus for one in each),
+            round(sum(one.memory_gb for one in each), 3),
+            tuple(gpu for one in each for gpu in one.gpus),
+        )
+
+    async def checks(self) -> dict[str, Health]:
+        async def check(engine: DockerCompute) -> Health:
+            try:
+                async with asyncio.timeout(_CHECK_SECONDS):
+                    return await engine.check()
+            except TimeoutError:
+                where = engine.connection.address.words
+                return Health(ok=False, problem=f"No answer from {where} within {_CHECK_SECONDS:g} s.")
+
+        return dict(zip(self._engines, await self._all(check), strict=True))
+
+    async def check(self) -> Health:
+        return together(await self.checks())
+
+    # -- a run -----------------------------------------------------------------------------------------------------
+
+    def plan(self, spec: RunSpec, inputs: LaunchInputs) -> LaunchPlan:
+        """Without a host in the grant (nothing is granted yet), as it would be on the first."""
+        host = inputs.grant.host
+        engine = self.on(host) if host else next(iter(self._engines.values()))
+        return dataclasses.replace(engine.plan(spec, inputs), host=host)
+
+    async def launch(self, plan: LaunchPlan, secrets: Mapping[str, str]) -> Handle:
+        return {**await self.on(plan.host).launch(plan, secrets), "host": plan.host}
+
+    async def observe(self, handle: Handle) -> Observation:
+        return await self._of(handle, lambda engine: engine.observe(handle))
+
+    async def stream(self, handle: Handle, offsets: Mapping[str, int]) -> AsyncIterator[Frame]:
+        async for frame in self.on(handle["host"]).stream(handle, offsets):
+            yield frame
+
+    async def collect(self, handle: Handle, into: Path) -> None:
+        await self._of(handle, lambda engine: engine.collect(handle, into))
+
+    async def stop(self, handle: Handle, grace: float) -> StopEvidence:
+        return await self._of(handle, lambda engine: engine.stop(handle, grace))
+
+    async def remove(self, handle: Handle) -> None:
+        await self._of(handle, lambda engine: engine.remove(handle))
+
+    # -- what is left ----------------------------------------------------------------------------------------------
+
+    def belongs_to(self, workspace: str) -> None:
+        for engine in self._engines.values():
+            engine.belongs_to(workspace)
+
+    async def leftovers(self, ended: Collection[str]) -> list[Leftover]:
+        """Of the hosts that answer; a host that does not is asked another time. Raises where none does."""
+
+        async def look(engine: DockerCompute) -> list[Leftover] | EngineUnreachable:
+            try:
+                return await engine.leftovers(ended)
+            except EngineUnreachable as error:
+                return error
+
+        found = dict(zip(self._engines, await self._all(look), strict=True))
+        errors = [one for one in found.values() if isinstance(one, EngineUnreachable)]
+        if len(errors) == len(found):
+            raise errors[0]
+        return [
+            dataclasses.replace(one, host=host)
+            for host, there in found.items()
+            if not isinstance(there, EngineUnreachable)
+            for one in there
+        ]
+
+    async def discard(self, leftovers: Sequence[Leftover]) -> list[Leftover]:
+        gone: list[Leftover] = []
+        for host, engine in self._engines.items():
+            there = [one for one in leftovers if one.host == host]
+            if there:
+                gone += await engine.discard(there)
+        return gone
+
+    # -- the parts -------------------------------------------------------------------------------------------------
+
+    async def _all(self, ask: Callable[[DockerCompute], Awaitable[T]]) -> list[T]:
+        """At once: a host that does not answer shall not hold up the others."""
+        return await asyncio.gather(*map(ask, self._engines.values()))
+
+    async def _of(self, handle: Handle, ask: Callable[[DockerCompute], Awaitable[T]]) -> T:
+        return await ask(self.on(handle["host"]))

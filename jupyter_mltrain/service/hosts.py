@@ -1,0 +1,395 @@
+"""Who runs next on a target of several hosts, and on which of them: first come, first served, on the one with most room.
+
+A run is on one host alone: what it asks for has to be free there. A host takes runs while it was seen to answer a moment
+ago; while somebody waits, those that do not are asked again and again. What waits goes to the others meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from jupyter_mltrain.core.compute import Capacity, Grant, Health
+from jupyter_mltrain.core.spec import Resources
+from jupyter_mltrain.core.target import Size
+from jupyter_mltrain.errors import EngineError, EngineUnreachable, ResourceUnavailable, TargetNotFound
+from jupyter_mltrain.service.machine import Machine, Room, Want
+from jupyter_mltrain.service.scheduler import Node, NodeState, Scale
+
+FRESH_SECONDS = 10.0
+"""For so long a host that answered counts as one that does; as often others are asked again."""
+_PATIENCE = 3.0
+"""Seconds for which a run waits for the answer of a host, before it goes to one that has answered."""
+
+
+@dataclass(eq=False)
+class _Host:
+    """`looked`: when its `health` was found, by the pool's clock; `look`: while somebody is finding out, since `began`;
+    `since`: when it last changed."""
+
+    name: str
+    ledger: Machine
+    health: Health | None = None
+    looked: float = 0.0
+    since: float = 0.0
+    runs: dict[str, Node] = field(default_factory=dict)
+    look: asyncio.Task[None] | None = None
+    began: float = 0.0
+
+    @property
+    def capacity(self) -> Capacity:
+        return self.ledger.capacity
+
+    @property
+    def usable(self) -> bool:
+        return self.health is not None and self.health.ok
+
+    @property
+    def bad(self) -> bool:
+        """Whether it is known that it cannot be used."""
+        return self.health is not None and not self.health.ok
+
+    @property
+    def problem(self) -> str:
+        return self.health.problem if self.health is not None else ""
+
+    @property
+    def spare(self) -> int:
+        return max(0, self.capacity.slots - len(self.runs))
+
+    @property
+    def free_cpus(self) -> int:
+        """Of a run that asks for none, those of its slot count."""
+        each = max(1, self.capacity.cpus // max(1, self.capacity.slots))
+        return self.capacity.cpus - sum(self.ledger.held[run].cpus or each for run in self.runs)
+
+    def fits(self, want: Want) -> bool:
+        asked = sum(self.ledger.held[run].cpus or 0 for run in self.runs)
+        return self.spare > 0 and self.ledger.room.fits(want) and (want.cpus or 0) + asked <= self.capacity.cpus
+
+    def could(self, want: Want) -> bool:
+        """Whether it could, were nothing else there."""
+        whole = Room(tuple(range(len(self.capacity.gpus))), self.capacity.memory_gb)
+        return whole.fits(want) and (want.cpus or 0) <= self.capacity.cpus
+
+
+@dataclass(eq=False)
+class _Waiting:
+    run_id: str
+    want: Want
+    granted: asyncio.Future[Grant]
+
+
+class HostsPool:
+    """What `scheduler.Pool` is to a target of one machine. `check`: whether a host can be used, by its name."""
+
+    share = None
+    low_priority = False
+
+    def __init__(
+        self,
+        target: str,
+        hosts: Mapping[str, Capacity],
+        scale: Scale,
+        *,
+        check: Callable[[str], Awaitable[Health]],
+        moved: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.target = target
+        self.scale = scale
+        self.changed = clock()
+        self._hosts = {name: _Host(name, Machine(one), since=clock()) for name, one in hosts.items()}
+        self._check = check
+        self._moved = moved
+        self._clock = clock
+        self._queue: list[_Waiting] = []
+        self._told: dict[str, str] = {}
+        self._news = asyncio.Event()
+        self._attending: asyncio.Task[None] | None = None
+        self._retired = False
+
+    # -- what a run asks of it -------------------------------------------------------------------------------------
+
+    def check(self, resources: Resources) -> None:
+        """Raise `ResourceUnavailable` for what no host can ever give."""
+        want = Want(resources.gpus or 0, resources.cpus, resources.memory_gb)
+        if any(host.could(want) for host in self._hosts.values()):
+            return
+        have = self.capacity
+        for asked, most, what in (
+            (want.gpus, max(len(host.capacity.gpus) for host in self._hosts.values()), "GPUs"),
+            (want.cpus, max(host.capacity.cpus for host in self._hosts.values()), "CPUs"),
+            (want.memory_gb, max(host.capacity.memory_gb for host in self._hosts.values()), "GB of memory"),
+        ):
+            if asked is not None and asked > most:
+                amount = f"{most:.1f}" if isinstance(most, float) else str(most or "none")
+                raise ResourceUnavailable(
+                    f"{asked:g} {what} asked for; a host of target {self.target!r} has at most {amount}.",
+                    mend="Ask for less, or choose another target with `-t`.",
+                )
+        raise ResourceUnavailable(
+            f"No host of target {self.target!r} has all of that: together they have {have.cpus} CPUs,"
+            f" {have.memory_gb:.1f} GB and {len(have.gpus)} GPUs, but a run is on one of them.",
+            mend="Ask for less, or choose another target with `-t`.",
+        )
+
+    def gives(self, resources: Resources) -> Resources:
+        return resources
+
+    async def likely(self, resources: Resources) -> str:
+        """The host that would be taken now, were there a slot. Raises `EngineUnreachable` where none can be used."""
+        await self._look()
+        want = Want(resources.gpus or 0, resources.cpus, resources.memory_gb)
+        usable = [host for host in self._hosts.values() if host.usable and host.could(want)]
+        if not usable:
+            raise EngineUnreachable(self._problems(), mend="Are those hosts up?")
+        return max(usable, key=lambda host: (host.fits(want), *_room(host, want))).name
+
+    async def acquire(self, run_id: str, resources: Resources, preemptions: int = 0) -> Grant:  # noqa: ARG002
+        """Wait for a place. Cancelling the wait leaves the queue. Raises `TargetNotFound` when the target goes."""
+        for host in self._hosts.values():
+            if run_id in host.runs:
+                return host.ledger.held[run_id]
+        if self._retired:
+            raise TargetNotFound.of(self.target)
+        granted = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(run_id, Want(resources.gpus or 0, resources.cpus, resources.memory_gb), granted)
+        self._queue.append(waiting)
+        self._wake()
+        try:
+            return await granted
+        except asyncio.CancelledError:
+            if waiting in self._queue:
+                self._queue.remove(waiting)
+            self.release(run_id)
+            raise
+
+    def restore(self, run_id: str, grant: Grant, preemptions: int = 0) -> None:  # noqa: ARG002
+        """A run that was live before the service restarted keeps what it has; also on a host that is named no more."""
+        host = self._hosts.get(grant.host)
+        if host is None:
+            host = self._hosts[grant.host] = _Host(grant.host, Machine(Capacity(0, 0, 0.0)), since=self._clock())
+        self._take(host, run_id, grant)
+
+    def release(self, run_id: str) -> None:
+        """Give back what a run has. Harmless when it has nothing."""
+        for host in self._hosts.values():
+            if host.runs.pop(run_id, None) is not None:
+                host.ledger.release(run_id)
+                host.since = self._clock()
+        self._wake()
+
+    def lost(self, host: str, problem: str) -> None:
+        """Somebody found that a host does not answer."""
+        if host in self._hosts:
+            self._found(self._hosts[host], Health(ok=False, problem=problem))
+
+    def position(self, run_id: str) -> int | None:
+        """1 for the run that is next, None for one that does not wait."""
+        return next((index + 1 for index, one in enumerate(self._queue) if one.run_id == run_id), None)
+
+    def note(self, run_id: str) -> str:
+        """What a waiting run waits for; empty for others."""
+        position = self.position(run_id)
+        return self._lacks(self._queue[position - 1].want) if position else ""
+
+    # -- what is seen of it ----------------------------------------------------------------------------------------
+
+    @property
+    def capacity(self) -> Capacity:
+        """Of all hosts together."""
+        each = [host.capacity for host in self._hosts.values()]
+        gpus = tuple(gpu for one in each for gpu in one.gpus)
+        return Capacity(
+            self.scale.max_nodes, sum(one.cpus for one in each), round(sum(one.memory_gb for one in each), 3), gpus
+        )
+
+    @property
+    def hosts(self) -> Mapping[str, tuple[Capacity, int]]:
+        """What each host has, and how many runs."""
+        return {name: (host.capacity, len(host.runs)) for name, host in self._hosts.items()}
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """Those that have a run, and where the next ones would be, as many as there may be; by number."""
+        busy = [node for host in self._hosts.values() for node in host.runs.values()]
+        taken = {node.number for node in busy}
+        free = (number for number in range(1, self.scale.max_nodes + 1) if number not in taken)
+        spare = {host.name: host.spare for host in self._hosts.values()}
+        idle: list[Node] = []
+        for number in free:
+            host = max(self._hosts.values(), key=lambda one: (spare[one.name] > 0, not one.bad, spare[one.name]))
+            if not spare[host.name] or len(busy) + len(idle) >= self.scale.max_nodes:
+                break
+            spare[host.name] -= 1
+            state = NodeState.UNUSABLE if host.bad else NodeState.IDLE
+            idle.append(Node(number, state, host.since, problem=host.problem, host=host.name))
+        return sorted([*busy, *idle], key=lambda node: node.number)
+
+    @property
+    def runs(self) -> list[str]:
+        """The ids of runs that have a place or wait for one."""
+        return [run for host in self._hosts.values() for run in host.runs] + [one.run_id for one in self._queue]
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    def seen(self, found: Mapping[str, Health]) -> None:
+        """Somebody has looked at the hosts."""
+        for name, health in found.items():
+            if name in self._hosts:
+                self._found(self._hosts[name], health)
+
+    def rescale(self, scale: Scale, share: Size | None, *, low_priority: bool = False) -> None:  # noqa: ARG002
+        """Another number of nodes. Runs keep theirs to their end."""
+        self.scale = scale
+        self._wake()
+
+    def retire(self) -> None:
+        """The target goes: who waits is told `TargetNotFound`; runs keep their places to their end."""
+        self._retired = True
+        for waiting in self._queue:
+            if not waiting.granted.done():
+                waiting.granted.set_exception(TargetNotFound.of(self.target))
+        self._queue.clear()
+        for task in [self._attending, *(host.look for host in self._hosts.values())]:
+            if task is not None:
+                task.cancel()
+
+    # -- who waits -------------------------------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._tell()
+        if self._queue and not self._retired and (self._attending is None or self._attending.done()):
+            self._attending = asyncio.create_task(self._attend())
+
+    async def _attend(self) -> None:
+        """While somebody waits: look which hosts can be used, place who can be placed."""
+        while self._queue:
+            self._news.clear()
+            await self._look()
+            self._serve()
+            self._tell()
+            if self._queue:
+                try:
+                    await asyncio.wait_for(self._news.wait(), FRESH_SECONDS)
+                except TimeoutError:
+                    continue
+
+    def _serve(self) -> None:
+        for waiting in list(self._queue):
+            if waiting.granted.done():
+                self._queue.remove(waiting)  # cancelled this very moment
+                continue
+            want = waiting.want
+            if not any(host.usable and host.could(want) for host in self._hosts.values()):
+                continue  # it waits for a host, not for its turn
+            host = self._best(want)
+            if host is None:
+                return
+            self._queue.remove(waiting)
+            grant = Grant(host.ledger.room.gpus[: want.gpus], want.cpus, want.memory_gb, host=host.name)
+            waiting.granted.set_result(self._take(host, waiting.run_id, grant))
+
+    def _best(self, want: Want) -> _Host | None:
+        if sum(len(host.runs) for host in self._hosts.values()) >= self.scale.max_nodes:
+            return None
+        fitting = [host for host in self._hosts.values() if host.usable and host.fits(want)]
+        return max(fitting, key=lambda host: _room(host, want), default=None)
+
+    def _take(self, host: _Host, run_id: str, grant: Grant) -> Grant:
+        taken = {node.number for one in self._hosts.values() for node in one.runs.values()}
+        number = (
+            grant.node
+            if grant.node and grant.node not in taken
+            else next(n for n in itertools.count(1) if n not in taken)
+        )
+        grant = replace(grant, node=number)
+        host.runs[run_id] = Node(number, NodeState.RUNNING, self._clock(), run_id, host=host.name)
+        host.ledger.hold(run_id, grant)
+        self.changed = self._clock()
+        return grant
+
+    def _tell(self) -> None:
+        """Tell of each run that waits whose place, or what it waits for, is another than when it was last told."""
+        now = {one.run_id: f"{index} {self._lacks(one.want)}" for index, one in enumerate(self._queue)}
+        before, self._told = self._told, now
+        for run_id, said in now.items():
+            if before.get(run_id) != said:
+                self._moved(run_id)
+
+    def _lacks(self, want: Want) -> str:
+        """What a run waits for."""
+        bad = [host for host in self._hosts.values() if host.bad]
+        good = [host for host in self._hosts.values() if not host.bad]
+        if not good:
+            return f"no host can be used: {self._problems()}"
+        also = f"; {self._problems()}" if bad else ""
+        most, busy = self.scale.max_nodes, sum(len(host.runs) for host in self._hosts.values())
+        if busy >= most or not any(host.spare for host in good):
+            said = f"all {busy} slots are busy" if busy > 1 else "busy with another run"
+        elif not any(host.could(want) for host in good):
+            said = "the host that has what it asks for cannot be used"
+        else:
+            said = f"no host has {_words(want)} free"
+        return said + also
+
+    # -- whether hosts can be used ---------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        """Know of each host whether it can be used, as far as they answer soon."""
+        now = self._clock()
+        for host in self._hosts.values():
+            if (host.health is None or now - host.looked >= FRESH_SECONDS) and (host.look is None or host.look.done()):
+                host.look, host.began = asyncio.create_task(self._look_at(host)), now
+        # Nobody waits for one that did not answer before.
+        asked = {host.look for host in self._hosts.values() if host.look is not None and not host.bad} - {None}
+        if asked:
+            await asyncio.wait(asked, timeout=_PATIENCE)
+        for host in self._hosts.values():
+            if host.look in asked and not host.look.done():
+                self._turn(host, Health(ok=False, problem=f"no answer within {_PATIENCE:g} s"))
+
+    async def _look_at(self, host: _Host) -> None:
+        try:
+            health = await self._check(host.name)
+        except EngineError as error:
+            health = Health(ok=False, problem=error.message)
+        self._found(host, health)
+
+    def _found(self, host: _Host, health: Health) -> None:
+        host.looked = self._clock()
+        self._turn(host, health)
+
+    def _turn(self, host: _Host, health: Health) -> None:
+        new = host.health is None or host.health.ok is not health.ok
+        host.health = health
+        if new:
+            host.since = self.changed = self._clock()
+            self._wake()
+
+    def _problems(self) -> str:
+        """`c: no answer`, of each host that cannot be used."""
+        return ", ".join(f"{host.name}: {host.problem.rstrip('.')}" for host in self._hosts.values() if host.bad)
+
+
+def _room(host: _Host, want: Want) -> tuple[float, ...]:
+    """How much room a host has for such a run: the larger, the more."""
+    room = host.ledger.room
+    return (len(room.gpus) if want.gpus else 0, host.free_cpus, room.memory_gb)
+
+
+def _words(want: Want) -> str:
+    """`2 GPUs and 12 GB of memory`."""
+    parts = [
+        f"{want.gpus} GPU{'s' if want.gpus > 1 else ''}" if want.gpus else "",
+        f"{want.cpus} CPU{'s' if want.cpus > 1 else ''}" if want.cpus else "",
+        f"{want.memory_gb:g} GB of memory" if want.memory_gb else "",
+    ]
+    return " and ".join(part for part in parts if part) or "room"

@@ -1,0 +1,89 @@
+"""Several engines as one target, through the real service: this machine's and another host's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyter_mltrain.api.docker import DockerCompute
+from jupyter_mltrain.api.environment import Environment
+from jupyter_mltrain.api.target import ComputeTarget
+from jupyter_mltrain.api.workspace import Workspace
+from tests.faults.world import Submitted, World, eventually, steady
+from tests.hosts.daemon import Engine
+from tests.hosts.remote import RemoteHost
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+WAITS = """
+while not os.path.exists("outputs/go") and not os.path.exists("/tmp/go"):
+    time.sleep(0.05)
+"""
+LONG = steady(100_000, 0.02)
+
+
+@pytest.fixture
+def world(tmp_path: Path, own_folders: None) -> Iterator[World]:
+    with World(tmp_path / "w") as made:
+        yield made
+
+
+@pytest.fixture
+def boxes(world: World, docker_engine: Engine, remote_host: RemoteHost) -> Iterator[DockerCompute]:
+    """A target of two hosts, `here` and `there`, two runs on each."""
+    workspace = Workspace(world.root)
+    ready = Environment.from_docker_image("ready", docker_engine.image)
+    ready.python.user_managed_dependencies, ready.python.interpreter_path = True, "/usr/bin/python3"
+    ready.register(workspace)
+    asked = DockerCompute.attach_configuration(
+        hosts=[
+            {"name": "here", "url": docker_engine.url, "max_nodes": 2},
+            {"name": "there", "url": remote_host.ssh_url, "max_nodes": 2},
+        ]
+    )
+    target = ComputeTarget.attach(workspace, "boxes", asked)
+    assert isinstance(target, DockerCompute)
+    yield target
+    remote_host.whole()
+
+
+def submit(world: World, script: str, **more: Any) -> Submitted:
+    run, body = world.request(script, environment="ready", target="boxes", **more)
+    body["environment_variables"]["FAULT_TOLD"] = "outputs/told"
+    world.connection.post("/v1/runs", body)
+    return run
+
+
+def running(world: World, *runs: Submitted) -> list[str]:
+    """Once they all run: on which hosts."""
+    for run in runs:
+        eventually(lambda run=run: world.state(run)["status"] == "Running", f"{run.id} does not run")
+    nodes = {node["run"]: node["host"] for node in world.connection.get("/v1/targets/boxes")["nodes"]}
+    return [nodes[run.id] for run in runs]
+
+
+def test_runs_are_spread_and_a_fifth_one_waits(world: World, boxes: DockerCompute, remote_host: RemoteHost) -> None:
+    runs = [submit(world, LONG) for _ in range(4)]
+    places = running(world, *runs)
+    assert sorted(places) == ["here", "here", "there", "there"]
+    there = [run for run, place in zip(runs, places, strict=True) if place == "there"]
+    names = remote_host.engine.ours()["containers"]
+    assert all(f"mltrain-{run.id}" in names for run in there)
+    waits = submit(world, "print('after')")
+    eventually(lambda: world.state(waits)["status"] == "Queued", "it does not wait")
+    assert "all 4 slots are busy" in str(world.state(waits)["stages"])
+    world.cancel(there[0])
+    eventually(lambda: world.state(waits)["status"] == "Completed", "the fifth did not get its place")
+    assert [change["reason"] for change in world.state(waits)["history"] if change["status"] == "Starting"] == [
+        "on there"
+    ]
+    for run in runs:
+        if run is not there[0]:
+            world.cancel(run)
+    for run in runs:
+        eventually(lambda run=run: world.state(run)["status"] == "Canceled", "it was not canceled")
+    assert {node["host"] for node in boxes.list_nodes()} == {"here", "there"}
