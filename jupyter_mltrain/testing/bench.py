@@ -27,11 +27,11 @@ from jupyter_mltrain.core.compute import (
     PreparedEnvironment,
 )
 from jupyter_mltrain.core.ids import new_run_id
-from jupyter_mltrain.core.spec import Resources, RunSpec
+from jupyter_mltrain.core.spec import Distribution, Resources, RunSpec
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim import processes
 
-PATIENCE = 30.0
-"""Seconds that anything may take before a test says that it does not happen."""
+PATIENCE = 120.0
+"""Seconds that anything may take before a test says that it does not happen; nothing waits this long in a good run."""
 
 
 class Bench:
@@ -61,6 +61,7 @@ class Bench:
         grant: Grant | None = None,
         mounts: tuple[Mount, ...] = (),
         python: str = "",
+        distribution: Distribution | None = None,
     ) -> LaunchPlan:
         """The plan of a run of `code` by `python` (default: the bench's); its record and its blobs are made."""
         contents = {"train.py": code.encode(), **(files or {})}
@@ -78,6 +79,7 @@ class Bench:
             environment_variables=variables or {},
             secrets=secrets,
             resources=resources or Resources(),
+            distribution=distribution,
         )
         return self.compute.plan(spec, self.inputs(run_id, python or self.python, grant or Grant(), mounts))
 

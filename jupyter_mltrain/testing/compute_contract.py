@@ -27,7 +27,7 @@ from jupyter_mltrain.core.compute import Compute, Grant, Handle, Mount, Phase
 from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, Resources
 from jupyter_mltrain.errors import DatasetNotFound
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim import records
-from jupyter_mltrain.testing.bench import Bench, add, gone, kill, living
+from jupyter_mltrain.testing.bench import PATIENCE, Bench, add, gone, kill, living
 
 LONG = "print('up'); import time; time.sleep(600)"
 STUBBORN = """
@@ -227,10 +227,13 @@ class ComputeContract:
         assert whole["r0.log"].splitlines() == [b"line %d" % i for i in range(200)]
 
     async def test_a_restarted_service_finds_the_run(self, bench: Bench, compute: Compute) -> None:
-        handle = await bench.run("import time\nprint('up')\ntime.sleep(2)\nprint('down')")
+        code = "import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: (print('down'), exit(0)))\nprint('up')\ntime.sleep(600)"
+        handle = await bench.run(code)
+        await bench.said(handle, b"up")
         bench.compute = self.again(compute)
         handle = json.loads(json.dumps(handle))
         assert (await bench.compute.observe(handle)).phase is Phase.RUNNING
+        await bench.compute.stop(handle, PATIENCE)
         assert await bench.log(handle) == "up\ndown\n"
         assert (await bench.exit(handle)).code == 0
 
@@ -243,16 +246,19 @@ class ComputeContract:
         assert (await bench.compute.observe(handles[0])).phase is Phase.EXITED
         assert len((await bench.log(handles[0])).split()) == 1
 
-    async def test_heartbeats_are_young(self, bench: Bench) -> None:
+    async def test_heartbeats_go_on(self, bench: Bench) -> None:
+        """How often they come is for a benchmark: a busy machine is late with them. That they come again is the contract."""
         handle = await bench.run(LONG)
         await bench.said(handle, b"up")
-        for _ in range(4):
-            seen = await bench.compute.observe(handle)
-            assert seen.phase is Phase.RUNNING
-            assert seen.started is not None
-            assert seen.beat_age is not None
-            assert seen.beat_age < 2.5
-            await asyncio.sleep(0.5)
+        fresh = 0
+        async with asyncio.timeout(PATIENCE):
+            while fresh < 3:
+                seen = await bench.compute.observe(handle)
+                assert seen.phase is Phase.RUNNING
+                assert seen.started is not None
+                assert seen.beat_age is not None
+                fresh += seen.beat_age == 0
+                await asyncio.sleep(0.1)
 
     # -- how it ended
 
@@ -307,11 +313,11 @@ class ComputeContract:
         )
         handle = await bench.run(code)
         await bench.said(handle, b"up")
-        evidence = await bench.compute.stop(handle, 10)
+        evidence = await bench.compute.stop(handle, PATIENCE)
         assert evidence.signals == ("SIGTERM",)
         assert len(evidence.ended) == 1
         assert evidence.remaining == ()
-        assert evidence.seconds < 8
+        assert evidence.seconds < PATIENCE / 2, "it waited for what had ended"
         ended = await bench.exit(handle)
         assert (ended.code, ended.stopped) == (0, "requested")
         into = bench.record(handle["run_id"])
@@ -348,7 +354,7 @@ class ComputeContract:
     async def test_stop_ends_a_suspended_process(self, bench: Bench) -> None:
         handle = await bench.run("import os, signal; print('up'); os.kill(os.getpid(), signal.SIGSTOP)")
         await bench.said(handle, b"up")
-        await bench.compute.stop(handle, 5)
+        await bench.compute.stop(handle, PATIENCE)
         assert (await bench.exit(handle)).signal == signal.SIGTERM
 
     async def test_stop_is_idempotent_and_an_exit_stays_what_it_was(self, bench: Bench) -> None:
