@@ -16,7 +16,10 @@ from jupyter_mltrain.cache import Stopped
 from jupyter_mltrain.computes.docker import seeing
 from jupyter_mltrain.computes.docker.connection import Connection, status_of
 from jupyter_mltrain.computes.docker.dialling import Client
+from jupyter_mltrain.computes.docker.removing import remove
 from jupyter_mltrain.errors import EngineError, EngineUnreachable
+
+__all__ = ["ALIVE", "age", "follow", "has", "inspect", "read", "remove", "state", "unprivileged"]
 
 ALIVE = "@alive"
 """A line that says only that the container goes on: a stream that is silent for long counts as lost."""
@@ -67,15 +70,6 @@ def state(connection: Connection, container: str) -> dict[str, Any] | None:
 def inspect(connection: Connection, container: str) -> dict[str, Any] | None:
     """What the engine says of it; None where there is no such container."""
     return _unless_gone(lambda: connection.do(lambda client: client.inspect_container(container)))
-
-
-def remove(client: Any, container: str) -> None:
-    """End and remove a container. Idempotent."""
-    try:
-        client.remove_container(container, force=True)
-    except docker.errors.APIError as error:
-        if error.status_code not in (_GONE, 409):  # 409: somebody is removing it
-            raise
 
 
 def follow(

@@ -22,6 +22,7 @@ from jupyter_mltrain.computes.archives import pieces
 from jupyter_mltrain.computes.docker.dialling import Client
 from jupyter_mltrain.computes.docker.labels import KIND, labels, run_volume
 from jupyter_mltrain.computes.docker.plan import ROOT, volume
+from jupyter_mltrain.computes.docker.removing import remove
 from jupyter_mltrain.core.compute import FROM_OUTSIDE, Handle
 from jupyter_mltrain.errors import EngineError, EngineUnreachable
 
@@ -128,8 +129,7 @@ def _helper(client: Client, handle: Handle) -> Generator[str]:
             raise docker.errors.NotFound(f"The volume {name} was removed meanwhile.")
         yield helper
     finally:
-        with contextlib.suppress(docker.errors.NotFound):
-            client.remove_container(helper, force=True)
+        remove(client, helper)
         if _made_by_the_engine(client, name):
             with contextlib.suppress(docker.errors.APIError):
                 client.remove_volume(name)

@@ -22,6 +22,7 @@ from jupyter_mltrain.computes.docker import data, seeing
 from jupyter_mltrain.computes.docker.dialling import Client
 from jupyter_mltrain.computes.docker.labels import CPUS, KIND, LAUNCHER, RUN, labels, run_volume
 from jupyter_mltrain.computes.docker.plan import ROOT
+from jupyter_mltrain.computes.docker.removing import remove
 from jupyter_mltrain.computes.docker.talking import Talk, attach
 from jupyter_mltrain.computes.plan import launch_record
 from jupyter_mltrain.core.compute import Handle, LaunchPlan
@@ -32,7 +33,7 @@ _WORD = 2.0
 """Seconds to wait for the shim's word, before its records are looked at."""
 _ABANDONED = 60.0
 """Seconds after which a container that was made and not started is nobody's."""
-_USED_BY_A_LOOK = 15.0
+_USED_BY_A_LOOK = 30.0
 """Seconds for which somebody may look into the folder of a run that is given up."""
 _STEP = 0.05
 _CONFLICT = 409
@@ -143,6 +144,8 @@ def _contents(plan: LaunchPlan, secrets: Sequence[str]) -> Iterator[Entry]:
     # Last: what has it is whole.
     for rank in plan.ranks:
         launch = launch_record(plan, rank.rank, dict.fromkeys(secrets, ""), None)
+        if len(plan.ranks) == 1:
+            launch["alone"] = True  # what the container uses is what the run uses
         yield Entry(f"{top}/shim/r{rank.rank}.launch.json", data=json.dumps(launch).encode())
 
 
@@ -247,14 +250,13 @@ def undo(client: Client, container: str, run_id: str) -> None:
     volume, until = run_volume(run_id), time.monotonic() + _USED_BY_A_LOOK
     while True:
         for name in [container, *_helpers(client, run_id)]:
-            with contextlib.suppress(docker.errors.NotFound):
-                client.remove_container(name, force=True)
+            remove(client, name)
         try:
             client.remove_volume(volume)
         except docker.errors.NotFound:
             return
         except docker.errors.APIError as error:
-            # Somebody who looks into the folder just now has made a helper since these were counted.
+            # Somebody who looks into the folder just now has made a helper since these were counted, or removes one.
             if error.status_code != _CONFLICT or time.monotonic() > until:
                 raise
             time.sleep(_STEP)

@@ -15,6 +15,7 @@ from jupyter_mltrain.computes.docker import seeing
 from jupyter_mltrain.computes.docker.connection import Connection
 from jupyter_mltrain.computes.docker.dialling import Client
 from jupyter_mltrain.computes.docker.plan import ROOT
+from jupyter_mltrain.computes.docker.removing import remove
 from jupyter_mltrain.core.compute import Handle, StopEvidence
 from jupyter_mltrain.errors import DiskFull
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.stop import MARGIN
@@ -39,7 +40,7 @@ async def stop(connection: Connection, handle: Handle, grace: float) -> StopEvid
             await _over(connection, handle, _DYING)
         seen = await connection.call(lambda client: seeing.look(client, handle))
     elif seen.state is not None and seen.state["Status"] == "created":
-        await connection.call(lambda client: _remove(client, handle))
+        await connection.call(lambda client: remove(client, handle["container"]))
         seen = await connection.call(lambda client: seeing.look(client, handle))
     exits = [one["exit"] for one in seen.records.values() if "exit" in one]
     signals = dict.fromkeys(name for exit_ in exits for name in exit_.get("stop_signals", ()))
@@ -89,8 +90,3 @@ async def _over(connection: Connection, handle: Handle, patience: float) -> bool
         if time.monotonic() > until:
             return False
         await asyncio.sleep(_STEP)
-
-
-def _remove(client: Client, handle: Handle) -> None:
-    with contextlib.suppress(docker.errors.NotFound):
-        client.remove_container(handle["container"], force=True)
