@@ -29,7 +29,9 @@ from jupyter_mltrain.computes.docker.labels import owned
 SILENCE = 30
 """Seconds after which a stream that says nothing counts as lost. (Streams of ours say that they live every 5 s.)"""
 PATIENCE = 20
-"""Seconds that an answer may take."""
+"""Seconds that connecting may take."""
+ANSWER = 90
+"""Seconds that an engine which is there may take to answer: a busy one needs many to start a container."""
 DEAD = 15
 """Seconds after which a host that acknowledges nothing counts as gone."""
 _CONNECTIONS = 16
@@ -59,10 +61,14 @@ class Client(APIClient):
             if one is not None and hasattr(one, "settimeout"):
                 one.settimeout(SILENCE)
 
+    def _set_request_timeout(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        kwargs.setdefault("timeout", (PATIENCE, ANSWER))
+        return kwargs
+
     def open(self, method: str, path: str, **given: Any) -> requests.Response:
         """The answer to a request of the engine's API, its body unread. Raises what the SDK raises."""
         url = f"{self.base_url}/v{self.api_version}{path}"
-        response = self.request(method, url, stream=True, timeout=PATIENCE, **given)
+        response = self.request(method, url, stream=True, timeout=(PATIENCE, ANSWER), **given)
         try:
             response.raise_for_status()
         except requests.exceptions.HTTPError as error:
