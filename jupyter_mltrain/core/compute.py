@@ -108,7 +108,8 @@ class PreparedEnvironment:
     """An environment that is ready to run: the interpreter, as the run sees it, the key it is cached under, its variables.
 
     `image`: what a run's container is made from, exact; empty where no containers are. `shm_size`: the container's shared
-    memory in Docker's notation ("2g"), empty for what the engine gives.
+    memory in Docker's notation ("2g"), empty for what the engine gives. `arguments`: what else its container is to have
+    (`core.container_arguments`).
     """
 
     name: str
@@ -118,6 +119,7 @@ class PreparedEnvironment:
     variables: Mapping[str, str] = field(default_factory=dict)
     image: str = ""
     shm_size: str = ""
+    arguments: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ class EnvironmentOrder:
     built: bool = False
     interpreter: str = ""
     shm_size: str = ""
+    arguments: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     modules: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_mltrain.cache import POLL_SECONDS, Stopped
+from jupyter_mltrain.core import container_arguments
 from jupyter_mltrain.core.compute import EnvironmentOrder, PreparedEnvironment, ReadyEnvironment
 from jupyter_mltrain.core.environment import CURRENT, EnvironmentDefinition, EnvironmentLock, this_platform
 from jupyter_mltrain.core.spec import Substitution
@@ -135,7 +136,9 @@ class Environments:
 
     def for_target(self, definition: EnvironmentDefinition, *, containers: bool) -> tuple[Substitution, ...]:
         """What a run in `definition` records as substituted on a target that runs `containers`, or none. Raises
-        `SubstitutionRefused`."""
+        `SubstitutionRefused`, and `UsageError` for arguments of its container that no run is given."""
+        if containers:
+            container_arguments.read(definition.docker.arguments)
         found = for_target(definition, containers=containers)
         self._allow(definition.name, found)
         return found

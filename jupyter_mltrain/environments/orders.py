@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from jupyter_mltrain.core.compute import EnvironmentOrder
+from jupyter_mltrain.core.container_arguments import read
 from jupyter_mltrain.core.environment import (
     BUILD,
     CURRENT,
@@ -49,7 +50,8 @@ def order_of(
         dockerfile=docker.base_dockerfile or "",
         built=docker.image == BUILD,
         shm_size=docker.shm_size or "",
-        variables=dict(definition.environment_variables),
+        arguments=docker.arguments,
+        variables={**definition.environment_variables, **read(docker.arguments).variables},
     )
     if lock is None:
         return replace(order, interpreter=_interpreter(definition))

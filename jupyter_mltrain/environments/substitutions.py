@@ -188,10 +188,12 @@ def for_target(definition: EnvironmentDefinition, *, containers: bool) -> tuple[
     docker = definition.docker
     others = tuple(one for one in definition.substitutions if one.kind != "base image")
     image = "a Dockerfile" if docker.base_dockerfile else docker.base_image
-    if image in (None, DEFAULT_CPU_IMAGE):
-        return others
     reason = "the target runs processes of this machine, in no container"
-    return (*others, Substitution("base image", image, "not used", reason))
+    if image not in (None, DEFAULT_CPU_IMAGE):
+        others = (*others, Substitution("base image", image, "not used", reason))
+    if docker.arguments:
+        others = (*others, Substitution("docker arguments", " ".join(docker.arguments), "not used", reason))
+    return others
 
 
 def newest(versions: str) -> Version | None:

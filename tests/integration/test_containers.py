@@ -69,6 +69,15 @@ def test_a_ready_image_is_taken_as_it_is(docker_engine, workspace, experiment, b
     assert run.state["environment"]["version"] == environment.version
 
 
+def test_what_a_container_must_not_have_is_refused_before_anything_is_made(experiment, box):
+    environment = Environment("greedy")
+    environment.docker.arguments = ["--privileged"]
+    asked = {"files": {"a.py": ""}, "environment": environment}
+    with pytest.raises(UsageError, match="'--privileged', which runs are not given"):
+        experiment.submit(ScriptRunConfig(script="a.py", compute_target=box, **asked))
+    assert list(experiment.get_runs()) == []
+
+
 def test_an_environment_becomes_an_image_whose_making_is_seen(docker_engine, workspace, experiment, box):
     environment = Environment("built")
     environment.python.conda_dependencies = CondaDependencies.create(
@@ -76,13 +85,17 @@ def test_an_environment_becomes_an_image_whose_making_is_seen(docker_engine, wor
     )
     environment.docker.image = "build"
     environment.environment_variables["COLOUR"] = "blue"
-    code = "import os, six, sys\nprint(six.__version__, sys.prefix, os.environ['COLOUR'])\n"
+    environment.docker.arguments = ["--shm-size", "96m", "--env=SHAPE=round"]
+    code = (
+        "import os, six, sys\nprint(six.__version__, sys.prefix, os.environ['COLOUR'], os.environ['SHAPE'])\n"
+        "shm = os.statvfs('/dev/shm')\nprint(shm.f_frsize * shm.f_blocks >> 20)\n"
+    )
     asked = {"files": {"a.py": code}, "compute_target": box, "environment": environment}
     run = experiment.submit(ScriptRunConfig(script="a.py", **asked))
     run.wait_for_completion(wait_post_processing=True)
     assert run.get_status() == "Completed", run.state["failure"]
     said = workspace.connection.bytes(f"/v1/runs/{run.id}/log", name="user_logs/std_log.txt", limit=10_000)[0].decode()
-    assert said.split() == ["1.17.0", "/opt/environment", "blue"]
+    assert said.split() == ["1.17.0", "/opt/environment", "blue", "round", "96"]
     # What the card shows while it is made.
     making = workspace.connection.bytes(f"/v1/runs/{run.id}/log", name="build.log", limit=100_000)[0].decode()
     assert " + six==1.17.0\n" in making

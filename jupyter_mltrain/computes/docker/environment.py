@@ -217,7 +217,14 @@ class _Work:
         order = self._order
         return ReadyEnvironment(
             PreparedEnvironment(
-                order.name, order.version, order.key, python, dict(order.variables), image, order.shm_size
+                order.name,
+                order.version,
+                order.key,
+                python,
+                dict(order.variables),
+                image,
+                order.shm_size,
+                order.arguments,
             ),
             python_version=str(ready.get("python_version", "")),
             packages=order.packages,

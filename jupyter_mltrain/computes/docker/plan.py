@@ -10,7 +10,7 @@ from typing import Any
 from docker.utils import parse_bytes
 
 from jupyter_mltrain import runclient
-from jupyter_mltrain.computes.docker import data
+from jupyter_mltrain.computes.docker import arguments, data
 from jupyter_mltrain.computes.docker.labels import ENVIRONMENTS, labels, run_volume
 from jupyter_mltrain.computes.plan import compose
 from jupyter_mltrain.core.compute import Grant, LaunchInputs, LaunchPlan
@@ -54,6 +54,7 @@ def plan(
         "Labels": labels("run", run=spec.run_id),
         "HostConfig": host,
     }
+    arguments.apply(request, inputs.environment.arguments)
     return dataclasses.replace(composed, container=request)
 
 

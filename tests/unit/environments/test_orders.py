@@ -2,7 +2,7 @@
 
 import pytest
 
-from jupyter_mltrain.core.environment import CURRENT, ContainerSettings, EnvironmentDefinition, EnvironmentLock
+from jupyter_mltrain.core.environment import BUILD, CURRENT, ContainerSettings, EnvironmentDefinition, EnvironmentLock
 from jupyter_mltrain.environments.orders import order_of
 from jupyter_mltrain.environments.resolve import resolve
 from jupyter_mltrain.environments.substitutions import Table
@@ -29,6 +29,12 @@ def test_the_lock_goes_whole():
 def test_an_image_that_was_asked_for_is_named():
     assert order(docker=ContainerSettings(base_image="mine:1")).image == "mine:1"
     assert order(docker=ContainerSettings(base_image=None, base_dockerfile="FROM x\n")).dockerfile == "FROM x\n"
+
+
+def test_what_the_container_is_to_have_goes_along_and_its_variables_with_those_of_the_environment():
+    settings = ContainerSettings(arguments=("--ulimit", "memlock=-1", "-e", "B=c"), image=BUILD)
+    made = order(environment_variables={"A": "b", "B": "x"}, docker=settings)
+    assert (made.arguments, made.variables, made.built) == (settings.arguments, {"A": "b", "B": "c"}, True)
 
 
 def test_indexes_and_their_secrets_go_along_and_folders_of_this_machine_do_not(tmp_path):

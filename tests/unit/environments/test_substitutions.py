@@ -149,6 +149,10 @@ def test_images(table):
     assert [one.given for one in for_target(recorded, containers=True)] == [DEFAULT_GPU_IMAGE]
     assert [(one.asked, one.given) for one in for_target(recorded, containers=False)] == [(cuda, "not used")]
     assert for_target(EnvironmentDefinition("mine"), containers=False) == ()
+    limited = EnvironmentDefinition("mine", docker=ContainerSettings(arguments=("--shm-size", "2g")))
+    [told] = for_target(limited, containers=False)
+    assert (told.kind, told.asked, told.given) == ("docker arguments", "--shm-size 2g", "not used")
+    assert for_target(limited, containers=True) == ()
 
 
 # --- curated names ---------------------------------------------------------------------------------------------------

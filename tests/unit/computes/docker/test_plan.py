@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from jupyter_mltrain.computes.docker import DockerCompute
@@ -13,14 +14,18 @@ MNIST = DataInput("mnist", argument="--data-folder")
 
 
 def plan_of(
-    grant: Grant | None = None, python: str = "/mltrain/environments/envs/k/bin/python", shm: str = "", **spec: object
+    grant: Grant | None = None,
+    python: str = "/mltrain/environments/envs/k/bin/python",
+    shm: str = "",
+    arguments: Sequence[str] = (),
+    **spec: object,
 ) -> LaunchPlan:
     values = {"script": "train.py", "data": (MNIST,), "arguments": ("--data", DATA_PLACEHOLDER + "mnist"), **spec}
     run = RunSpec("e_1_aa", "e", "brave-otter-7", "docker", "tensorflow", **values)  # type: ignore[arg-type]
     inputs = LaunchInputs(
         folder=Path("/w/.mltrain/runs/e_1_aa"),
         blobs=Path("/w/.mltrain/blobs"),
-        environment=PreparedEnvironment("tensorflow", 3, "k", python, {}, "sha256:1234", shm),
+        environment=PreparedEnvironment("tensorflow", 3, "k", python, {}, "sha256:1234", shm, arguments),
         mounts=(Mount("mnist", Path("/data/mnist"), MNIST.variable, "d1"),),
         grant=grant or Grant(),
     )
@@ -96,3 +101,22 @@ def test_a_run_may_have_a_home_of_its_own() -> None:
 def mount(name: str, target: str, *, read_only: bool = True) -> dict[str, object]:
     options = {"NoCopy": True}
     return {"Type": "volume", "Source": name, "Target": target, "ReadOnly": read_only, "VolumeOptions": options}
+
+
+def test_what_the_environment_asks_for_is_in_the_request_and_never_beyond_the_grant() -> None:
+    asked = [
+        "--shm-size=3g",
+        "--memory=2g",
+        "--cpus=8",
+        "--pids-limit=99999999",
+        "--ulimit=memlock=-1",
+        "--hostname=box",
+    ]
+    plan = plan_of(Grant(cpus=2, memory_gb=4), shm="2g", arguments=[*asked, "--ipc=private", "--network=none"])
+    assert plan.container is not None
+    host = plan.container["HostConfig"]
+    assert (host["ShmSize"], host["Memory"], host["MemorySwap"]) == (3 << 30, 2 << 30, 2 << 30)
+    assert (host["NanoCpus"], host["PidsLimit"]) == (2_000_000_000, 16384)
+    assert host["Ulimits"] == [{"Name": "memlock", "Soft": -1, "Hard": -1}]
+    assert (host["IpcMode"], host["NetworkMode"], plan.container["Hostname"]) == ("private", "none", "box")
+    assert (host["CapDrop"], host["SecurityOpt"]) == (["ALL"], ["no-new-privileges"])
