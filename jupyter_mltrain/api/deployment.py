@@ -101,6 +101,7 @@ class DeploymentConfiguration:
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
     description: str | None = None
+    image: str | None = None
 
     def validate_configuration(self) -> None:
         """Raise `WebserviceException` for what cannot be."""
@@ -123,6 +124,7 @@ class DeploymentConfiguration:
             "tags": {str(k): str(v) for k, v in self.tags.items()},
             "properties": {str(k): str(v) for k, v in self.properties.items()},
             "description": self.description or "",
+            "image": self.image,
         }
 
 
@@ -140,22 +142,19 @@ def deploy(
 
     Without `inference_config` one SavedModel, `.keras` or `.h5` model is served as it is, over TensorFlow Serving's REST
     paths and `/score`. A service that is there is replaced with `overwrite` (a local one always), without a request
-    failing. Raises `WebserviceException` for the name, the models, a port in use, a name that is taken; and what the
-    environment raises. `deployment_target` must be None or the local machine.
+    failing. `deployment_target`: a target with containers (`ws.compute_targets["box"]`, or its name) whose engine runs the
+    server; requests go to this machine all the same. Raises `WebserviceException` for the name, the models, a port in
+    use, a name that is taken, a target without containers; and what the environment raises.
     """
     from jupyter_mltrain.api.webservice import Webservice  # noqa: PLC0415 - each knows the other
 
     check_service_name(name)
     target = getattr(deployment_target, "name", deployment_target)
-    if target not in (None, "local"):
-        raise WebserviceException(
-            f"Endpoints run on this machine, not on the target {target!r}.", mend="Leave `deployment_target` out."
-        )
     body = {
         "name": name,
         "models": [reference(model) for model in models],
         "inference": None if inference_config is None else inference_config.to_wire(workspace),
-        "deployment": (deployment_config or DeploymentConfiguration()).to_wire(),
+        "deployment": {**(deployment_config or DeploymentConfiguration()).to_wire(), "target": target or "local"},
         "overwrite": overwrite,
         "kernel_python": sys.executable,
     }

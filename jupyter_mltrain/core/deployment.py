@@ -84,6 +84,7 @@ class EndpointSpec:
 
     `entry_script`: path of the script in the app's folder (`source/score.py`), None where the model's own signature
     answers. `cpu` and `memory_gb` are limits, None for none. `port`: None for one that is free, kept from then on.
+    `target`: where its server is; `image`: an image there with a server of its own, in place of ours.
     """
 
     name: str
@@ -96,6 +97,8 @@ class EndpointSpec:
     cpu: float | None = None
     memory_gb: float | None = None
     port: int | None = None
+    target: str = "local"
+    image: str | None = None
     created: float = 0.0
     substitutions: tuple[Substitution, ...] = ()
     notices: tuple[str, ...] = ()
@@ -141,6 +144,8 @@ class EndpointPlan:
     port: int | None
     memory_bytes: int | None
     cpus: tuple[int, ...] | None
+    container: Mapping[str, Any] | None = None
+    """Where the server is in a container: the `core.serving.ServingOrder`. What runs here passes connections on to it."""
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -23,9 +23,8 @@ def cause(exit_record: Mapping[str, Any] | None, said: Mapping[str, Any] | None)
             f"It needed more memory than {bound}.", evidence, mend="Deploy it with more memory (`memory_gb`)."
         )
     if said is not None and exit_record.get("code") == FAILED:
-        why = _cause(
-            str(said["title"]), [f"exit code {FAILED}"], traceback=said.get("traceback"), mend=said.get("mend", "")
-        )
+        evidence = list(said.get("evidence", [f"exit code {FAILED}"]))
+        why = _cause(str(said["title"]), evidence, traceback=said.get("traceback"), mend=said.get("mend", ""))
         return {**why, "final": True} if said.get("final") else why
     if exit_record.get("error"):
         return _cause(f"It could not be started: {exit_record['error']}.", [])

@@ -236,7 +236,7 @@ class _Keeper:
             return
         if start.ended():
             self.current = None
-            self._crashed(cause(start.exit(), None))
+            self._crashed(cause(start.exit(), start.failure()))
         elif start.unheld() and self.next is None:
             # Its shim was killed: it answers, but nobody keeps its limits. Another one takes over.
             self._log("the server's supervisor is gone: the server is replaced")
@@ -252,7 +252,9 @@ class _Keeper:
                 self.current = None
                 self._end_start(start)
                 title = f"It did not answer for {UNHEALTHY * HEALTH:.0f} s and was ended."
-                self._crashed({"title": title, "evidence": [], "traceback": None, "mend": "Its log says more."})
+                why = {"title": title, "evidence": [], "traceback": None, "mend": "Its log says more."}
+                # One whose server is elsewhere may know why.
+                self._crashed({**why, **(start.failure() or {})})
 
     def _crashed(self, why: dict[str, Any]) -> None:
         now = time.monotonic()

@@ -16,6 +16,8 @@ from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.stop import stop
 
 _START_SECONDS = 60.0
 _KEPT_STARTS = 5
+MEMORY = "memory"
+"""File of a start whose server is elsewhere: the bytes that it holds there."""
 
 
 class Start:
@@ -98,8 +100,10 @@ class Start:
         return remaining
 
     def memory(self) -> int:
-        """Bytes that the process and its children hold, as of the last second."""
+        """Bytes that the server holds, as of the last second or, where it is in a container, a few."""
         try:
+            if (elsewhere := self.folder / MEMORY).exists():
+                return int(elsewhere.read_bytes())
             return int(Path(self.rank.beat).read_bytes().split()[1])
         except (OSError, IndexError, ValueError):
             return 0

@@ -27,11 +27,12 @@ from jupyter_mltrain.core.deployment import (
 )
 from jupyter_mltrain.core.model import ModelVersion
 from jupyter_mltrain.core.spec import Substitution
+from jupyter_mltrain.core.target import LOCAL
 from jupyter_mltrain.deployments.injected.mltrain_endpoint.files import seal
 from jupyter_mltrain.deployments.local import LocalDeployer, choose_cpus
 from jupyter_mltrain.deployments.place import MODELS, Place
 from jupyter_mltrain.errors import ResourceUnavailable, RunNotFound, WebserviceException
-from jupyter_mltrain.service import snapshot
+from jupyter_mltrain.service import deploying_there, snapshot
 from jupyter_mltrain.service.long_work import in_thread
 from jupyter_mltrain.service.serving import server_packages
 from jupyter_mltrain.service.wire_endpoints import (
@@ -67,9 +68,11 @@ async def make_spec(
         cpu=asked.cpu if asked.cpu is not None else registered.get("cpu"),
         memory_gb=asked.memory_gb if asked.memory_gb is not None else registered.get("memory_gb"),
         port=asked.port if asked.port is not None else old.port if old is not None else None,
+        target=asked.target,
+        image=asked.image,
         created=time.time(),
     )
-    return _within_reason(service, spec, entries)
+    return await _checked(service, spec, entries)
 
 
 async def revise(
@@ -98,7 +101,7 @@ async def revise(
         created=time.time(),
         substitutions=(),
     )
-    return _within_reason(service, spec, entries), inference
+    return await _checked(service, spec, entries), inference
 
 
 async def find_models(service: Service, references: Iterable[ModelReference], *, script: bool) -> list[dict[str, Any]]:
@@ -182,8 +185,17 @@ def _script_path(inference: InferenceRequest | None) -> str | None:
     return f"{Path(inference.source_directory).name}/{script}"
 
 
+async def _checked(service: Service, spec: EndpointSpec, entries: list[dict[str, Any]]) -> EndpointSpec:
+    """The spec with a memory limit in which its framework can start, and one that the place it is for has."""
+    spec = _within_reason(service, spec, entries)
+    if spec.target == LOCAL:
+        _check_machine(spec)
+    else:
+        await deploying_there.check(service, spec)
+    return spec
+
+
 def _within_reason(service: Service, spec: EndpointSpec, entries: list[dict[str, Any]]) -> EndpointSpec:
-    """The spec with a memory limit in which its framework can start, and one that this machine has."""
     framework = entries[0].get("framework") if entries else None
     gpus = int(((entries[0].get("resources") or {}) if entries else {}).get("gpu") or 0)
     memory, substitution = memory_of(spec.memory_gb, framework, script=spec.entry_script is not None)
@@ -196,13 +208,16 @@ def _within_reason(service: Service, spec: EndpointSpec, entries: list[dict[str,
             f"{told.kind}: {told.asked} was asked, {told.given} can be given: {told.reason}.",
             mend="Ask for that, or take `strict = true` out of the workspace's config.toml.",
         )
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return dataclasses.replace(spec, memory_gb=memory, substitutions=substitutions)
+
+
+def _check_machine(spec: EndpointSpec) -> None:
+    there, memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, spec.memory_gb
     if memory is not None and memory > there:
         raise ResourceUnavailable(f"{memory:g} GB of memory asked, this machine has {there:.1f}.", mend="Ask for less.")
     count = len(os.sched_getaffinity(0))
     if spec.cpu is not None and spec.cpu > count:
         raise ResourceUnavailable(f"{spec.cpu:g} CPUs asked, this machine gives {count}.", mend="Ask for fewer.")
-    return dataclasses.replace(spec, memory_gb=memory, substitutions=substitutions)
 
 
 async def lay_out(service: Service, place: Place, spec: EndpointSpec, inference: InferenceRequest | None) -> None:
@@ -299,6 +314,8 @@ async def prepare(
     step: Callable[[str], None],
 ) -> EndpointPlan:  # fmt: skip
     """Make the environment ready and say what will run. Its build is logged in the endpoint's `build.log`."""
+    if spec.target != LOCAL:
+        return await deploying_there.prepare(service, place, spec, record, step)
     loop = asyncio.get_running_loop()
 
     def build(stop: threading.Event) -> tuple[Any, tuple[str, ...]]:

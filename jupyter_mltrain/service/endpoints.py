@@ -20,7 +20,8 @@ from jupyter_mltrain.core.deployment import EndpointObservation, EndpointSpec
 from jupyter_mltrain.deployments.local import LocalDeployer
 from jupyter_mltrain.deployments.place import Place
 from jupyter_mltrain.errors import ConflictError, DiskFull, MLTrainError, WebserviceException, WebserviceNotFound
-from jupyter_mltrain.service import deploying
+from jupyter_mltrain.service import deploying, deploying_there
+from jupyter_mltrain.service.endpoint_keys import make_keys
 from jupyter_mltrain.service.endpoint_state import endpoint_state
 from jupyter_mltrain.service.long_work import in_thread
 from jupyter_mltrain.service.wire_endpoints import EndpointChanges, EndpointRequest
@@ -176,7 +177,7 @@ class Endpoints:
             "tags": request.deployment.tags,
             "properties": request.deployment.properties,
         }
-        await asyncio.to_thread(_write_keys, Place(folder), request.deployment.auth_enabled, fresh=old is None)
+        await asyncio.to_thread(make_keys, Place(folder), request.deployment.auth_enabled, fresh=old is None)
         held = old or Held(folder, record)
         held.record, held.spec = record, spec
         await asyncio.to_thread(held.save)
@@ -192,7 +193,7 @@ class Endpoints:
 
     async def _change(self, held: Held, changes: EndpointChanges) -> Held:
         if changes.auth_enabled is not None:
-            await asyncio.to_thread(_write_keys, held.place, changes.auth_enabled, fresh=False)
+            await asyncio.to_thread(make_keys, held.place, changes.auth_enabled, fresh=False)
         for field in ("tags", "properties", "description"):
             if (value := getattr(changes, field)) is not None:
                 held.record[field] = value
@@ -234,13 +235,22 @@ class Endpoints:
             held.record["deleted"] = True
             await asyncio.to_thread(held.save)
             del self._held[name]
-            await self.service.working(self._remove(held.place.folder))
+            try:
+                await self.service.working(self._remove(held.place.folder))
+            except MLTrainError:
+                # Something of it may still run: it stays listed, so that it can be deleted again.
+                held.record["deleted"] = False
+                self._held[name] = held
+                await asyncio.to_thread(held.save)
+                self._watch_over()
+                raise
             held.tell()
 
     async def _remove(self, folder: Path) -> None:
         remaining = await in_thread(lambda _: self.deployer.stop(folder, _GRACE))
         if remaining:
             raise ConflictError(f"Processes of the endpoint do not end: {', '.join(remaining)}.")
+        await asyncio.to_thread(deploying_there.clear, Place(folder))
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     # -- what goes on ------------------------------------------------------------------------------------------------
@@ -354,33 +364,6 @@ def _differs(a: EndpointObservation, b: EndpointObservation) -> bool:
 
 def _read_spec(place: Place, revision: int) -> EndpointSpec:
     return EndpointSpec.from_json(json.loads((place.revision(revision) / "spec.json").read_text("utf-8")))
-
-
-def _write_keys(place: Place, required: bool | None, *, fresh: bool) -> None:
-    """Make the keys, or change whether they are asked for. Never more than its owner reads them."""
-    try:
-        keys = json.loads(place.keys.read_text("utf-8"))
-    except FileNotFoundError:
-        fresh, keys = True, {}
-    if fresh:
-        keys = {"required": bool(required), "primary": new_key(), "secondary": new_key()}
-    elif required is not None:
-        keys["required"] = required
-    place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_whole(place.keys, json.dumps(keys).encode(), 0o600)
-
-
-def new_key() -> str:
-    return secrets.token_urlsafe(24)
-
-
-def read_keys(place: Place) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(place.keys.read_text("utf-8"))
-    return found
-
-
-def write_keys(place: Place, keys: dict[str, Any]) -> None:
-    write_whole(place.keys, json.dumps(keys).encode(), 0o600)
 
 
 def _check_port(spec: EndpointSpec, others: dict[str, Held]) -> None:

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from jupyter_mltrain.core import wire_endpoints as wire
 from jupyter_mltrain.core.wire_catalog import Empty
 from jupyter_mltrain.service import trying
-from jupyter_mltrain.service.endpoints import new_key, read_keys, write_keys
+from jupyter_mltrain.service.endpoint_keys import new_key, read_keys, write_keys
 from jupyter_mltrain.service.openapi import Router
 from jupyter_mltrain.service.wire import LONGEST_WAIT, Nothing, plain
 from jupyter_mltrain.service.wire_endpoints import (

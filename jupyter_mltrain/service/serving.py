@@ -21,17 +21,28 @@ _NEEDED = frozenset({"uvicorn", "prometheus-client"})
 
 def server_packages(environments: Environments, ready: ReadyEnvironment, log: Callable[[str], None]) -> tuple[str, ...]:
     """Folders for the end of the process's `sys.path`; none where the environment has a server itself."""
-    names = {re.split(r"[=@ \[]", package, maxsplit=1)[0].lower().replace("_", "-") for package in ready.packages}
-    if names >= _NEEDED:
+    if not lacks_server(ready):
         return ()
+    definition = definition_of(ready)
+    stored = environments.register(definition, log=log)
+    built = environments.prepare(f"{stored.name}:{stored.version}", log=log)
+    python = Path(built.prepared.python)
+    return (str(python.parents[1] / "lib" / f"python{definition.python}" / "site-packages"),)
+
+
+def lacks_server(ready: ReadyEnvironment) -> bool:
+    """Whether an environment has no server itself."""
+    names = {re.split(r"[=@ \[]", package, maxsplit=1)[0].lower().replace("_", "-") for package in ready.packages}
+    return not names >= _NEEDED
+
+
+def definition_of(ready: ReadyEnvironment) -> EnvironmentDefinition:
+    """The small environment that stands beside `ready`."""
     minor = ".".join(ready.python_version.split(".")[:2])
-    definition = EnvironmentDefinition(
+    return EnvironmentDefinition(
         name=f"serving-{minor}",
         python=minor,
         pip=PACKAGES,
         imports=("uvicorn", "prometheus_client"),
         description=f"The server of endpoints, added to the model's own environment (Python {minor}).",
     )
-    stored = environments.register(definition, log=log)
-    built = environments.prepare(f"{stored.name}:{stored.version}", log=log)
-    return (str(Path(built.prepared.python).parents[1] / "lib" / f"python{minor}" / "site-packages"),)

@@ -18,7 +18,8 @@ from jupyter_mltrain.core.deployment import MEMORY_FLOOR_GB, SCRIPT_FLOOR_GB, SE
 from jupyter_mltrain.deployments import smoke as smoke_process
 from jupyter_mltrain.errors import MLTrainError, WebserviceException
 from jupyter_mltrain.service import deploying
-from jupyter_mltrain.service.endpoints import SMOKE, Held, read_keys
+from jupyter_mltrain.service.endpoint_keys import read_keys
+from jupyter_mltrain.service.endpoints import SMOKE, Held
 from jupyter_mltrain.service.long_work import in_thread
 from jupyter_mltrain.service.serving import server_packages
 from jupyter_mltrain.service.wire_endpoints import (

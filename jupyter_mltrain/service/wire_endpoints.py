@@ -24,12 +24,15 @@ class InferenceRequest(Wire):
 
 
 class DeploymentRequest(Wire):
-    """How it is served; what is None is left to the model's registration, and then to this machine."""
+    """How it is served; what is None is left to the model's registration, and then to this machine. `target`: the compute
+    target whose containers hold its server; `image`: one with a server of its own, in place of ours."""
 
     kind: Literal["Local", "ACI"] = "ACI"
     cpu: Annotated[float, Field(gt=0)] | None = None
     memory_gb: Annotated[float, Field(gt=0)] | None = None
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    target: Annotated[str, Field(min_length=1)] = "local"
+    image: str | None = None
     auth_enabled: bool | None = None
     tags: dict[str, str] = {}
     properties: dict[str, str] = {}

@@ -16,6 +16,7 @@ from jupyter_mltrain.computes.docker.connection import Connection
 from jupyter_mltrain.computes.docker.dialling import Client
 from jupyter_mltrain.computes.docker.environment import DockerEnvironments
 from jupyter_mltrain.computes.docker.labels import container
+from jupyter_mltrain.computes.docker.serving import ServesEndpoints
 from jupyter_mltrain.computes.docker.sharing import Sharing
 from jupyter_mltrain.computes.docker.stopping import stop
 from jupyter_mltrain.computes.docker.talking import Pump, pumped
@@ -48,7 +49,7 @@ _CLEAN_UP_SECONDS = (1, 2, 5, 10, 30, 60, 120, 300)
 """Pauses between the tries to take back what was begun on an engine that does not answer."""
 
 
-class DockerCompute:
+class DockerCompute(ServesEndpoints):
     """Containers of one engine.
 
     `url`: where it is (`unix://`, `ssh://user@host[:port]`, `tcp://host:port` with TLS), or `context`, a Docker context by

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import select
 import socket
+import ssl
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
@@ -51,6 +52,27 @@ class Talk:
                 left -= len(data)
                 yield header[0], data
 
+    def flow(self, source: socket.socket) -> Iterator[bytes]:
+        """Send what comes from `source`, until it ends, and yield what the container says on its first output, until it
+        says no more. However long both are silent. Raises OSError."""
+        frames = _Frames()
+        while True:
+            self._socket.settimeout(0)
+            try:
+                data = self._reader.read1(_CHUNK)
+            except (ssl.SSLWantReadError, BlockingIOError):
+                data = None
+            self._socket.settimeout(SILENCE)
+            if data is not None:
+                if not data:
+                    return
+                yield from frames.out(data)
+            elif source in select.select([source, self._socket], [], [])[0]:
+                given = source.recv(_CHUNK)
+                if not given:
+                    return
+                self._socket.sendall(given)
+
     def waits(self, seconds: float) -> bool:
         """Whether there is something to read within so many seconds."""
         return bool(select.select([self._socket], [], [], seconds)[0])
@@ -80,6 +102,32 @@ class Talk:
                 break
             data += more
         return data
+
+
+class _Frames:
+    """What an engine sends of both outputs in one, in whatever pieces it comes."""
+
+    def __init__(self) -> None:
+        self._header = b""
+        self._left = 0
+        self._which = OUT
+
+    def out(self, data: bytes) -> Iterator[bytes]:
+        """What of it the first output said."""
+        while data:
+            if not self._left:
+                missing = _HEADER - len(self._header)
+                self._header, data = self._header + data[:missing], data[missing:]
+                if len(self._header) < _HEADER:
+                    return
+                self._left = int.from_bytes(self._header[4:], "big")
+                self._which = self._header[0]
+                self._header = b""
+                continue
+            piece, data = data[: self._left], data[self._left :]
+            self._left -= len(piece)
+            if self._which == OUT:
+                yield piece
 
 
 def execute(client: Client, container: str, command: Sequence[str], *, stdin: bool = False) -> tuple[Talk, str]:

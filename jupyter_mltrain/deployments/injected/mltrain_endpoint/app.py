@@ -67,11 +67,18 @@ class Keys:
         return any(matches)
 
     def refresh(self) -> None:
-        found = os.stat(self._path)
-        seen = (found.st_mtime_ns, found.st_ino)
-        if seen != self._seen:
+        try:
+            found = os.stat(self._path)
+            seen = (found.st_mtime_ns, found.st_ino)
+            if seen == self._seen:
+                return
             with open(self._path, encoding="utf-8") as file:
                 raw = json.load(file)
+        except (OSError, ValueError):
+            if self._seen is None:
+                raise
+            return  # in a container it is replaced in two steps; until then those hold that are known
+        else:
             self.required = bool(raw["required"])
             self._keys = [raw["primary"].encode(), raw["secondary"].encode()]
             self._seen = seen
@@ -101,6 +108,7 @@ class Application:
         self._asks: dict[str, Callable[[bytes], Awaitable[bytes]]] = {"/score": ask}
         self._reads: dict[str, Callable[[], tuple[bytes, Any]]] = {
             "/": lambda: (b"Healthy", _TEXT),
+            "/summary.json": lambda: (jsons.dumps(self.measure.summary()), _JSON),
             "/metrics": lambda: (self.measure.prometheus(), (b"content-type", b"text/plain; version=0.0.4")),
             "/swagger.json": self._swagger,
         }

@@ -135,13 +135,16 @@ class _Acceptor:
 async def _serve(application: Any, threads: Any, start: str, seconds: float) -> int:
     from .control import Control
 
-    listening = int(os.environ["MLTRAIN_LISTEN_FD"])
+    alone = os.environ.get("MLTRAIN_LISTEN")
+    listening = int(os.environ["MLTRAIN_LISTEN_FD"]) if alone is None else _listen(alone)
     acceptor = _Acceptor(application, listening)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: asyncio.ensure_future(acceptor.drain()))
     commands = {word: getattr(acceptor, word) for word in ("accept", "pause", "drain", "health")}
     Control(start, commands, listening, loop)
+    if alone is not None:
+        await acceptor.accept()
     _write(start, "ready.json", {"pid": os.getpid(), "seconds": round(seconds, 3), **_about(application)})
     ticking = asyncio.ensure_future(_tick(acceptor.server))
     await acceptor.over.wait()
@@ -149,6 +152,13 @@ async def _serve(application: Any, threads: Any, start: str, seconds: float) -> 
     ticking.cancel()
     threads.shutdown(wait=False)
     return 0
+
+
+def _listen(address: str) -> int:
+    """In a container there is no keeper to share a socket with: one of its own, at `host:port`."""
+    host, _, port = address.rpartition(":")
+    listening = socket.create_server((host, int(port)), backlog=2048)
+    return listening.detach()
 
 
 async def _tick(server: Any) -> None:
