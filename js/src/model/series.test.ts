@@ -69,6 +69,14 @@ describe("SeriesStore", () => {
     expect(store.line(metric("loss", 3)).line.values).toEqual([0, 1, 2]);
   });
 
+  it("does not ask again for what is on its way", async () => {
+    store.want([metric("loss", 3)]);
+    store.want([metric("loss", 3)]);
+    await answer(3);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(open).toHaveLength(0);
+  });
+
   it("has one request under way for a metric, however fast it grows, and then asks for the newest", async () => {
     store.want([metric("loss", 3)]);
     for (let count = 4; count < 50; count++) {

@@ -147,7 +147,11 @@ export class SeriesStore {
       if (this.busy.has(key)) {
         continue;
       }
-      const { due } = this.entry(metric);
+      const { due, count, wanted } = this.entry(metric);
+      if (count === wanted) {
+        this.queue.delete(key); // asked for again while the answer was on its way
+        continue;
+      }
       if (due > this.now()) {
         next = Math.min(next, due);
         continue;
