@@ -21,21 +21,26 @@ from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.frames import CHUN
 _GONE = (404, 409)
 """No container, or one that does not run (any more)."""
 _DYING = 5.0
+_TRIES = 3
 _STEP = 0.05
 
 
 def follow(client: Client, handle: Handle, offsets: Mapping[str, int], pump: Pump[Frame]) -> None:
     """Everything from `offsets` on, to the end of the run. Raises `EngineUnreachable` where it was cut."""
     at = dict(offsets)
-    state = seeing.state_of(client, handle["container"])
+    state, tries = seeing.state_of(client, handle["container"]), 0
     while state is not None and state["Running"]:
+        began = dict(at)
         if _live(client, handle, at, pump):
             return
-        # The end of a container takes all in it along, who follows too, before the engine knows of it.
+        tries = tries + 1 if at == began else 0
+        # The end of a container takes all in it along, who follows too, before the engine knows of it: a busy one, late.
         until = time.monotonic() + _DYING
         while (state := seeing.state_of(client, handle["container"])) is not None and state["Running"]:
             if time.monotonic() > until:
-                raise EngineUnreachable("The stream of the run was cut.")
+                if tries >= _TRIES:
+                    raise EngineUnreachable("The stream of the run was cut.")
+                break
             time.sleep(_STEP)
     _rest(client, handle, state, at, pump)
 
