@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mltrain.api.distributed import DistributedConfiguration, check_single
+from jupyter_mltrain.api.distributed import DistributedConfiguration, distribution
 from jupyter_mltrain.core.spec import DATA_PLACEHOLDER
 from jupyter_mltrain.errors import UsageError
 
@@ -125,7 +125,7 @@ class ScriptRunConfig:
         """
         if (self.script is None) == (self.command is None):
             raise UsageError("A ScriptRunConfig takes a script or a command, and not both.")
-        check_single(self.distributed_job_config)
+        distributed = distribution(self.distributed_job_config)
         if self.resume_from is not None:
             raise UsageError("resume_from is not there yet.", mend="Register the checkpoint, or give it as a dataset.")
         if self.run_config.data_references:
@@ -158,6 +158,7 @@ class ScriptRunConfig:
             "display_name": self.display_name,
             "limit_snapshot": self.limit_snapshot and not os.environ.get("AML_SNAPSHOT_NO_FILE_LIMIT"),
             "kernel_python": sys.executable,
+            **({"distribution": distributed} if distributed else {}),
         }
 
 

@@ -1,16 +1,21 @@
-"""How many processes a run has, in the SDK's words. Runs of several processes are refused at submission for now."""
+"""How many processes a run has, in the SDK's words."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from jupyter_mltrain.core.spec import MPI, TENSORFLOW, Distribution
 from jupyter_mltrain.errors import UsageError
+
+MOST_PROCESSES = 256
+"""A typing error should not start thousands."""
 
 
 @dataclass
 class MpiConfiguration:
-    """`process_count_per_node` processes on each of `node_count` nodes, started as Horovod and MPI expect it."""
+    """`process_count_per_node` processes on each of `node_count` nodes, told of each other as Horovod expects it (Gloo)."""
 
     process_count_per_node: int = 1
     node_count: int = 1
@@ -24,13 +29,21 @@ class MpiConfiguration:
         """Processes in all."""
         return self.process_count_per_node * self.node_count
 
+    def spec(self) -> Distribution:
+        return Distribution(MPI, self.node_count, self.process_count_per_node)
+
 
 @dataclass
 class TensorflowConfiguration:
-    """`worker_count` workers and `parameter_server_count` parameter servers, told of each other by `TF_CONFIG`."""
+    """`worker_count` workers and `parameter_server_count` parameter servers, told of each other by `TF_CONFIG`.
+
+    Beyond the SDK: `chief`: one process more, which is called so; with parameter servers it gives the workers their work, and
+    its end is the run's.
+    """
 
     worker_count: int = 1
     parameter_server_count: int = 1
+    chief: bool = False
 
     def __post_init__(self) -> None:
         self.worker_count = _count(self, "worker_count", least=1)
@@ -39,26 +52,34 @@ class TensorflowConfiguration:
     @property
     def processes(self) -> int:
         """Processes in all."""
-        return self.worker_count + self.parameter_server_count
+        return self.worker_count + self.parameter_server_count + self.chief
+
+    def spec(self) -> Distribution:
+        nodes = self.worker_count + self.chief
+        return Distribution(TENSORFLOW, nodes, parameter_servers=self.parameter_server_count, chief=self.chief)
 
 
 DistributedConfiguration = MpiConfiguration | TensorflowConfiguration
 
 
-def check_single(config: object) -> None:
-    """Raise `UsageError` unless `config` asks for one process: more cannot be started yet."""
+def distribution(config: object) -> dict[str, Any] | None:
+    """`config` as a request has it (`core.spec.Distribution`); None for one process. Raises `UsageError` for something
+    else than the two configurations, and for more processes than one machine takes."""
     if config is None:
-        return
+        return None
     if not isinstance(config, MpiConfiguration | TensorflowConfiguration):
         raise UsageError(
             f"distributed_job_config is a {type(config).__name__}.",
             mend="Give an MpiConfiguration or a TensorflowConfiguration.",
         )
-    if config.processes > 1:
+    if config.processes > MOST_PROCESSES:
         raise UsageError(
-            f"{config!r} asks for {config.processes} processes; this version runs one.",
-            mend="Leave distributed_job_config out, or ask for one process.",
+            f"{config!r} asks for {config.processes} processes; a run has at most {MOST_PROCESSES}.",
+            mend="Ask for fewer.",
         )
+    if config.processes == 1:
+        return None
+    return dataclasses.asdict(config.spec())
 
 
 def _count(config: Any, name: str, *, least: int) -> int:

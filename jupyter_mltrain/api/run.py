@@ -141,13 +141,15 @@ class Run(RunLogging, RunTree):
             raise self._failed(state)
         return self.get_details()
 
-    def cancel(self, *, keep: bool = False) -> None:
+    def cancel(self, *, keep: bool = False, give_up: bool = False) -> None:
         """Ask the run to end (TERM, after 10 s KILL, all its processes). Returns at once; `ConflictError` if it has ended.
 
         `keep`: stop but do not lose: five minutes between TERM and KILL to write a checkpoint; a script that then ends
-        with exit code 0 has completed.
+        with exit code 0 has completed. `give_up`: do not wait any more for a host that does not answer: the run has then
+        failed, and what may go on there is ended once the host is back; `ConflictError` while it answers.
         """
-        self._state = self.workspace.connection.post(f"/v1/runs/{self.id}/cancel", {"keep": keep})
+        asked = {"keep": keep, "give_up": give_up}
+        self._state = self.workspace.connection.post(f"/v1/runs/{self.id}/cancel", asked, timeout=120)
 
     def rerun(self, *, gpus: int | None = None, cpus: int | None = None, memory_gb: float | None = None) -> Run:
         """The same run once more, with other resources where given. Raises `ConflictError` for a run with secrets."""
@@ -161,15 +163,19 @@ class Run(RunLogging, RunTree):
         recursive: bool = False,
         run_type: str | None = None,
         populate: bool = False,  # noqa: ARG002 - the SDK's: whether to fetch large ones, which are never left out here
+        *,
+        rank: int = 0,
     ) -> dict[str, Any]:
         """All that was logged: name → value (logged once) or list; rows and tables as columns. With `name`, that one.
 
-        `recursive`: run id → such a dictionary, for this run and all below it (those of `run_type`, if given).
+        Of a run of several processes what `rank` logged. `recursive`: run id → such a dictionary, for this run and all below it (those of `run_type`, if given).
         """
         if recursive:
             below = [run for run in self.get_children(recursive=True) if run_type in (None, run.type)]
-            return {run.id: run.get_metrics(name) for run in [self, *below]}
-        values: dict[str, Any] = self.workspace.connection.get(f"/v1/runs/{self.id}/values", timeout=120)
+            return {run.id: run.get_metrics(name, rank=rank) for run in [self, *below]}
+        values: dict[str, Any] = self.workspace.connection.get(
+            f"/v1/runs/{self.id}/values", timeout=120, **({"rank": rank} if rank else {})
+        )
         if name is None:
             return values
         return {name: values[name]} if name in values else {}

@@ -41,6 +41,14 @@ RESOURCES = (
     ),
 )
 
+RANKS = (
+    Option(("--nodes",), "processes that train together with Horovod: on so many nodes", "N", values.positive),
+    Option(("--procs-per-node",), "so many on each node; default: 1", "N", values.positive),
+    Option(("--workers",), "processes that train together with tf.distribute (`TF_CONFIG`)", "N", values.positive),
+    Option(("--ps",), "parameter servers beside them", "N", values.count),
+    Option(("--chief",), "a chief beside them"),
+)
+
 VARIABLES = (
     Option(("--set",), "environment variable, repeatable", "K=V", values.assignment, repeated=True),
     Option(
@@ -59,7 +67,7 @@ CONDUCT = (
     Option(("--dry-run",), "show the plan and start nothing"),
 )
 
-SUBMIT = (*WHERE, *INPUT, *RESOURCES, *VARIABLES, *CONDUCT)
+SUBMIT = (*WHERE, *INPUT, *RESOURCES, *RANKS, *VARIABLES, *CONDUCT)
 """All that can be said about a run, the same for a cell and for a file."""
 
 RUN = Argument("run", "id or name of a run, or `latest`", completes="runs")

@@ -35,6 +35,7 @@ def _rows(request: Mapping[str, Any], answer: Mapping[str, Any]) -> list[tuple[s
         ("script", script),
         ("command", shlex.join(ranks[0]["argv"]) if ranks else ""),
         ("experiment", str(request["experiment"])),
+        ("processes", _processes(ranks)),
         ("target", str(request.get("target") or plan.get("engine") or "")),
         ("environment", _environment(request, environment)),
         ("data", ", ".join(_data(d) for d in request["data"])),
@@ -49,6 +50,10 @@ def _rows(request: Mapping[str, Any], answer: Mapping[str, Any]) -> list[tuple[s
 def _environment(request: Mapping[str, Any], environment: Mapping[str, Any]) -> str:
     name = str(environment.get("name") or request.get("environment") or "")
     if environment.get("version") is not None:
+def _processes(ranks: Sequence[Mapping[str, Any]]) -> str:
+    return "; ".join(str(rank["role"]) for rank in ranks) if len(ranks) > 1 else ""
+
+
         name = f"{name.partition(':')[0]}:{environment['version']}"
     states = {True: "built already", False: "to be built first"}
     built = environment.get("cached", environment.get("built"))

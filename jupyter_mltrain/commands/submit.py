@@ -17,6 +17,7 @@ from jupyter_mltrain.errors import PathNotFound, UsageError
 
 if TYPE_CHECKING:
     from jupyter_mltrain.api.config import ScriptRunConfig
+    from jupyter_mltrain.api.distributed import DistributedConfiguration
     from jupyter_mltrain.api.run import Run
     from jupyter_mltrain.api.workspace import Workspace
 
@@ -119,6 +120,7 @@ def checked(
         gpus=options.get("gpus"),
         cpus=options.get("cpus"),
         memory_gb=options.get("memory"),
+        distributed_job_config=_distributed(options),
         max_run_duration_seconds=options.get("max_run_time"),
         tags=dict(options.get("tag") or ()),
         limit_snapshot=False,  # told, not refused: the cell's author sees the notice
@@ -184,6 +186,24 @@ def _placed(source: Source, folder: Path | None, file: Path | None) -> tuple[str
         number += 1
         script = f"cell_{number}.py"
     return script, {script: source.text}
+
+
+def _distributed(options: Mapping[str, Any]) -> DistributedConfiguration | None:
+    from jupyter_mltrain.api.distributed import MpiConfiguration, TensorflowConfiguration  # noqa: PLC0415
+
+    horovod, tensorflow = ("nodes", "procs_per_node"), ("workers", "ps", "chief")
+    said = [name for name in (*horovod, *tensorflow) if options.get(name)]
+    if not said:
+        return None
+    if any(name in horovod for name in said) and any(name in tensorflow for name in said):
+        written = ", ".join(f"`--{name.replace('_', '-')}`" for name in said)
+        raise UsageError(
+            f"{written}: a run's processes find each other by Horovod or by tf.distribute.",
+            mend="Horovod: `--nodes`, `--procs-per-node`; tf.distribute: `--workers`, `--ps`, `--chief`.",
+        )
+    if said[0] in horovod:
+        return MpiConfiguration(options.get("procs_per_node") or 1, options.get("nodes") or 1)
+    return TensorflowConfiguration(options.get("workers") or 1, options.get("ps") or 0, bool(options.get("chief")))
 
 
 def _secrets(names: Sequence[str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from jupyter_mltrain import runclient
 from jupyter_mltrain.computes import gpus, workfolder
 from jupyter_mltrain.computes.plan import compose, launch_record
+from jupyter_mltrain.computes.ports import free_ports
 from jupyter_mltrain.computes.reports import Heartbeats, stop_of
 from jupyter_mltrain.computes.scope import in_scope
 from jupyter_mltrain.core.compute import (
@@ -93,7 +94,7 @@ class LocalCompute:
         self._gpus: tuple[str, ...] | None = None
         self._heartbeats = Heartbeats()
         self._cpus_of: dict[str, list[int]] = {}  # of live runs: so that two of them do not share a CPU unasked
-        self.capabilities = Capabilities(gpu=True, shared_files=True)
+        self.capabilities = Capabilities(gpu=True, multi_node=True, shared_files=True)
 
     async def check(self) -> Health:
         return Health(ok=True)
@@ -205,11 +206,21 @@ def _launch(plan: LaunchPlan, secrets: dict[str, str], cpus: list[int] | None, r
             workfolder.materialise(Path(plan.record), Path(plan.blobs), root / "work", plan.mounts)
             workfolder.bring_back(Path(plan.record), root / "work")
             runclient.inject(root / "inject")
+            ports = _ports(root / "shim" / "ports.json", plan.ports)
             for rank in plan.ranks:
-                launch = {**launch_record(plan, rank.rank, secrets, cpus), "read_only": list(read_only)}
+                launch = {**launch_record(plan, rank.rank, secrets, cpus, ports), "read_only": list(read_only)}
                 records.write(records.Rank(plan.root, rank.rank).launch, launch)
         for rank in plan.ranks:
             _start_shim(plan, rank.rank, secrets)
+
+
+def _ports(record: Path, count: int) -> list[int]:
+    """The run's ports. Written down before a process knows of them: one launch that another takes up has the same."""
+    known = records.read(str(record)) if count else {"ports": []}
+    if known is None:
+        known = {"ports": free_ports(count)}
+        records.write(str(record), known)
+    return known["ports"]
 
 
 def _data_of(plan: LaunchPlan) -> list[str]:
@@ -236,7 +247,8 @@ def _start_shim(plan: LaunchPlan, rank: int, secrets: dict[str, str]) -> None:
     command = [python, "-I", "-S", f"{plan.root}/inject/{runclient.SHIM}", "launch", paths.launch]
     env = {**_own_environment(), **secrets}
     said = None
-    for attempt in (in_scope(command, plan.run_id), command):
+    unit = plan.run_id if rank == 0 else f"{plan.run_id}-r{rank}"
+    for attempt in (in_scope(command, unit), command):
         if attempt is None:
             continue
         try:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from posixpath import join
 from typing import Any
 
-from jupyter_mltrain.core.compute import Grant, LaunchInputs, LaunchPlan, RankPlan
+from jupyter_mltrain.computes.ranks import Rank, ranks
+from jupyter_mltrain.core.compute import Grant, LaunchInputs, LaunchPlan
+from jupyter_mltrain.core.ranks import RankPlan, port_of
 from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, RunSpec
 from jupyter_mltrain.errors import DatasetNotFound
 
 GRACE = 10.0
 """Seconds between TERM and KILL where nobody says otherwise (time limit)."""
+
+_WITH_PORTS = frozenset(["TF_CONFIG", "HOROVOD_GLOO_RENDEZVOUS_PORT"])
 
 
 def compose(
@@ -25,20 +29,26 @@ def compose(
     mounts: Mapping[str, str],
     variables: Mapping[str, str] | None = None,
 ) -> LaunchPlan:
-    """The plan of a run with one process.
+    """The plan of a run. Several processes are all on one machine, where the nodes of a run are no more than a share of it.
 
     `root` is the run folder, `python` the environment's interpreter and `mounts` the folder of each dataset, all as the
     run will see them. `variables`: the engine's own, which environment and run may replace. Raises `DatasetNotFound` for a placeholder of a dataset that the run does not read.
     """
     command = [python, spec.script] if spec.script is not None else [*(spec.command or ())]
     argv = [_fill(part, mounts) for part in (*command, *spec.arguments)]
-    asked = inputs.grant.memory_gb if inputs.grant.memory_gb is not None else spec.resources.memory_gb
+    shape = ranks(spec.distribution)
+    nodes = 1 + max(one.node for one in shape.each)
+    asked = inputs.grant.memory_gb
+    if asked is None and spec.resources.memory_gb is not None:
+        asked = spec.resources.memory_gb * nodes
+    environment = _environment(spec, inputs, root, python, mounts, variables or {})
     return LaunchPlan(
         run_id=spec.run_id,
         engine=engine,
         root=root,
-        ranks=(
-            RankPlan(rank=0, argv=tuple(argv), env=_environment(spec, inputs, root, python, mounts, variables or {})),
+        ranks=tuple(
+            RankPlan(one.rank, tuple(argv), _environment_of(one, environment, inputs.grant, nodes), one.role, one.node)
+            for one in shape.each
         ),
         record=str(inputs.folder),
         blobs=str(inputs.blobs),
@@ -46,28 +56,52 @@ def compose(
         max_run_seconds=spec.resources.max_run_seconds,
         memory_bytes=round(asked * 1e9) if asked is not None else None,
         cpus=inputs.grant.cpus,
+        lead=shape.lead,
+        ports=shape.ports,
+        rendezvous=shape.rendezvous,
     )
 
 
-def launch_record(plan: LaunchPlan, rank: int, secrets: Mapping[str, str], cpus: list[int] | None) -> dict[str, Any]:
-    """`launch.json` of a rank; holds the names of the secrets, never their values."""
+def launch_record(
+    plan: LaunchPlan, rank: int, secrets: Mapping[str, str], cpus: list[int] | None, ports: Sequence[int] = ()
+) -> dict[str, Any]:
+    """`launch.json` of a rank; holds the names of the secrets, never their values. `ports`: those that were chosen for the
+    run, `plan.ports` of them."""
     process = next(one for one in plan.ranks if one.rank == rank)
     streams = f"{plan.root}/streams"
+    # A node's memory is shared out among the processes that are on it.
+    limit = plan.memory_bytes // len(plan.ranks) if plan.memory_bytes is not None else None
     return {
         "format": 1,
         "run_id": plan.run_id,
         "rank": rank,
         "argv": list(process.argv),
         "cwd": f"{plan.root}/work",
-        "env": dict(process.env),
+        "env": {name: _with_ports(name, value, ports) for name, value in process.env.items()},
         "secrets": sorted(secrets),
         "log": f"{streams}/r{rank}.log",
         "streams": streams,
         "max_run_seconds": plan.max_run_seconds,
-        "memory_bytes": plan.memory_bytes,
+        "memory_bytes": limit,
         "cpus": cpus,
         "grace": GRACE,
+        **({"ranks": len(plan.ranks), "lead": list(plan.lead)} if len(plan.ranks) > 1 else {}),
+        **({"rendezvous": {"port": ports[0], "nodes": list(plan.rendezvous)}} if plan.rendezvous and rank == 0 else {}),
     }
+
+
+def _with_ports(name: str, value: str, ports: Sequence[int]) -> str:
+    for number, port in enumerate(ports if name in _WITH_PORTS else ()):
+        value = value.replace(port_of(number), str(port))
+    return value
+
+
+def _environment_of(one: Rank, common: Mapping[str, str], grant: Grant, nodes: int) -> dict[str, str]:
+    """What all processes have, with what is this one's own. A node has its share of the GPUs."""
+    share = len(grant.gpus) // nodes
+    gpus = () if one.serves else grant.gpus[share * one.node : share * (one.node + 1)]
+    own = {"MLTRAIN_RANK": str(one.rank), "CUDA_VISIBLE_DEVICES": _visible(gpus), **one.env}
+    return dict(sorted({**common, **own}.items()))
 
 
 def _environment(
@@ -94,11 +128,9 @@ def _environment(
         "AZUREML_RUN_ID": spec.run_id,
         # So that CUDA counts devices as the driver does, whose numbers a grant has.
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "CUDA_VISIBLE_DEVICES": _visible(inputs.grant),
         "MLTRAIN_DISPLAY_NAME": spec.display_name,
         "MLTRAIN_EXPERIMENT": spec.experiment,
         "MLTRAIN_PYTHON": python,
-        "MLTRAIN_RANK": "0",
         "MLTRAIN_RUN_ID": spec.run_id,
         "MLTRAIN_STREAMS": join(root, "streams"),
         "PYTHONPATH": f"{inject}:{chosen['PYTHONPATH']}" if chosen.get("PYTHONPATH") else inject,
@@ -112,9 +144,9 @@ def _environment(
     return {name: value for name, value in sorted(env.items()) if name not in spec.secrets}
 
 
-def _visible(grant: Grant) -> str:
+def _visible(gpus: Sequence[int]) -> str:
     # "-1" hides all devices; an empty string would too, but some libraries take it for "not set".
-    return ",".join(map(str, grant.gpus)) or "-1"
+    return ",".join(map(str, gpus)) or "-1"
 
 
 def _fill(argument: str, mounts: Mapping[str, str]) -> str:

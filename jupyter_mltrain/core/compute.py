@@ -22,6 +22,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
+from jupyter_mltrain.core.ranks import RankPlan
 from jupyter_mltrain.core.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ Handle = dict[str, Any]
 class Capabilities:
     gpu: bool = False
     multi_node: bool = False
+    """True where a run may have several processes (`core.spec.Distribution`)."""
     shared_files: bool = False
     """True where the run folder is the run's record itself, so that nothing needs to be copied."""
     containers: bool = False
@@ -86,11 +88,13 @@ class Capacity:
     memory_gb: float
     gpus: tuple[str, ...] = ()
 
+    more: tuple[int, ...] = ()
 
 @dataclass(frozen=True)
 class Grant:
-    """What the scheduler gives a run on a node: GPU indexes, and numbers of CPUs and GB that it may use. `node`: which of
-    the target's, from 1 on; `host`: which of a target's that has several."""
+    """What the scheduler gives a run, of all its nodes together: GPU indexes, and numbers of CPUs and GB that it may use.
+    `node`: which of the target's, from 1 on; `more`: the others that it has; `host`: which of a target's that has
+    several."""
 
     gpus: tuple[int, ...] = ()
     cpus: int | None = None
@@ -100,7 +104,8 @@ class Grant:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Grant:
-        return cls(tuple(raw["gpus"]), raw["cpus"], raw["memory_gb"], raw.get("node", 0), raw.get("host", ""))
+        more = tuple(raw.get("more", ()))
+        return cls(tuple(raw["gpus"]), raw["cpus"], raw["memory_gb"], raw.get("node", 0), more, raw.get("host", ""))
 
 
 @dataclass(frozen=True)
@@ -218,15 +223,6 @@ class LaunchInputs:
 
 
 @dataclass(frozen=True)
-class RankPlan:
-    """One process of a run: argument list and environment (on top of the engine's own), paths as the engine sees them."""
-
-    rank: int
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class LaunchPlan:
     """What would run, as data: no secret values, no effect. `root` is the run folder where the run will be."""
 
@@ -244,6 +240,12 @@ class LaunchPlan:
     container: Mapping[str, Any] | None = None
     """What an engine with containers is asked to make: the body of its API's request."""
     host: str = ""
+    lead: tuple[int, ...] = ()
+    """The ranks whose good end is the run's; the others are ended then. Empty where there is one rank."""
+    ports: int = 0
+    """How many free ports the ranks' environments name (`core.ranks.port_of`)."""
+    rendezvous: tuple[int, ...] | None = None
+    """The number of ranks of each node, where they find each other at Horovod's server, on the first rank's node."""
     """Which of the target's hosts, where it has several."""
 
     def to_json(self) -> wire_catalog.LaunchPlan:
@@ -277,8 +279,8 @@ class Exit:
     ended: float
     error: str = ""
     stopped: str = ""
-    """Why the shim ended it: "", "requested", "time limit", "memory limit", `FROM_OUTSIDE`, or "no GPU" where TensorFlow did
-    not see those that the run was given (its script was not begun)."""
+    """Why the shim ended it: "", "requested", "time limit", "memory limit", `FROM_OUTSIDE`, one of `core.ranks`, or
+    "no GPU" where TensorFlow did not see those that the run was given (its script was not begun)."""
     oom_kills: int = 0
     """How many times the kernel's OOM killer struck in its cgroup during its life."""
     peak_bytes: int = 0

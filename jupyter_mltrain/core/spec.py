@@ -65,6 +65,30 @@ class Substitution:
     reason: str
 
 
+MPI, TENSORFLOW = "mpi", "tensorflow"
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Several processes that train together.
+
+    `launcher` `MPI`: `processes_per_node` on each of `nodes`, told of each other as Horovod expects it. `TENSORFLOW`: a worker
+    on each of `nodes`, the first of which is called chief where `chief`, and `parameter_servers` beside them, told of each
+    other by `TF_CONFIG`.
+    """
+
+    launcher: str
+    nodes: int = 1
+    processes_per_node: int = 1
+    parameter_servers: int = 0
+    chief: bool = False
+
+    @property
+    def processes(self) -> int:
+        """Processes in all."""
+        return self.nodes * self.processes_per_node + self.parameter_servers
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """One run, as asked for.
@@ -73,7 +97,8 @@ class RunSpec:
     is; exactly one of them is set (none for a run that a notebook logs itself). An argument
     `DatasetConsumptionConfig:<name>` stands for the path of that dataset, as in the SDK. `secrets` holds names only.
     `snapshot` is the digest of the manifest that lies beside the spec as `snapshot.json`. `parent`: the id of the run
-    that this one is a child of; `within`: of the run whose script logs this one, where it is one of those.
+    that this one is a child of; `within`: of the run whose script logs this one, where it is one of those. `distribution`:
+    None for a run of one process.
     """
 
     run_id: str
@@ -97,6 +122,7 @@ class RunSpec:
     rerun_of: str | None = None
     parent: str | None = None
     within: str | None = None
+    distribution: Distribution | None = None
 
     def to_json(self) -> wire.RunSpec:
         return cast("wire.RunSpec", {"format": FORMAT, **dataclasses.asdict(self)})
@@ -116,6 +142,8 @@ class RunSpec:
             values[name] = tuple(values.get(name, ()))
         if values.get("command") is not None:
             values["command"] = tuple(values["command"])
+        if values.get("distribution") is not None:
+            values["distribution"] = Distribution(**values["distribution"])
         return cls(**values)
 
 

@@ -306,6 +306,16 @@ class DataInput(TypedDict):
     path_on_compute: str
 
 
+class Distribution(TypedDict):
+    """How many processes a run has, and who starts them (`core.spec.Distribution`)."""
+
+    launcher: Literal["mpi", "tensorflow"]
+    nodes: int
+    processes_per_node: int
+    parameter_servers: int
+    chief: bool
+
+
 class RunSpec(TypedDict):
     """`spec.json`: the run as it was asked for (`core.spec.RunSpec`). `secrets` are names."""
 
@@ -332,6 +342,7 @@ class RunSpec(TypedDict):
     parent: str | None
     within: str | None
     """The run whose script logs this one, beside its own."""
+    distribution: Distribution | None
 
 
 # -- what a run said and left ----------------------------------------------------------------------------------------

@@ -127,6 +127,8 @@ class RankPlan(TypedDict):
     rank: int
     argv: list[str]
     env: dict[str, str]
+    role: str
+    node: int
 
 
 class Mount(TypedDict):
@@ -153,6 +155,9 @@ class LaunchPlan(TypedDict):
     container: dict[str, Any] | None
     host: str
     """Which of the target's hosts; empty where it has one."""
+    lead: list[int]
+    ports: int
+    rendezvous: list[int] | None
 
 
 class PlannedEnvironment(TypedDict):

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import re
 import signal
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from jupyter_mltrain.core.compute import FROM_OUTSIDE, Exit
+from jupyter_mltrain.core.ranks import PEER_FAILED, PEERS_DONE
 
 _TAIL = 256 << 10
 _ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 _TRACEBACK = b"Traceback (most recent call last):"
+
+_LOST_TOUCH = re.compile(
+    r"HorovodInternalError|UnavailableError|AbortedError|CancelledError|DeadlineExceededError|Horovod has been shut down"
+    r"|[Cc]onnection (reset|closed|refused)|Socket closed|[Cc]ollective ops is aborted|coordination service"
+)
+"""What processes that train together say when one of the others is gone."""
 
 _STOPPED = {
     "time limit": ("The time limit was reached", "Raise --max-run-time."),
@@ -43,10 +51,38 @@ class Failure:
         }
 
 
-def first_failed(exits: tuple[Exit, ...]) -> Exit | None:
-    """The rank that failed first: it is the cause, the others follow. None when all ended well."""
+def failed_ranks(exits: Iterable[Exit]) -> list[Exit]:
+    """Those that did not end well, by the time of their end. One that was ended because the others were done has."""
     failed = [e for e in exits if e.code != 0 or e.error or e.stopped == FROM_OUTSIDE]
-    return min(failed, key=lambda e: e.ended) if failed else None
+    return sorted((e for e in failed if e.stopped != PEERS_DONE), key=lambda e: e.ended)
+
+
+def explain_first(exits: Sequence[Exit], streams: Path) -> Failure | None:
+    """What happened to the rank that is the cause of a failure; None where all ended well.
+
+    It is the one that ended first, but for those that end because another does: what that one was about to say is in its
+    log, and it may take longer to end than they.
+    """
+    failed = failed_ranks(exits)
+    if not failed:
+        return None
+    logs = {e.rank: streams / f"r{e.rank}.log" for e in failed}
+    first = failed[0] if len(failed) == 1 else min(failed, key=lambda e: (_follows(e, logs[e.rank]), e.ended))
+    failure = explain(first, logs[first.rank], ranks=len(exits))
+    ended = sorted(e.rank for e in failed if e.stopped == PEER_FAILED)
+    if ended and first.rank not in ended:
+        failure = replace(
+            failure, evidence=(*failure.evidence, f"ended for it: {', '.join(f'rank {n}' for n in ended)}")
+        )
+    return failure
+
+
+def _follows(exit_: Exit, log: Path) -> int:
+    """How much a rank looks as if it ended because another did: 2 where its shim ended it for that, 1 where it lost touch."""
+    if exit_.stopped == PEER_FAILED:
+        return 2
+    said = _last_line(last_traceback(log) or "")
+    return int(exit_.signal == signal.SIGABRT or bool(_LOST_TOUCH.search(said)))
 
 
 def explain(exit_: Exit, log: Path, *, ranks: int = 1) -> Failure:

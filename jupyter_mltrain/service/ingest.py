@@ -250,10 +250,12 @@ def _take(
         columns.append((rank, name), steps, times, values)
 
 
-def _note(extra: dict[str, Any], _: int, item: dict[str, Any]) -> None:
+def _note(extra: dict[str, Any], rank: int, item: dict[str, Any]) -> None:
     """Keep of an item what the run's state shows: progress (with its first value, for the rate), tags, unreadable lines."""
     kind = item["k"]
     if kind == "progress":
+        if rank:
+            return  # each of several processes tells its own; the run's is that of the first
         progress = {k: item.get(k) for k in ("label", "value", "total", "t")}
         first = extra.get("progress_from")
         if first is None or first["label"] != progress["label"]:

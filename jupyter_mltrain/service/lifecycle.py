@@ -28,7 +28,7 @@ from jupyter_mltrain.core.spec import NOTEBOOK, WITHIN
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import EngineUnreachable, MLTrainError
 from jupyter_mltrain.service import preemption
-from jupyter_mltrain.service.failure import Failure, explain, first_failed
+from jupyter_mltrain.service.failure import Failure, explain_first, failed_ranks
 from jupyter_mltrain.service.inputs import remove_copies, settle_data
 from jupyter_mltrain.service.patience import patiently
 from jupyter_mltrain.service.placing import placed, prepared
@@ -245,8 +245,7 @@ async def _conclude_exits(record: Record, exits: tuple[Exit, ...], stopped: Stop
         outcome = Status.COMPLETED if kept else Status.CANCELED
         await _conclude(record, outcome, None, "stopped on request, outputs kept" if kept else "canceled", evidence)
         return
-    failed = first_failed(exits)
-    if failed is None:
+    if not failed_ranks(exits):
         await _conclude(record, Status.COMPLETED, None, "", evidence)
         return
     # The cause is looked for once the log is complete: in _finalize.
@@ -296,10 +295,8 @@ async def _finalize(service: Service, record: Record) -> None:
     await service.children.settle(record, "the run it is in was canceled" if outcome is Status.CANCELED else "")
     if outcome is Status.FAILED and not record.doc.get("failure"):
         exits = tuple(Exit.from_json(e) for e in record.history[-1].evidence["exits"])
-        failed = first_failed(exits)
-        if failed is not None:
-            log = record.ingest.streams / f"r{failed.rank}.log"
-            failure = await asyncio.to_thread(explain, failed, log, ranks=len(exits))
+        failure = await asyncio.to_thread(explain_first, exits, record.ingest.streams)
+        if failure is not None:
             record.doc["failure"] = failure.to_json()
     _, _, extra = await record.ingest.summary()
     for kind in ("tags", "properties"):

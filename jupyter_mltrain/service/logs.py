@@ -123,8 +123,7 @@ def _areas(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _rank_logs(folder: Path) -> list[tuple[int, str, Path]]:
     ranks = [(int(m[1]), p) for p in (folder / "streams").glob("r*.log") if (m := _RANK.fullmatch(p.name))]
-    several = len(ranks) > 1
-    return [(rank, f"user_logs/std_log_{rank}.txt" if several else FIRST, path) for rank, path in sorted(ranks)]
+    return [(rank, f"user_logs/std_log_{rank}.txt" if rank else FIRST, path) for rank, path in sorted(ranks)]
 
 
 def _log_path(folder: Path, name: str) -> Path | None:

@@ -10,13 +10,15 @@ from jupyter_mltrain.core import records
 _CHUNK = 8 << 20
 
 
-def metric_values(streams: Path) -> dict[str, Any]:
-    """Name → value: a scalar logged once is itself, n times a list in order; rows and tables are columns; a list of one
+def metric_values(streams: Path, rank: int = 0) -> dict[str, Any]:
+    """What a rank logged. Name → value: a scalar logged once is itself, n times a list in order; rows and tables are columns; a list of one
     is its element; of an image logged several times the first location. What was logged in several of these kinds under
     one name is the list of all, in order. Blocking.
     """
     said: dict[str, list[tuple[str, Any]]] = {}
     for path in in_order(streams):
+        if records.file_rank(path.name) != rank:
+            continue
         for record in _read(path):
             if type(record) is list:
                 said.setdefault(record[0], []).append(("scalar", record[3]))

@@ -38,10 +38,10 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
         return plain({"series": (await record.ingest.summary())[0]})
 
     @routes.get("/runs/{key}/values")
-    async def values(key: str) -> Annotated[Response, dict[str, Any]]:
-        """All that was logged, in the shapes of `get_metrics`; NaN and the infinities as Python's JSON writes them."""
+    async def values(key: str, rank: int = 0) -> Annotated[Response, dict[str, Any]]:
+        """All that a rank logged, in the shapes of `get_metrics`; NaN and the infinities as Python's JSON writes them."""
         record = await service.record(key)
-        text = await asyncio.to_thread(lambda: json.dumps(metric_values(record.ingest.streams)))
+        text = await asyncio.to_thread(lambda: json.dumps(metric_values(record.ingest.streams, rank)))
         return Response(text, media_type="application/json")
 
     @routes.get("/runs/{key}/logged")

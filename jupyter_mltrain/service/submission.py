@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.core.environment import EnvironmentDefinition
 from jupyter_mltrain.core.ids import check_experiment, check_run_id, new_display_name, new_run_id
-from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, NOTEBOOK, WITHIN, Resources, RunSpec, Substitution
+from jupyter_mltrain.core.spec import (
+    DATA_PLACEHOLDER,
+    NOTEBOOK,
+    WITHIN,
+    Distribution,
+    Resources,
+    RunSpec,
+    Substitution,
+)
 from jupyter_mltrain.core.status import Change, Status
 from jupyter_mltrain.core.target import NODE_SUBSTITUTIONS
 from jupyter_mltrain.environments.interpreters import find_interpreter
@@ -75,6 +83,12 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
         if request.script is not None and not definition.user_managed:
             with suppress(*((PythonNotFound,) if containers else ())):  # a container has it, or fetches it
                 await asyncio.to_thread(_check_syntax, request, request.script, definition)
+    distribution = Distribution(**request.distribution.model_dump()) if request.distribution is not None else None
+    if distribution is not None and not service.compute(target).capabilities.multi_node:
+        raise UsageError(
+            f"The target {target!r} runs one process for a run; {distribution.processes} are asked for.",
+            mend="Choose a target of this machine, such as `-t local`.",
+        )
     data, other_data = await asyncio.to_thread(resolve_inputs, service, request.data)
     run_id = check_run_id(request.run_id or new_run_id(request.experiment))
     return RunSpec(
@@ -96,6 +110,7 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
         substitutions=(*other_nodes, *instead, *other_data),
         rerun_of=request.rerun_of,
         parent=(await service.record(request.parent)).id if request.parent else None,
+        distribution=distribution,
     )
 
 

@@ -33,6 +33,16 @@ class ResourcesRequest(Wire):
     max_run_seconds: Annotated[float, Field(gt=0)] | None = None
 
 
+class DistributionRequest(Wire):
+    """`core.spec.Distribution`."""
+
+    launcher: Literal["mpi", "tensorflow"]
+    nodes: Annotated[int, Field(ge=1)] = 1
+    processes_per_node: Annotated[int, Field(ge=1)] = 1
+    parameter_servers: Annotated[int, Field(ge=0)] = 0
+    chief: bool = False
+
+
 class RunRequest(Wire):
     """A run to submit, or to plan. `run_id` comes from the client, so that sending twice submits once."""
 
@@ -49,6 +59,7 @@ class RunRequest(Wire):
     environment_variables: dict[str, str] = {}
     secrets: dict[str, str] = {}
     resources: ResourcesRequest = ResourcesRequest()
+    distribution: DistributionRequest | None = None
     tags: dict[str, str] = {}
     display_name: str | None = None
     kernel_python: str | None = None

@@ -16,7 +16,7 @@ import pytest
 from jupyter_mltrain.computes.local import LocalCompute
 from jupyter_mltrain.core.compute import Grant
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.gpu_check import problem
-from jupyter_mltrain.service.failure import explain, first_failed
+from jupyter_mltrain.service.failure import explain, failed_ranks
 from jupyter_mltrain.testing.bench import Bench
 
 TENSORFLOW = """
@@ -133,7 +133,7 @@ async def test_a_run_whose_tensorflow_sees_no_gpu_fails_before_its_script(bench:
     assert "trained" not in log
     assert "TensorFlow's own words" in log
     assert (exit_.code, exit_.signal, exit_.stopped) == (None, None, "no GPU")
-    assert first_failed((exit_,)) is exit_
+    assert failed_ranks((exit_,)) == [exit_]
     failure = explain(exit_, Path(handle["root"], "streams", "r0.log"))
     assert failure.title == (
         "TensorFlow does not see the GPU because of the wheel: tensorflow 2.20.0 is a build for CPUs alone."

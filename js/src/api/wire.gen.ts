@@ -28,6 +28,7 @@ export interface Documents {
   DatasetRequest: DatasetRequest;
   DatastoreRequest: DatastoreRequest;
   DeploymentRequest: DeploymentRequest;
+  DistributionRequest: DistributionRequest;
   EndpointChanges: EndpointChanges;
   EndpointRequest: EndpointRequest;
   EnvironmentRequest: EnvironmentRequest;
@@ -69,6 +70,7 @@ export interface Documents {
   DatasetPaths: DatasetPaths;
   Datastore: Datastore;
   DatastoreList: DatastoreList;
+  Distribution: Distribution;
   Dockerfile: Dockerfile;
   Doctor: Doctor;
   Endpoint: Endpoint;
@@ -163,6 +165,7 @@ export interface Documents {
   SystemUsage: SystemUsage;
   Target: Target;
   TargetDefinition: TargetDefinition;
+  TargetHost: TargetHost;
   TargetList: TargetList;
   TargetNode: TargetNode;
   TensorSpec: TensorSpec;
@@ -271,6 +274,16 @@ export interface DeploymentRequest {
     [k: string]: string;
   };
   description?: string;
+}
+/**
+ * `core.spec.Distribution`.
+ */
+export interface DistributionRequest {
+  launcher: "mpi" | "tensorflow";
+  nodes?: number;
+  processes_per_node?: number;
+  parameter_servers?: number;
+  chief?: boolean;
 }
 /**
  * What is None stays as it is.
@@ -490,6 +503,7 @@ export interface RunRequest {
     [k: string]: string;
   };
   resources?: ResourcesRequest;
+  distribution?: DistributionRequest | null;
   tags?: {
     [k: string]: string;
   };
@@ -750,6 +764,16 @@ export interface Datastore {
 }
 export interface DatastoreList {
   datastores: Datastore[];
+}
+/**
+ * How many processes a run has, and who starts them (`core.spec.Distribution`).
+ */
+export interface Distribution {
+  launcher: "mpi" | "tensorflow";
+  nodes: number;
+  processes_per_node: number;
+  parameter_servers: number;
+  chief: boolean;
 }
 export interface Dockerfile {
   dockerfile: string;
@@ -1272,6 +1296,13 @@ export interface LaunchPlan {
   container: {
     [k: string]: unknown;
   } | null;
+  /**
+   * Which of the target's hosts; empty where it has one.
+   */
+  host: string;
+  lead: number[];
+  ports: number;
+  rendezvous: number[] | null;
 }
 export interface RankPlan {
   rank: number;
@@ -1279,6 +1310,8 @@ export interface RankPlan {
   env: {
     [k: string]: string;
   };
+  role: string;
+  node: number;
 }
 export interface Mount {
   name: string;
@@ -1295,6 +1328,10 @@ export interface Leftover {
   name: string;
   bytes: number | null;
   why: string;
+  /**
+   * Where it is, of a target that has several hosts; else empty.
+   */
+  host: string;
 }
 export interface LogFile {
   name: string;
@@ -1784,6 +1821,7 @@ export interface RunSpec {
    * The run whose script logs this one, beside its own.
    */
   within: string | null;
+  distribution: Distribution | null;
 }
 /**
  * The whole state of a run.
@@ -2102,6 +2140,10 @@ export interface Target {
   capabilities: Capabilities;
   capacity: Capacity;
   health: Health;
+  /**
+   * Of a target that has several; else empty.
+   */
+  hosts: TargetHost[];
 }
 /**
  * A target as it was asked for (`core.target.TargetDefinition`).
@@ -2126,6 +2168,12 @@ export interface TargetDefinition {
     [k: string]: unknown;
   };
   capacity: Capacity | null;
+  /**
+   * What each host of a target has that has several, by its name.
+   */
+  hosts: {
+    [k: string]: Capacity;
+  };
   created: number;
   modified: number;
 }
@@ -2141,6 +2189,22 @@ export interface TargetNode {
    */
   run: string | null;
   problem: string;
+  /**
+   * Which of the target's hosts it is on; empty where that has one.
+   */
+  host: string;
+}
+/**
+ * One of several hosts of a target.
+ */
+export interface TargetHost {
+  name: string;
+  capacity: Capacity;
+  /**
+   * How many it has now.
+   */
+  runs: number;
+  health: Health;
 }
 export interface TargetList {
   targets: Target[];

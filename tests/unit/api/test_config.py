@@ -79,15 +79,24 @@ def test_a_line_is_for_the_shell() -> None:
     ],
 )
 def test_one_process_needs_nothing(one: Any) -> None:
-    assert ScriptRunConfig(script="a.py", distributed_job_config=one).request()
+    assert ScriptRunConfig(script="a.py", distributed_job_config=one).request().get("distribution") is None
 
 
-@pytest.mark.parametrize(
-    "several", [MpiConfiguration(node_count=2), TensorflowConfiguration(worker_count=2, parameter_server_count=0)]
-)
-def test_several_processes_are_refused(several: Any) -> None:
-    with pytest.raises(UsageError, match="2 processes"):
-        ScriptRunConfig(script="a.py", distributed_job_config=several).request()
+def test_several_processes_are_asked_for_by_their_launcher() -> None:
+    horovod = ScriptRunConfig(script="a.py", distributed_job_config=MpiConfiguration(2, 3)).request()["distribution"]
+    assert horovod == {
+        "launcher": "mpi", "nodes": 3, "processes_per_node": 2, "parameter_servers": 0, "chief": False,
+    }  # fmt: skip
+    config = TensorflowConfiguration(worker_count=2, parameter_server_count=1, chief=True)
+    tensorflow = ScriptRunConfig(script="a.py", distributed_job_config=config).request()["distribution"]
+    assert tensorflow == {
+        "launcher": "tensorflow", "nodes": 3, "processes_per_node": 1, "parameter_servers": 1, "chief": True,
+    }  # fmt: skip
+
+
+def test_more_processes_than_anybody_means_are_refused() -> None:
+    with pytest.raises(UsageError, match="at most 256"):
+        ScriptRunConfig(script="a.py", distributed_job_config=MpiConfiguration(64, 64)).request()
 
 
 @pytest.mark.parametrize("wrong", [0, -1, "two", 1.5, True, None])

@@ -35,7 +35,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["rnus"], 2, "jupyter mltrain runs"),
         (["runs", "--limt", "3"], 2, "--limit"),
-        (["run", "train.py", "--nodes", "2"], 2, "no option '--nodes'"),
+        (["run", "train.py", "--noodles", "2"], 2, "no option '--noodles'"),
         (["show", "nobody"], 1, "There is no run 'nobody' here."),
         (["run", "trian.py"], 1, "train.py"),
         (["run", "train.py", "-e", "tensorflw"], 1, "tensorflow"),

@@ -20,6 +20,7 @@ def parse(line: str, grammar: Grammar = CELL) -> dict[str, Any]:
 def test_every_option_of_a_cell() -> None:
     values = parse(
         "--experiment exp -t local -e tensorflow:3 -d mnist -d --data=test=fashion:2 -s src --gpus 1 --cpus 2 --memory 8 --max-run-time 2h"
+        " --nodes 2 --procs-per-node 3 --workers 4 --ps 0 --chief"
         " --set A=1 --set B=x=y --secret KEY --tag t --tag k=v --as mine --wait --dry-run -- --lr 0.1 -- x".replace(
             "-d --data", "--data"
         )
@@ -34,6 +35,11 @@ def test_every_option_of_a_cell() -> None:
         "cpus": 2,
         "memory": 8.0,
         "max_run_time": 7200.0,
+        "nodes": 2,
+        "procs_per_node": 3,
+        "workers": 4,
+        "ps": 0,
+        "chief": True,
         "set": [("A", "1"), ("B", "x=y")],
         "secret": ["KEY"],
         "tag": [("t", ""), ("k", "v")],
@@ -64,7 +70,7 @@ def test_quotes_are_those_of_a_shell() -> None:
         ("--experimnt x", "no option '--experimnt'", "`--experiment`"),
         ("--exp x", "no option '--exp'", "`--experiment`"),
         ("--evn=tensorflow", "no option '--evn'", "`--env`"),
-        ("--nodes 2", "no option '--nodes'", ""),
+        ("--noodles 2", "no option '--noodles'", ""),
         ("--qqqqqq", "no option '--qqqqqq'", "--help"),
         ("-x", "no option '-x'", "--help"),
         ("--env", "expected one argument", "--help"),

@@ -76,6 +76,40 @@ def test_what_is_sent(
     }
 
 
+@pytest.mark.parametrize(
+    ("line", "launcher", "nodes", "each", "servers", "chief"),
+    [
+        ("--nodes 2", "mpi", 2, 1, 0, False),
+        ("--procs-per-node 2", "mpi", 1, 2, 0, False),
+        ("--workers 2", "tensorflow", 2, 1, 0, False),
+        ("--workers 2 --ps 1 --chief", "tensorflow", 3, 1, 1, True),
+    ],
+)
+def test_processes_that_train_together(
+    context: Context,
+    service: FakeConnection,
+    line: str,
+    launcher: str,
+    nodes: int,
+    each: int,
+    servers: int,
+    chief: bool,
+) -> None:
+    cell(context, line)
+    assert sent(service)["distribution"] == {
+        "launcher": launcher,
+        "nodes": nodes,
+        "processes_per_node": each,
+        "parameter_servers": servers,
+        "chief": chief,
+    }
+
+
+def test_one_way_to_find_each_other(context: Context) -> None:
+    with pytest.raises(UsageError, match="`--nodes`, `--workers`"):
+        cell(context, "--nodes 2 --workers 2")
+
+
 def test_what_is_not_said_is_left_to_the_workspace(context: Context, service: FakeConnection) -> None:
     started = cell(context)
     body = sent(service)
@@ -254,3 +288,19 @@ def test_who_tells_the_notebooks_name() -> None:
     assert notebook_name({"__vsc_ipynb_file__": "/w/b.ipynb"}, {}) == "/w/b.ipynb"
     assert notebook_name({}, {"JPY_SESSION_NAME": "console-1-a7c"}) is None
     assert notebook_name({}, {}) is None
+
+
+def test_a_dry_run_tells_of_the_container_that_its_target_would_make() -> None:
+    mounts = [{"Source": "mltrain-run-r"}, {"Source": "mltrain-environments"}]
+    host = {"Memory": 4_000_000_000, "NanoCpus": 2_000_000_000, "ShmSize": 1 << 30, "Mounts": mounts}
+    host |= {"DeviceRequests": [{"DeviceIDs": ["0", "2"]}], "NetworkMode": "none"}
+    request = {"script": "a.py", "arguments": [], "experiment": "e", "target": "box", "data": [], "resources": {}}
+    request |= {"environment_variables": {}, "secrets": {}, "tags": {}}
+    place = "envs/3f in the volume mltrain-environments"
+    environment = {"name": "e", "version": 2, "cached": False, "place": place, "steps": ["pull the image b", "make it"]}
+    container = {"Image": "b", "User": "1000:1000", "HostConfig": host}
+    text = repr(Plan(request, {"plan": {"container": container}, "environment": environment}, []))
+    for said in (place, "pull the image b; make it", "e:2 (to be built first)", "GPUs 0, 2", "2 CPUs", "network none"):
+        assert said in text
+    assert "at most 4.0 GB of memory" in text
+    assert "mounts mltrain-run-r, mltrain-environments" in text

@@ -71,8 +71,13 @@ def test_snapshot() -> None:
                     "PYTHONPATH": "/w/.mltrain/runs/e_1_aa/inject",
                     "PYTHONUNBUFFERED": "1",
                 },
+                "role": "",
+                "node": 0,
             }
         ],
+        "lead": [],
+        "ports": 0,
+        "rendezvous": None,
         "record": "/w/.mltrain/runs/e_1_aa",
         "blobs": "/w/.mltrain/blobs",
         "mounts": [
@@ -82,6 +87,7 @@ def test_snapshot() -> None:
         "memory_bytes": 1_500_000_000,
         "cpus": 2,
         "container": None,
+        "host": "",
     }  # fmt: skip
 
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import signal
 
 from jupyter_mltrain.core.compute import Exit
-from jupyter_mltrain.service.failure import explain, first_failed, last_traceback
+from jupyter_mltrain.core.ranks import PEER_FAILED, PEERS_DONE
+from jupyter_mltrain.service.failure import explain, explain_first, failed_ranks, last_traceback
 
 TRACE = b"""epoch 1
 Traceback (most recent call last):
@@ -58,17 +59,38 @@ def test_time_limit_and_a_process_that_never_started(tmp_path):
     assert "no such interpreter" in explain(made(error="no such interpreter"), tmp_path / "log").title
 
 
-def test_the_first_to_fail_is_the_cause():
+def test_the_first_to_fail_is_the_cause(tmp_path):
     exits = (made(rank=0, signal=15, ended=5.0), made(rank=1, code=1, ended=2.0), made(rank=2, code=0, ended=1.0))
-    found = first_failed(exits)
+    found = explain_first(exits, tmp_path)
     assert found is not None
-    assert found.rank == 1
-    assert first_failed((made(code=0),)) is None
+    assert (found.rank, found.title) == (1, "The script ended with exit code 1 on rank 1.")
+    assert explain_first((made(code=0),), tmp_path) is None
+
+
+def test_who_lost_touch_with_the_cause_is_not_it(tmp_path):
+    (tmp_path / "r0.log").write_bytes(
+        TRACE.replace(b"InvalidArgumentError: shapes [1] and [2]", b"UnavailableError: Socket closed")
+    )
+    (tmp_path / "r1.log").write_bytes(TRACE)
+    exits = (
+        made(rank=0, code=1, ended=1.0),
+        made(rank=1, code=1, ended=2.0),
+        made(rank=2, signal=15, ended=0.5, stopped=PEER_FAILED),
+        made(rank=3, signal=6, ended=0.7),
+    )
+    found = explain_first(exits, tmp_path)
+    assert found is not None
+    assert found.title == "tensorflow.errors.InvalidArgumentError: shapes [1] and [2] on rank 1"
+    assert found.evidence[-1] == "ended for it: rank 2"
+
+
+def test_who_is_ended_because_the_others_are_done_ended_well():
+    assert failed_ranks((made(rank=0, code=0), made(rank=1, signal=15, stopped=PEERS_DONE))) == []
 
 
 def test_a_container_that_somebody_stopped_did_not_complete(tmp_path):
     stopped = made(code=0, stopped="from outside")
-    assert first_failed((stopped,)) is stopped
+    assert failed_ranks((stopped,)) == [stopped]
     failure = explain(stopped, tmp_path / "log")
     assert failure.title == "The container was stopped from outside."
     assert "rerun" in failure.mend

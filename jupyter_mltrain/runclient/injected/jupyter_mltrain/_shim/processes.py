@@ -78,22 +78,23 @@ def below(roots: Iterable[int], processes: dict[int, Process]) -> set[int]:
     return found
 
 
-def carries(pid: int, run_id: str) -> bool:
-    """Whether the process was started with the run's id in its environment."""
+def carries(pid: int, run_id: str, rank: int | None = None) -> bool:
+    """Whether the process was started with the run's id, and that rank if one is named, in its environment."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            environ = file.read()
+            environ = file.read().split(b"\0")
     except OSError:
         return False
-    return b"MLTRAIN_RUN_ID=" + os.fsencode(run_id) in environ.split(b"\0")
+    of_rank = rank is None or b"MLTRAIN_RANK=%d" % rank in environ
+    return of_rank and b"MLTRAIN_RUN_ID=" + os.fsencode(run_id) in environ
 
 
-def of_run(run_id: str, roots: Iterable[int]) -> list[Process]:
+def of_run(run_id: str, roots: Iterable[int], rank: int | None = None) -> list[Process]:
     """All living processes of the run but this one: what descends from `roots`, the ids that carry the run's id, and
-    what descends from those."""
+    what descends from those. `rank`: of that rank alone."""
     processes = table()
     known = set(roots)
-    carriers = {pid for pid in processes if carries(pid, run_id)}
+    carriers = {pid for pid in processes if carries(pid, run_id, rank)}
     pids = (below(known | carriers, processes) | carriers) - {os.getpid()}
     return [processes[pid] for pid in sorted(pids)]
 

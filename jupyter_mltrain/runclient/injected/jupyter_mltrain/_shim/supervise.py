@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any, Callable
 
-from . import gpu_check, memory, processes, records, system
+from . import gpu_check, memory, peers, processes, records, system
 from .events import EventFiles
 from .gpus import Gpus, given
 from .spawn import Child
@@ -67,8 +67,10 @@ class _Shim:
         self.limit: int | None = launch.get("memory_bytes")
         self.exit = records.Reserved(paths.exit)
         self.beat_fd = os.open(paths.beat, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.peers = peers.Peers(launch, paths)
+        self.rank = paths.rank if launch.get("ranks", 1) > 1 else None  # which processes are this one's to end
         self.events: EventFiles | None = None  # a process that is no run's (an endpoint's) has no metrics
-        if "streams" in launch:
+        if "streams" in launch and paths.rank == 0:  # ranks share their folder: one of them reads what is in it
             self.events = EventFiles(
                 os.path.join(str(launch["cwd"]), "logs"),
                 os.path.join(str(launch["streams"]), f"r{paths.rank}-{os.getpid()}.metrics"),
@@ -185,6 +187,10 @@ class _Shim:
         now = time.monotonic()
         beat = now >= self.next_beat
         watch = self.watched and now >= self.next_watch
+        elif self.rank is not None and time.monotonic() >= self.next_beat:
+            verdict = self.peers.verdict()
+            if verdict:
+                self._stop(verdict, min(self.grace, peers.GRACE))
         if not beat and not watch:
             return
         # With those that nobody has waited for yet: what CPU they used is the run's.
@@ -204,6 +210,9 @@ class _Shim:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
+    def _living(self) -> list[processes.Process]:
+        return processes.of_run(self.run_id, [os.getpid()], self.rank)
+
             if pid == 0:
                 return
             if pid == self.child.pid:
@@ -211,7 +220,7 @@ class _Shim:
 
     def _after_main(self) -> None:
         """The main process ended by itself: end what it left behind, and name it."""
-        left = processes.of_run(self.run_id, [os.getpid()])
+        left = self._living()
         self.leftovers = [str(process) for process in left]
         self._stop("", min(self.grace, LEFTOVER_GRACE))
 
@@ -223,7 +232,7 @@ class _Shim:
 
     def _press(self) -> bool:
         """One look at a tree that is being ended; whether it is over."""
-        left = processes.of_run(self.run_id, [os.getpid()])
+        left = self._living()
         if not left and self.status is not None:
             return True
         now = time.monotonic()
@@ -234,7 +243,7 @@ class _Shim:
 
     def _signal(self, number: signal.Signals, named: bool = True) -> None:
         sent = False
-        for process in processes.of_run(self.run_id, [os.getpid()]):
+        for process in self._living():
             if processes.send(process, number):
                 sent = True
                 self.touched.setdefault(process.pid, str(process))
@@ -294,7 +303,7 @@ class _Shim:
         kills = self.group.oom_kills() if self.group else 0
         largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
         peak = max(self.peak, largest, self.group.peak() if self.group and self.group.limit and kills else 0)
-        left = processes.of_run(self.run_id, [os.getpid()])
+        left = self._living()
         remaining = [str(process) for process in left]
         self.exit.write(
             {

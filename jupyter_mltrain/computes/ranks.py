@@ -1,0 +1,94 @@
+"""The processes of a run that has several: which there are, on which node, and how each is told of the others.
+
+The same for every engine: an engine says where its nodes are, and chooses the ports at launch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from jupyter_mltrain.core.ranks import port_of
+from jupyter_mltrain.core.spec import MPI, Distribution
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Rank:
+    """One process. `serves`: it has no work of its own, and no GPU."""
+
+    rank: int
+    role: str
+    node: int
+    env: Mapping[str, str] = field(default_factory=dict)
+    serves: bool = False
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """All of a run, and what they need: see `core.compute.LaunchPlan`."""
+
+    each: tuple[Rank, ...]
+    lead: tuple[int, ...] = ()
+    ports: int = 0
+    rendezvous: tuple[int, ...] | None = None
+
+
+def alone() -> Ranks:
+    """The one process of a run that has one."""
+    return Ranks((Rank(0, "", 0),))
+
+
+def ranks(distribution: Distribution | None, host: Callable[[int], str] = lambda _: LOOPBACK) -> Ranks:
+    """The processes of a run. `host`: the address of a node, as the processes of the others reach it."""
+    if distribution is None or distribution.processes == 1:
+        return alone()
+    return _horovod(distribution, host) if distribution.launcher == MPI else _tensorflow(distribution, host)
+
+
+def _tensorflow(asked: Distribution, host: Callable[[int], str]) -> Ranks:
+    """A chief or worker per node, parameter servers beside them; `TF_CONFIG` tells each of all."""
+    kinds = [("chief" if asked.chief and node == 0 else "worker", node) for node in range(asked.nodes)]
+    kinds += [("ps", number % asked.nodes) for number in range(asked.parameter_servers)]
+    cluster: dict[str, list[str]] = {}
+    tasks: list[tuple[str, int, int]] = []
+    for rank, (kind, node) in enumerate(kinds):
+        members = cluster.setdefault(kind, [])
+        tasks.append((kind, len(members), node))
+        members.append(f"{host(node)}:{port_of(rank)}")
+    each: list[Rank] = []
+    for rank, (kind, index, node) in enumerate(tasks):
+        config = {"cluster": cluster, "task": {"type": kind, "index": index}, "environment": "cloud"}
+        env = {"TF_CONFIG": json.dumps(config)}
+        each.append(Rank(rank, f"{kind} {index}", node, env, serves=kind == "ps"))
+    # With parameter servers a chief gives the workers their work: like the servers, they wait for more without end.
+    leads = "chief" if asked.chief and asked.parameter_servers else None
+    lead = [rank for rank, (kind, _) in enumerate(kinds) if (kind == leads if leads else kind != "ps")]
+    return Ranks(tuple(each), tuple(lead), len(each))
+
+
+def _horovod(asked: Distribution, host: Callable[[int], str]) -> Ranks:
+    """As many processes on each node; Horovod's own server of rendezvous (Gloo) tells each of all."""
+    nodes, local = asked.nodes, asked.processes_per_node
+    each: list[Rank] = []
+    for rank in range(nodes * local):
+        node, local_rank = divmod(rank, local)
+        env = {
+            "HOROVOD_CONTROLLER": "gloo",
+            "HOROVOD_CPU_OPERATIONS": "gloo",
+            "HOROVOD_CROSS_RANK": str(node),
+            "HOROVOD_CROSS_SIZE": str(nodes),
+            "HOROVOD_GLOO_RENDEZVOUS_ADDR": host(0),
+            "HOROVOD_GLOO_RENDEZVOUS_PORT": port_of(0),
+            "HOROVOD_HOSTNAME": f"node{node}",
+            "HOROVOD_LOCAL_RANK": str(local_rank),
+            "HOROVOD_LOCAL_SIZE": str(local),
+            "HOROVOD_RANK": str(rank),
+            "HOROVOD_SIZE": str(nodes * local),
+        }
+        if host(node) == LOOPBACK:
+            env["HOROVOD_GLOO_IFACE"] = "lo"
+        each.append(Rank(rank, f"node {node}, process {local_rank}", node, env))
+    return Ranks(tuple(each), tuple(range(len(each))), 1, (local,) * nodes)

@@ -1,0 +1,29 @@
+"""One process of a run among several: what an engine is to start, and why its shim may end it for the others' sake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+PEER_FAILED = "another rank failed"
+PEERS_DONE = "the others are done"
+"""The rank would go on without end, and those that lead the run have ended well."""
+
+
+@dataclass(frozen=True)
+class RankPlan:
+    """One process of a run: argument list and environment (on top of the engine's own), paths as the engine sees them.
+
+    `role`: what it is among several, `worker 1`; `node`: on which of the run's nodes it is, from 0 on.
+    """
+
+    rank: int
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    role: str = ""
+    node: int = 0
+
+
+def port_of(number: int) -> str:
+    """What stands in a plan for the `number`-th port of a run (from 0 on), which the engine chooses at launch."""
+    return f"<port {number}>"

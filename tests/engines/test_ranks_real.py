@@ -1,0 +1,95 @@
+"""Several processes that train together, on the real TensorFlow, as runs of the local engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from jupyter_mltrain.computes.local import LocalCompute
+from jupyter_mltrain.core.compute import Phase
+from jupyter_mltrain.core.spec import TENSORFLOW, Distribution
+from jupyter_mltrain.testing import bench as bench_module
+from jupyter_mltrain.testing.bench import Bench
+from tests.engines.python_environment import python_environment
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+# Keras 3 does not `fit` under this strategy; a loop of one's own trains.
+MIRRORED = """
+import hashlib, json, os
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+import numpy as np, tensorflow as tf
+tf.config.threading.set_inter_op_parallelism_threads(2)
+strategy = tf.distribute.MultiWorkerMirroredStrategy()
+task = json.loads(os.environ["TF_CONFIG"])["task"]
+print("task", task["type"], task["index"], "of", strategy.num_replicas_in_sync)
+tf.keras.utils.set_random_seed(7)
+x = np.random.default_rng(1).normal(size=(256, 8)).astype("float32")
+y = (x[:, :1] * 3 - x[:, 1:2]).astype("float32")
+def batches(context):
+    return tf.data.Dataset.from_tensor_slices((x, y)).shard(2, context.input_pipeline_id).repeat().batch(16)
+with strategy.scope():
+    model = tf.keras.Sequential([tf.keras.Input((8,)), tf.keras.layers.Dense(16, "relu"), tf.keras.layers.Dense(1)])
+    optimizer = tf.keras.optimizers.SGD(0.05)
+    optimizer.build(model.trainable_variables)
+@tf.function
+def step(iterator):
+    def own(batch):
+        a, b = batch
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((model(a) - b) ** 2) / 2
+        grads = tape.gradient(loss, model.trainable_variables)
+        grads = tf.distribute.get_replica_context().all_reduce("SUM", grads)
+        for variable, grad in zip(model.trainable_variables, grads):
+            variable.assign_sub(0.05 * grad)
+        return loss
+    return strategy.reduce("SUM", strategy.run(own, args=(next(iterator),)), axis=None)
+iterator = iter(strategy.distribute_datasets_from_function(batches))
+from jupyter_mltrain import Run
+run = Run.get_context()
+for i in range(20):
+    loss = float(step(iterator))
+    run.log("loss", loss, step=i)
+weights = b"".join(w.tobytes() for w in model.get_weights())
+run.tag(f"weights {task['index']}", hashlib.sha256(weights).hexdigest())
+"""
+
+
+@pytest.fixture(scope="module")
+def python() -> str:
+    return str(python_environment("tensorflow-2.21", "tensorflow-cpu>=2.21,<2.22"))
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    monkeypatch.setattr(bench_module, "PATIENCE", 300.0)
+    bench = Bench(LocalCompute(), tmp_path)
+    yield bench
+    await bench.close()
+
+
+async def test_two_workers_end_with_the_same_weights_to_the_bit(bench: Bench, python: str) -> None:
+    handle = await bench.launch(bench.prepare(MIRRORED, python=python, distribution=Distribution(TENSORFLOW, 2)))
+    streams = await bench.streams(handle)
+    seen = await bench.until(handle, Phase.EXITED)
+    said = [streams[f"r{rank}.log"].decode("utf-8", "replace") for rank in (0, 1)]
+    assert [exit_.code for exit_ in seen.exits] == [0, 0], "\n".join(said)
+    assert "task worker 0 of 2" in said[0]
+    assert "task worker 1 of 2" in said[1]
+    logged = [
+        [
+            json.loads(line)
+            for name, data in streams.items()
+            if name.startswith(f"r{rank}-")
+            for line in data.splitlines()
+        ]
+        for rank in (0, 1)
+    ]
+    losses = [[one[3] for one in rank if isinstance(one, list)] for rank in logged]
+    assert losses[0] == losses[1]
+    assert losses[0][-1] < losses[0][0] / 2
+    weights = {one["value"] for rank in logged for one in rank if isinstance(one, dict) and one["k"] == "tag"}
+    assert len(weights) == 1
