@@ -191,7 +191,7 @@ def v2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (parent / "memory.events").write_text("low 0\nhigh 0\nmax 3\noom 1\noom_kill 1\noom_group_kill 0\n")
     (parent / "cgroup.procs").write_text(f"{os.getpid()}\n")
     (parent / "cgroup.subtree_control").write_text("")
-    monkeypatch.setattr(memory, "_present", lambda: (str(parent), 2))
+    monkeypatch.setattr(memory, "present", lambda *_: (str(parent), 2))
     return parent
 
 
@@ -218,7 +218,7 @@ def test_version_2_with_strangers_in_the_group_is_left_alone(v2: Path) -> None:
 
 
 def test_without_cgroups_there_is_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_read", lambda _: "")
+    monkeypatch.setattr(memory, "read", lambda _: "")
     assert memory.group("run", 1000) is None
 
 
@@ -237,9 +237,9 @@ def test_the_group_is_found_where_it_is_mounted(
         "/proc/self/mountinfo": f"29 23 0:26 {mount_root} /mnt rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate",
         "/proc/self/cgroup": f"0::{cgroup}",
     }
-    monkeypatch.setattr(memory, "_read", contents.__getitem__)
+    monkeypatch.setattr(memory, "read", contents.__getitem__)
     monkeypatch.setattr(memory.os.path, "exists", lambda path: path == f"{folder}/memory.events")
-    assert memory._present() == (folder, 2)
+    assert memory.present("memory", ("memory.oom_control", "memory.events")) == (folder, 2)
 
 
 # -- files

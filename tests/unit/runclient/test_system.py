@@ -189,3 +189,29 @@ def test_a_container_that_is_the_runs_own_tells_what_it_holds(
     (tmp_path / allowed).write_text("max\n")
     assert not group.is_for(10**9)
     assert memory.Group(str(tmp_path), version, 10**9).is_for(10**9)
+
+
+@pytest.mark.parametrize(
+    ("version", "name", "text", "seconds"),
+    [
+        (1, "cpuacct.usage", "2500000000\n", 2.5),
+        (2, "cpu.stat", "usage_usec 2500000\nuser_usec 2000000\n", 2.5),
+        (2, "cpu.stat", "user_usec 2000000\n", None),
+        (1, "other", "5", None),
+    ],
+)
+def test_the_cpu_of_a_container_is_the_kernels_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, name: str, text: str, seconds: float | None
+) -> None:
+    (tmp_path / name).write_text(text)
+    monkeypatch.setattr(memory, "present", lambda *_: (str(tmp_path), version))
+    assert system.CpuCounter().seconds() == seconds
+    monkeypatch.setattr(memory, "present", lambda *_: None)
+    assert system.CpuCounter().seconds() is None
+
+
+def test_what_was_used_before_the_start_does_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "r0.system"
+    usage = system.Usage(system.Samples(str(path)), 1, None, now=0, used=30.0)
+    usage.saw(30.5, 1000, now=1)
+    assert [value for name, _, _, value in lines(path)[1:] if name == "cpu_percent"] == [50.0]

@@ -33,13 +33,13 @@ class Group:
     def peak(self) -> int:
         """The most bytes the group ever held, page cache included; 0 if the kernel does not say."""
         name = "memory.peak" if self._version == 2 else "memory.max_usage_in_bytes"
-        text = _read(os.path.join(self.folder, name))
+        text = read(os.path.join(self.folder, name))
         return int(text) if text.isdigit() else 0
 
     def is_for(self, limit: int | None) -> bool:
         """Whether the group holds one run alone: it was made for it, or it is that of a container with the run's limit."""
         name = "memory.max" if self._version == 2 else "memory.limit_in_bytes"
-        allowed = _read(os.path.join(self.folder, name))
+        allowed = read(os.path.join(self.folder, name))
         near = limit is not None and allowed.isdigit() and abs(int(allowed) - limit) < _ROUNDED
         return self.limit is not None or near
 
@@ -51,10 +51,10 @@ class Group:
             if self._version == 2
             else ("memory.usage_in_bytes", "total_inactive_file")
         )
-        text = _read(os.path.join(self.folder, name))
+        text = read(os.path.join(self.folder, name))
         if not text.isdigit():
             return 0
-        for line in _read(os.path.join(self.folder, "memory.stat")).splitlines():
+        for line in read(os.path.join(self.folder, "memory.stat")).splitlines():
             key, _, value = line.partition(" ")
             if key == cache:
                 return max(0, int(text) - int(value))
@@ -68,7 +68,7 @@ class Group:
 
     def _kills(self) -> int:
         name = "memory.events" if self._version == 2 else "memory.oom_control"
-        for line in _read(os.path.join(self.folder, name)).splitlines():
+        for line in read(os.path.join(self.folder, name)).splitlines():
             key, _, value = line.partition(" ")
             if key == "oom_kill":
                 return int(value)
@@ -78,7 +78,7 @@ class Group:
 def group(name: str, limit: int | None) -> Group | None:
     """A cgroup `name` with `limit` bytes below the present one; without a limit, or where none can be made, the present
     one (its `limit` is None); None where there are no cgroups."""
-    found = _present()
+    found = present("memory", ("memory.oom_control", "memory.events"))
     if found is None:
         return None
     folder, version = found
@@ -89,23 +89,23 @@ def group(name: str, limit: int | None) -> Group | None:
     return Group(folder, version, None)
 
 
-def _present() -> tuple[str, int] | None:
-    """The folder of this process's memory cgroup, and the version of its hierarchy."""
-    mounts: list[list[str]] = [line.split() for line in _read("/proc/self/mountinfo").splitlines()]
-    for line in _read("/proc/self/cgroup").splitlines():
+def present(controller: str, probes: tuple[str, str]) -> tuple[str, int] | None:
+    """The folder of this process's cgroup of that controller, and the version of its hierarchy. `probes`: a file that it
+    has, by version."""
+    mounts: list[list[str]] = [line.split() for line in read("/proc/self/mountinfo").splitlines()]
+    for line in read("/proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
-        version = 1 if "memory" in controllers.split(",") else 2 if not controllers else 0
+        version = 1 if controller in controllers.split(",") else 2 if not controllers else 0
         if not version:
             continue
         for fields in mounts:
             kind = fields[fields.index("-") + 1]
             options = fields[-1].split(",")
-            if (version == 1 and kind == "cgroup" and "memory" in options) or (version == 2 and kind == "cgroup2"):
+            if (version == 1 and kind == "cgroup" and controller in options) or (version == 2 and kind == "cgroup2"):
                 # The mount may show only a part of the hierarchy (containers): `fields[3]` is where it begins.
                 relative = os.path.relpath(path, fields[3]) if path.startswith(fields[3]) else path.lstrip("/")
                 folder = os.path.normpath(os.path.join(fields[4], relative))
-                probe = "memory.oom_control" if version == 1 else "memory.events"
-                if os.path.exists(os.path.join(folder, probe)):
+                if os.path.exists(os.path.join(folder, probes[version - 1])):
                     return folder, version
     return None
 
@@ -134,9 +134,9 @@ def _make_v2(parent: str, name: str, limit: int) -> str | None:
     folder = os.path.join(parent, name)
     leaf = os.path.join(parent, name + "-shim")
     try:
-        if "memory" not in _read(os.path.join(parent, "cgroup.subtree_control")).split():
+        if "memory" not in read(os.path.join(parent, "cgroup.subtree_control")).split():
             # Beside the shim at most the process that waits for it to start.
-            present = {int(pid) for pid in _read(os.path.join(parent, "cgroup.procs")).split()}
+            present = {int(pid) for pid in read(os.path.join(parent, "cgroup.procs")).split()}
             if not present <= {os.getpid(), os.getppid()}:
                 return None
             os.makedirs(leaf, exist_ok=True)
@@ -153,7 +153,8 @@ def _make_v2(parent: str, name: str, limit: int) -> str | None:
     return folder
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
+    """A small text file; empty where there is none."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read().strip()

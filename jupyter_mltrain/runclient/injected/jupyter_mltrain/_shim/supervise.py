@@ -76,6 +76,8 @@ class _Shim:
                 os.path.join(str(launch["streams"]), f"r{paths.rank}-{os.getpid()}.metrics"),
             )
         self.usage: system.Usage | None = None
+        # A container that this run has to itself.
+        self.counter = system.CpuCounter() if launch.get("alone") else None
         self.beats = 0
         self.next_beat = self.next_watch = 0.0
         self.peak = 0
@@ -118,7 +120,11 @@ class _Shim:
             samples = system.Samples(os.path.join(str(self.launch["streams"]), f"r{self.paths.rank}.system"))
             gpus = given(self.launch["env"])
             self.usage = system.Usage(
-                samples, system.given_cpus(self.launch.get("cpus")), self.limit, Gpus(gpus, samples) if gpus else None
+                samples,
+                system.given_cpus(self.launch.get("cpus")),
+                self.limit,
+                Gpus(gpus, samples) if gpus else None,
+                used=(self.counter and self.counter.seconds()) or 0.0,
             )
         self._hold()
 
@@ -261,10 +267,15 @@ class _Shim:
             self._stop("memory limit", 0, signal.SIGKILL)
 
     def _sample(self, ticks: int, resident: int) -> None:
-        if self.usage is not None:
-            held = self.group.used() if self.group is not None and self.group.is_for(self.limit) else 0
+        if self.usage is None:
+            return
+        own = self.group is not None and (self.counter is not None or self.group.is_for(self.limit))
+        held = self.group.used() if self.group is not None and own else 0
+        counted = self.counter.seconds() if self.counter is not None else None
+        if counted is None:
             waited = os.times()  # of those that this process has waited for
-            self.usage.saw(ticks / TICKS + waited.children_user + waited.children_system, held or resident)
+            counted = ticks / TICKS + waited.children_user + waited.children_system
+        self.usage.saw(counted, held or resident)
 
     def _beat(self, tree: list[int]) -> int:
         used = processes.resident(tree)

@@ -1,9 +1,13 @@
 """What a run uses of its node, sampled beside the heartbeat: CPU, memory, and the GPUs that were given to it.
 
+What a container uses is read from the kernel's counters of it, inside: they are what its engine's stats tell, too, and
+here no sample is lost when nobody can reach the engine, and nobody holds a connection to it for each run.
+
 They go to `streams/r<rank>.system`, JSON lines in the form of the run's other streams (see the package's docstring):
 
     {"k": "given", "t": time, "cpus": count, "memory_limit": bytes or null, "memory_total": bytes, "gpus": count}
-    ["cpu_percent", null, time, value]            of the CPUs given (100: all of them), mean since the sample before
+    ["cpu_percent", null, time, value]            of the CPUs given (100: all of them), mean since the sample before; of
+                                                  the run's container where it has one to itself, else of its processes
     ["memory_bytes", null, time, value]           the most since the sample before: of the run's own cgroup where it has
                                                   one, else of its processes, memory that they share counted for each
     {"k": "gpus", "t": time, "gpus": [{"name": text, "model": text, "memory": bytes}, …]}
@@ -22,6 +26,8 @@ import json
 import os
 import time
 from typing import TYPE_CHECKING, Any, Callable, Mapping
+
+from . import memory
 
 if TYPE_CHECKING:
     from .gpus import Gpus
@@ -79,10 +85,17 @@ class Pace:
 
 
 class Usage:
-    """What a run's process tree uses. `saw` is told with every heartbeat; most of them write nothing."""
+    """What a run's process tree, or its container, uses. `saw` is told with every heartbeat; most of them write nothing.
+    `used`: CPU seconds that do not count, of the time before."""
 
     def __init__(
-        self, samples: Samples, cpus: int, memory_limit: int | None, gpus: Gpus | None = None, now: float | None = None
+        self,
+        samples: Samples,
+        cpus: int,
+        memory_limit: int | None,
+        gpus: Gpus | None = None,
+        now: float | None = None,
+        used: float = 0.0,
     ) -> None:
         started = time.monotonic() if now is None else now
         self._samples = samples
@@ -90,7 +103,7 @@ class Usage:
         self._limit = memory_limit
         self._gpus = gpus
         self._pace = Pace(started)
-        self._at, self._used = started, 0.0
+        self._at, self._used = started, used
         self._memory = 0
         self._told = False
 
@@ -124,6 +137,27 @@ class Usage:
             "memory_total": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             "gpus": 0 if self._gpus is None else len(self._gpus.given),
         }
+
+
+class CpuCounter:
+    """The kernel's counter of the CPU that all in the present cgroup have used together, those that ended included."""
+
+    def __init__(self) -> None:
+        self._found = memory.present("cpuacct", ("cpuacct.usage", "cpu.stat"))
+
+    def seconds(self) -> float | None:
+        """None where the kernel does not say."""
+        if self._found is None:
+            return None
+        folder, version = self._found
+        if version == 1:
+            text = memory.read(os.path.join(folder, "cpuacct.usage"))
+            return int(text) / 1e9 if text.isdigit() else None
+        for line in memory.read(os.path.join(folder, "cpu.stat")).splitlines():
+            key, _, value = line.partition(" ")
+            if key == "usage_usec":
+                return int(value) / 1e6
+        return None
 
 
 def given_cpus(asked: Any) -> int:
