@@ -23,6 +23,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
+from jupyter_mltrain.computes.docker import podman
 from jupyter_mltrain.computes.docker.address import Address
 from jupyter_mltrain.computes.docker.labels import owned
 
@@ -55,6 +56,10 @@ class Client(APIClient):
 
     def build(self, *given: Any, labels: Mapping[str, str] | None = None, **named: Any) -> Any:
         return super().build(*given, labels=owned(labels or {}, self.workspace), **named)
+
+    def send(self, request: requests.PreparedRequest, **given: Any) -> requests.Response:
+        send = super().send
+        return podman.asked(lambda: send(request, **given))
 
     def _disable_socket_timeout(self, socket: Any) -> None:
         for one in (socket, getattr(socket, "_sock", None)):
