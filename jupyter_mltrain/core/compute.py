@@ -53,17 +53,6 @@ class Health:
     """What was tried and is right, in order: `reached ssh://me@host`, `engine 24.0, Linux, x86_64`."""
 
 
-def together(found: Mapping[str, Health]) -> Health:
-    """The health of a target by that of its hosts: good where any of them is; of the others `problem` tells all the same."""
-    bad = {name: health for name, health in found.items() if not health.ok}
-    return Health(
-        ok=len(bad) < len(found),
-        problem=" ".join(f"{name}: {health.problem}" for name, health in bad.items()),
-        mend=next((health.mend for health in bad.values()), ""),
-        steps=tuple(f"{name}: {step}" for name, health in found.items() for step in health.steps),
-    )
-
-
 @dataclass(frozen=True)
 class Leftover:
     """Something that an engine keeps for us and that no live run needs."""
@@ -406,24 +395,6 @@ class ContainerCompute(Compute, Protocol):
     ) -> None:
         """Data to where the containers of `environment` are, each content once. `progress(name, phrase)`, from any
         thread."""
-        ...
-
-
-@runtime_checkable
-class ManyHosts(Protocol):
-    """What an engine has beside `Compute` whose runs are on one of several hosts each: the one that their grant names, and
-    their handle."""
-
-    def on(self, host: str) -> ContainerCompute:
-        """The engine of one host. Raises `EngineError` for one that the target does not have (any more)."""
-        ...
-
-    async def capacities(self) -> Mapping[str, Capacity]:
-        """What each host has, by its name. Raises what the first one that cannot be asked raises."""
-        ...
-
-    async def checks(self) -> Mapping[str, Health]:
-        """Whether each host can be used, by its name. Never raises."""
         ...
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_mltrain import computes
 from jupyter_mltrain.core.addresses import redact
-from jupyter_mltrain.core.compute import ContainerCompute, EnvironmentOrder, ManyHosts, ReadyEnvironment
+from jupyter_mltrain.core.compute import ContainerCompute, EnvironmentOrder, ReadyEnvironment
 from jupyter_mltrain.core.deployment import EndpointPlan, EndpointSpec
+from jupyter_mltrain.core.engines import ManyHosts
 from jupyter_mltrain.core.serving import ServingHost, ServingOrder
 from jupyter_mltrain.deployments import contained
 from jupyter_mltrain.deployments.contained import ContainerInputs

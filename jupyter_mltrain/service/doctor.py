@@ -36,7 +36,7 @@ async def examine(service: Service) -> Doctor:
         )
     for target in service.targets:
         health = await target.compute.check()
-        have, share = target.pool.capacity, target.pool.share
+        have, share = target.pool.machine.capacity, target.pool.share
         facts["targets"][target.name] = {
             "ok": health.ok,
             "slots": target.pool.scale.max_nodes,

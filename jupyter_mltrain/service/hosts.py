@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from jupyter_mltrain.core.compute import Capacity, Grant, Health
@@ -102,6 +102,8 @@ class HostsPool:
         self.target = target
         self.scale = scale
         self.changed = clock()
+        self.machine = Machine(_sum(hosts.values(), scale.max_nodes))
+        """What all hosts have together; nobody has anything of it."""
         self._hosts = {name: _Host(name, Machine(one), since=clock()) for name, one in hosts.items()}
         self._check = check
         self._moved = moved
@@ -119,7 +121,7 @@ class HostsPool:
         want = Want(resources.gpus or 0, resources.cpus, resources.memory_gb)
         if any(host.could(want) for host in self._hosts.values()):
             return
-        have = self.capacity
+        have = self.machine.capacity
         for asked, most, what in (
             (want.gpus, max(len(host.capacity.gpus) for host in self._hosts.values()), "GPUs"),
             (want.cpus, max(host.capacity.cpus for host in self._hosts.values()), "CPUs"),
@@ -198,15 +200,6 @@ class HostsPool:
         return self._lacks(self._queue[position - 1].want) if position else ""
 
     # -- what is seen of it ----------------------------------------------------------------------------------------
-
-    @property
-    def capacity(self) -> Capacity:
-        """Of all hosts together."""
-        each = [host.capacity for host in self._hosts.values()]
-        gpus = tuple(gpu for one in each for gpu in one.gpus)
-        return Capacity(
-            self.scale.max_nodes, sum(one.cpus for one in each), round(sum(one.memory_gb for one in each), 3), gpus
-        )
 
     @property
     def hosts(self) -> Mapping[str, tuple[Capacity, int]]:
@@ -383,6 +376,11 @@ def _room(host: _Host, want: Want) -> tuple[float, ...]:
     """How much room a host has for such a run: the larger, the more."""
     room = host.ledger.room
     return (len(room.gpus) if want.gpus else 0, host.free_cpus, room.memory_gb)
+
+
+def _sum(each: Collection[Capacity], slots: int) -> Capacity:
+    gpus = tuple(gpu for one in each for gpu in one.gpus)
+    return Capacity(slots, sum(one.cpus for one in each), round(sum(one.memory_gb for one in each), 3), gpus)
 
 
 def _words(want: Want) -> str:

@@ -30,6 +30,7 @@ from jupyter_mltrain.errors import EngineUnreachable, MLTrainError
 from jupyter_mltrain.service import preemption
 from jupyter_mltrain.service.failure import Failure, explain_first, failed_ranks
 from jupyter_mltrain.service.inputs import remove_copies, settle_data
+from jupyter_mltrain.service.launching import launched
 from jupyter_mltrain.service.patience import patiently
 from jupyter_mltrain.service.placing import placed, prepared
 from jupyter_mltrain.service.pruning import measure_outputs
@@ -115,9 +116,10 @@ async def _unless_canceled(record: Record, work: Any) -> None:
 async def _run(service: Service, record: Record) -> None:
     compute = service.compute(record.spec.target)
     if record.doc.get("handle") is None:
-        missing = [name for name in record.spec.secrets if name not in service.secrets(record.id)]
-        if missing:
-            names = ", ".join(missing)
+        plan = compute.plan(record.spec, _inputs(service, record))
+        handle = await launched(service, record, compute, plan)
+        if handle is None:
+            names = ", ".join(record.spec.secrets)
             failure = Failure(
                 f"The secret {names} is gone: the service restarted while the run waited.",
                 ("secrets are never written down",),
@@ -125,7 +127,7 @@ async def _run(service: Service, record: Record) -> None:
             )
             await _conclude(record, Status.FAILED, failure, "secret lost")
             return
-        record.doc["handle"] = await _launched(service, record, compute)
+        record.doc["handle"] = handle
         await record.save()
     following = asyncio.create_task(_follow(record, compute))
     try:
@@ -136,23 +138,6 @@ async def _run(service: Service, record: Record) -> None:
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-
-
-async def _launched(service: Service, record: Record, compute: Compute) -> dict[str, Any]:
-    """Launch the run, again and again while the engine cannot be reached: nobody knows then what it has begun, and it
-    begins no run twice. A cancel is carried out once it can be."""
-    plan = compute.plan(record.spec, _inputs(service, record))
-    while True:
-        try:
-            handle = await compute.launch(plan, service.secrets(record.id))
-        except EngineUnreachable as error:
-            if record.status is Status.STARTING:
-                await record.progress(Status.NOT_RESPONDING, error.message)
-            await asyncio.sleep(OBSERVE_SECONDS)
-        else:
-            if record.status is Status.NOT_RESPONDING:
-                await record.progress(Status.STARTING)
-            return handle
 
 
 async def _watch(service: Service, record: Record, compute: Compute, following: asyncio.Task[None]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jupyter_mltrain.core.compute import Grant, ManyHosts
+from jupyter_mltrain.core.compute import Grant
+from jupyter_mltrain.core.engines import ManyHosts
 from jupyter_mltrain.errors import EngineUnreachable
 from jupyter_mltrain.service.hosts import HostsPool
 from jupyter_mltrain.service.preparation import prepare, prepare_there

@@ -59,7 +59,14 @@ async def waits_again(
     if stopped is not None:
         evidence["stop"] = dataclasses.asdict(stopped)
     times = record.doc.get("preemptions", 0) + 1
-    again = {"handle": None, "grant": None, "giving_way": None, "rewind": record.doc["handle"], "preemptions": times}
+    again = {
+        "handle": None,
+        "launching": None,
+        "grant": None,
+        "giving_way": None,
+        "rewind": record.doc["handle"],
+        "preemptions": times,
+    }
     if not await record.progress(Status.QUEUED, reason, evidence, doc={**again, "drained": False}):
         return False
     record.preempt.clear()

@@ -97,14 +97,10 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
     async def cancel(key: str, request: CancelRequest) -> RunState:
         """Ask a live run to end. Asking again is harmless; a run that has ended already is a conflict."""
         record = await service.record(key)
-        grace = request.grace if request.grace is not None else KEEP_GRACE if request.keep else STOP_GRACE
-        asked = {"reason": request.reason, "keep": request.keep, "grace": grace}
-        said = request.reason or ("stop and keep requested" if request.keep else "cancel requested")
-        try:
-            await record.advance(Status.CANCEL_REQUESTED, said, doc={"cancel": asked})
-        except ConflictError:
-            _refuse_late_cancel(record)
-        record.cancel.set()
+        if request.give_up:
+            await service.given_up.give_up(record)
+        else:
+            await _cancel(record, request)
         return await run_state(service, record)
 
     @routes.post("/runs/{key}/rerun", status_code=201)
@@ -136,6 +132,17 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
         return (await service.record(key)).spec.to_json()
 
     return routes
+
+
+async def _cancel(record: Record, request: CancelRequest) -> None:
+    grace = request.grace if request.grace is not None else KEEP_GRACE if request.keep else STOP_GRACE
+    asked = {"reason": request.reason, "keep": request.keep, "grace": grace}
+    said = request.reason or ("stop and keep requested" if request.keep else "cancel requested")
+    try:
+        await record.advance(Status.CANCEL_REQUESTED, said, doc={"cancel": asked})
+    except ConflictError:
+        _refuse_late_cancel(record)
+    record.cancel.set()
 
 
 async def _show_below(shown: Record, made: Record) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from jupyter_mltrain.core import wire_targets as answers
-from jupyter_mltrain.core.compute import Compute, Health, ManyHosts, together
+from jupyter_mltrain.core.compute import Compute, Health
+from jupyter_mltrain.core.engines import ManyHosts, together
 from jupyter_mltrain.core.target import TargetDefinition
 from jupyter_mltrain.service.hosts import HostsPool
 from jupyter_mltrain.service.openapi import Router
@@ -126,7 +127,7 @@ async def _answer(target: Target) -> answers.Target:
         "steady": all(node.state in {NodeState.IDLE, NodeState.RUNNING} for node in nodes),
         "changed": pool.changed,
         "capabilities": cast("answers.Capabilities", dataclasses.asdict(compute.capabilities)),
-        "capacity": cast("answers.Capacity", dataclasses.asdict(pool.capacity)),
+        "capacity": cast("answers.Capacity", dataclasses.asdict(pool.machine.capacity)),
         "health": _told(health),
         "hosts": [
             {

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from jupyter_mltrain.core.compute import Capacity, Grant, Health
+from jupyter_mltrain.core.compute import Grant, Health
 from jupyter_mltrain.core.spec import Resources
 from jupyter_mltrain.core.target import Size
 from jupyter_mltrain.errors import EngineError, ResourceUnavailable, TargetNotFound
@@ -194,11 +194,6 @@ class Pool:
         return self._lacks(position - 1, self._free()) if position else ""
 
     # -- what is seen of it ----------------------------------------------------------------------------------------
-
-    @property
-    def capacity(self) -> Capacity:
-        """Of the machine that it is on."""
-        return self.machine.capacity
 
     @property
     def nodes(self) -> Sequence[Node]:

@@ -21,6 +21,7 @@ from jupyter_mltrain.errors import RunNotFound
 from jupyter_mltrain.service.children import Children
 from jupyter_mltrain.service.endpoints import Endpoints
 from jupyter_mltrain.service.gate import Gate
+from jupyter_mltrain.service.giving_up import GivenUp
 from jupyter_mltrain.service.hosts import HostsPool
 from jupyter_mltrain.service.lifecycle import drive
 from jupyter_mltrain.service.pruning import sweep_removed
@@ -48,6 +49,7 @@ class Service:
         self.publication = Publication(self, layout, config)
         self.endpoints = Endpoints(self)
         self.children = Children(self)
+        self.given_up = GivenUp(self)
         self.on_end: Callable[[], None] = lambda: None
         self.accepting = True
         self.submitting = asyncio.Lock()
@@ -79,10 +81,12 @@ class Service:
             self.drive(record)
         await self.publication.start()
         await self.endpoints.open()
+        await self.given_up.open()
 
     async def close(self) -> None:
         """Stop driving (live runs and endpoints go on without us) and close what is open."""
         await self.endpoints.close()
+        await self.given_up.close()
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -171,6 +175,13 @@ class Service:
             self.publication.wake(record.id)
 
         task.add_done_callback(done)
+
+    async def leave(self, run_id: str) -> None:
+        """Bring a run no further; what there is of it goes on."""
+        task = self._tasks.get(run_id)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
 
     async def driven(self, run_ids: Iterable[str]) -> None:
         """Return once those runs have come to their ends."""

@@ -20,7 +20,8 @@ from jupyter_mltrain import computes
 from jupyter_mltrain.computes import sizes
 from jupyter_mltrain.computes.notebook import NotebookCompute
 from jupyter_mltrain.computes.within import WithinCompute
-from jupyter_mltrain.core.compute import Capacity, Compute, Housekeeping, Leftover, ManyHosts
+from jupyter_mltrain.core.compute import Capacity, Compute, Housekeeping, Leftover
+from jupyter_mltrain.core.engines import ManyHosts
 from jupyter_mltrain.core.layout import Layout
 from jupyter_mltrain.core.spec import Substitution
 from jupyter_mltrain.core.target import (

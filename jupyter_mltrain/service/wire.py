@@ -77,10 +77,12 @@ class RerunRequest(Wire):
 
 
 class CancelRequest(Wire):
-    """`keep`: stop, but do not lose: time to write a checkpoint, and an exit code of 0 then counts as completed."""
+    """`keep`: stop, but do not lose: time to write a checkpoint, and an exit code of 0 then counts as completed. `give_up`:
+    do not wait any more for a host that does not answer; the run has then failed, whatever goes on there."""
 
     reason: str = ""
     keep: bool = False
+    give_up: bool = False
     grace: Annotated[float, Field(ge=0, le=3600)] | None = None
 
 

@@ -6,10 +6,11 @@ import time
 
 import pytest
 
-from tests.faults.containers import ContainerWorld, until_status
-from tests.faults.world import steady
+from jupyter_mltrain.errors import ConflictError
+from tests.faults.containers import ContainerWorld, until_ended, until_status
+from tests.faults.world import eventually, steady
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.slow
 
 
 def test_a_cut_of_five_seconds_loses_nothing(by_ssh: ContainerWorld) -> None:
@@ -26,14 +27,15 @@ def test_a_cut_of_five_seconds_loses_nothing(by_ssh: ContainerWorld) -> None:
 def test_of_a_host_that_is_away_nothing_is_said_that_nobody_knows(by_tls: ContainerWorld) -> None:
     """One run comes to its end meanwhile, one is asked to end; a new service knows no more than the one before."""
     world = by_tls
-    ending, canceled = world.submit(steady(400, 0.01)), world.submit(steady(100_000, 0.01))
+    ending, canceled = world.submit(until_ended()), world.submit(until_ended())
     for run in (ending, canceled):
         world.wait_running(run, 50)
     world.host.cut()
+    world.end(ending)
     world.cancel(canceled)
     state = until_status(world, ending, "NotResponding")
     assert state["history"][-1]["reason"]
-    assert world.exit(ending)
+    eventually(lambda: world.exit(ending), "the script did not come to its end")
     assert world.state(canceled)["status"] == "CancelRequested"
     world.kill_service()
     assert world.state(ending)["status"] == "NotResponding"
@@ -42,3 +44,30 @@ def test_of_a_host_that_is_away_nothing_is_said_that_nobody_knows(by_tls: Contai
     world.host.network.mend()
     assert world.check(ending)["status"] == "Completed"
     assert world.check(canceled)["status"] == "Canceled"
+
+
+def test_a_run_whose_host_never_returns_is_given_up(by_tls: ContainerWorld) -> None:
+    """Nobody says that it is canceled: it may go on. When its host answers after all, it is ended, and what it made fetched."""
+    world = by_tls
+    run = world.submit("open('outputs/made', 'w').write('all')\n" + steady(100_000, 0.01))
+    world.wait_running(run, 20)
+    with pytest.raises(ConflictError, match="answers"):
+        world.connection.post(f"/v1/runs/{run.id}/cancel", {"give_up": True})
+    world.host.cut()
+    until_status(world, run, "NotResponding")
+    state = world.connection.post(f"/v1/runs/{run.id}/cancel", {"give_up": True}, timeout=120)
+    assert state["status"] == "Failed"
+    assert "Given up: its host has not answered since" in state["failure"]["title"]
+    assert f"the container mltrain-{run.id} may still run there" in " ".join(state["failure"]["evidence"])
+    evidence = state["history"][-1]["evidence"]["given_up"]
+    unreachable = next(change for change in state["history"] if change["status"] == "NotResponding")
+    assert evidence["unreachable_since"] == unreachable["time"]
+    assert world.left_of(run)
+    world.kill_service()
+    assert world.state(run)["status"] == "Failed"
+    world.host.network.mend()
+    eventually(lambda: not world.left_of(run), "what was left of it is not ended")
+    state = eventually(lambda: (now := world.state(run))["notices"] and now, "nobody says what became of it")
+    assert "its host answered again" in state["notices"][-1]
+    assert state["status"] == "Failed"
+    assert (world.layout.run(run.id) / "outputs" / "made").read_text() == "all"

@@ -117,7 +117,13 @@ VERBS: dict[str, Verb] = {
                 Option(("--yes",), "remove them"),
             ),
         ),
-        _verb("cancel", "runs:cancel", "Ask a run to stop; its outputs so far are kept.", (RUN,)),
+        _verb(
+            "cancel",
+            "runs:cancel",
+            "Ask a run to stop; its outputs so far are kept.",
+            (RUN,),
+            (Option(("--give-up",), "do not wait for a host that does not answer: the run has then failed"),),
+        ),
         _verb(
             "register",
             "models:register",

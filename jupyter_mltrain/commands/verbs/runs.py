@@ -84,10 +84,11 @@ def prune(
     )
 
 
-def cancel(context: Context, *, run: str) -> Run:
-    """Ask the run to stop; returns it as it then stands. Raises `ConflictError` for one that has ended."""
+def cancel(context: Context, *, run: str, give_up: bool | None = None) -> Run:
+    """Ask the run to stop, or, with `give_up`, wait no more for its host; returns it as it then stands. Raises
+    `ConflictError` for one that has ended."""
     found = find_run(context.workspace(), run)
-    found.cancel()
+    found.cancel(give_up=bool(give_up))
     return found
 
 

@@ -127,9 +127,9 @@ class DockerCompute(ServesEndpoints):
         bound = self._sharing.bound(inputs.mounts)
         return plans.plan(spec, inputs, engine=self.name, image=image, user=self._user, bound=bound)
 
-    async def launch(self, plan: LaunchPlan, secrets: Mapping[str, str]) -> Handle:
+    def foretold(self, plan: LaunchPlan) -> Handle:
         assert plan.container is not None, "made by this engine"
-        handle: Handle = {
+        return {
             "engine": self.name,
             "run_id": plan.run_id,
             "root": plan.root,
@@ -137,6 +137,10 @@ class DockerCompute(ServesEndpoints):
             "image": plan.container["Image"],
             "python": plan.ranks[0].env["MLTRAIN_PYTHON"],
         }
+
+    async def launch(self, plan: LaunchPlan, secrets: Mapping[str, str]) -> Handle:
+        assert plan.container is not None, "made by this engine"
+        handle = self.foretold(plan)
         async with self._launching[plan.run_id]:
             if plan.mounts:
                 mounted = plan.container["HostConfig"]["Mounts"]

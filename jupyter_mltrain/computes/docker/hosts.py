@@ -23,8 +23,8 @@ from jupyter_mltrain.core.compute import (
     Leftover,
     Observation,
     StopEvidence,
-    together,
 )
+from jupyter_mltrain.core.engines import together
 from jupyter_mltrain.core.spec import RunSpec
 from jupyter_mltrain.core.target import DOCKER
 from jupyter_mltrain.errors import EngineError, EngineUnreachable, UsageError
@@ -146,6 +146,9 @@ class DockerHosts:
         host = inputs.grant.host
         engine = self.on(host) if host else next(iter(self._engines.values()))
         return dataclasses.replace(engine.plan(spec, inputs), host=host)
+
+    def foretold(self, plan: LaunchPlan) -> Handle:
+        return {**self.on(plan.host).foretold(plan), "host": plan.host}
 
     async def launch(self, plan: LaunchPlan, secrets: Mapping[str, str]) -> Handle:
         return {**await self.on(plan.host).launch(plan, secrets), "host": plan.host}

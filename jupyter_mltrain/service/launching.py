@@ -1,0 +1,61 @@
+"""A run's launch, which a service may be killed in the middle of: what was begun is found again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from jupyter_mltrain.core.compute import Handle, Phase
+from jupyter_mltrain.core.engines import Foretelling
+from jupyter_mltrain.core.status import Status
+from jupyter_mltrain.errors import EngineUnreachable
+
+if TYPE_CHECKING:
+    from jupyter_mltrain.core.compute import Compute, LaunchPlan
+    from jupyter_mltrain.service.record import Record
+    from jupyter_mltrain.service.service import Service
+
+AGAIN_SECONDS = 2.0
+
+
+async def launched(service: Service, record: Record, compute: Compute, plan: LaunchPlan) -> Handle | None:
+    """Launch the run, again and again while the engine cannot be reached: nobody knows then what it has begun, and it
+    begins no run twice. A cancel is carried out once it can be.
+
+    None where it needs a secret that is gone, for the service was started anew, and nothing of it runs: one that was
+    launched before goes on.
+    """
+    missing = [name for name in record.spec.secrets if name not in service.secrets(record.id)]
+    begun: Handle | None = record.doc.get("launching")
+    if missing and begun is None:
+        return None
+    if isinstance(compute, Foretelling) and begun is None:
+        # Saved first: whoever comes after this knows what to look for.
+        record.doc["launching"] = compute.foretold(plan)
+        await record.save()
+    while True:
+        try:
+            handle = await (
+                _found(compute, begun) if missing and begun else compute.launch(plan, service.secrets(record.id))
+            )
+        except EngineUnreachable as error:
+            if record.status is Status.STARTING:
+                await record.progress(Status.NOT_RESPONDING, error.message)
+            await asyncio.sleep(AGAIN_SECONDS)
+        else:
+            if record.status is Status.NOT_RESPONDING:
+                await record.progress(Status.STARTING)
+            return handle
+
+
+async def _found(compute: Compute, begun: Handle) -> Handle | None:
+    """The handle of a run that was launched; where its processes never came to be, what there is of it is removed."""
+    while True:
+        seen = await compute.observe(begun)
+        if seen.phase in {Phase.RUNNING, Phase.EXITED} or seen.started is not None:
+            return begun
+        if seen.phase is not Phase.STARTING:
+            await compute.stop(begun, 0.0)
+            await compute.remove(begun)
+            return None
+        await asyncio.sleep(AGAIN_SECONDS)
