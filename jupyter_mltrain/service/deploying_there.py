@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_mltrain import computes
 from jupyter_mltrain.core.addresses import redact
-from jupyter_mltrain.core.compute import ContainerCompute, EnvironmentOrder, ReadyEnvironment
 from jupyter_mltrain.core.deployment import EndpointPlan, EndpointSpec
-from jupyter_mltrain.core.engines import ManyHosts
 from jupyter_mltrain.core.serving import ServingHost, ServingOrder
 from jupyter_mltrain.deployments import contained
 from jupyter_mltrain.deployments.contained import ContainerInputs
@@ -25,6 +23,8 @@ from jupyter_mltrain.service.long_work import in_thread
 from jupyter_mltrain.service.serving import definition_of, lacks_server
 
 if TYPE_CHECKING:
+    from jupyter_mltrain.core.compute import EnvironmentOrder, ReadyEnvironment
+    from jupyter_mltrain.core.engines import ContainerCompute
     from jupyter_mltrain.service.service import Service
 
 Say = Callable[[str], None]
@@ -33,15 +33,10 @@ Say = Callable[[str], None]
 def host_of(service: Service, target: str) -> ServingHost:
     """The engine of a target that runs endpoints. Raises `TargetNotFound`, `WebserviceException`."""
     compute: Any = service.targets.get(target).compute
-    if isinstance(compute, ManyHosts):
-        raise WebserviceException(
-            f"The target {target!r} has several hosts; an endpoint is on one.",
-            mend="Attach that host as a target of its own.",
-        )
     if not isinstance(compute, ServingHost):
         raise WebserviceException(
-            f"Endpoints run on this machine or on a target with containers, not on {target!r}.",
-            mend="Leave the target out, or name one of Docker.",
+            f"Endpoints run on this machine or in containers of one host, not on {target!r}.",
+            mend="Leave the target out, or name one of Docker with a single host.",
         )
     return compute
 

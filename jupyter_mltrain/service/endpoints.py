@@ -194,6 +194,7 @@ class Endpoints:
     async def _change(self, held: Held, changes: EndpointChanges) -> Held:
         if changes.auth_enabled is not None:
             await asyncio.to_thread(make_keys, held.place, changes.auth_enabled, fresh=False)
+            await asyncio.to_thread(self.deployer.tell_keys, held.place.folder)
         for field in ("tags", "properties", "description"):
             if (value := getattr(changes, field)) is not None:
                 held.record[field] = value

@@ -92,6 +92,7 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
         found = await asyncio.to_thread(read_keys, place)
         found[request.key] = request.value or new_key()
         await asyncio.to_thread(write_keys, place, found)
+        await asyncio.to_thread(service.endpoints.deployer.tell_keys, place.folder)
         return {"primary": found["primary"], "secondary": found["secondary"]}
 
     @routes.get("/endpoints/{name}/latency")

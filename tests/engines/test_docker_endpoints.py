@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jupyter_mltrain import ComputeTarget, InferenceConfig, LocalWebservice, Model, Webservice, Workspace
+from jupyter_mltrain import AciWebservice, ComputeTarget, InferenceConfig, Model, Webservice, Workspace
 from jupyter_mltrain.api.docker import DockerCompute
 from jupyter_mltrain.api.environment import Environment
-from tests.faults.world import World
+from jupyter_mltrain.errors import WebserviceException
+from tests.faults.world import World, eventually
 from tests.hosts.daemon import Engine
-from tests.integration.endpoints.scoring import Source
+from tests.integration.endpoints.scoring import Clients, Source
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -46,26 +50,78 @@ def attach(workspace: Workspace, engine: Engine, **settings: str) -> None:
     ready.register(workspace)
 
 
-def deploy(workspace: Workspace, source: Source, **more: object) -> Webservice:
+def deploy(workspace: Workspace, source: Source, **more: Any) -> Webservice:
     config = InferenceConfig("deep/score.py", source_directory=source.folder, environment="ready")
-    service = Model.deploy(
-        workspace, "scorer", [], config, LocalWebservice.deploy_configuration(**more), deployment_target="box"
-    )
+    configuration = AciWebservice.deploy_configuration(**more)
+    service = Model.deploy(workspace, "scorer", [], config, configuration, deployment_target="box")
     service.wait_for_deployment(show_output=True)
     return service
 
 
-def ours(engine: Engine) -> list[str]:
-    """Names of what is there of endpoints."""
+def ours(engine: Engine, workspace: Workspace) -> list[str]:
+    """What is there of the workspace's endpoints: containers and volumes by name."""
     label = "label=org.jupyter-mltrain.kind=endpoint"
-    found = engine.docker("ps", "--all", "--filter", label, "--format", "{{.Names}}").split()
-    return found + engine.docker("volume", "ls", "--filter", label, "--format", "{{.Name}}").split()
+    volumes = engine.docker("volume", "ls", "--filter", label, "--format", "{{.Name}}").split()
+    return [name for name in servers(engine, workspace, "--all") + volumes if workspace.id[:8] in name]
 
 
-def test_a_script_answers_from_a_container(docker_engine: Engine, workspace: Workspace, source: Source) -> None:
+def servers(engine: Engine, workspace: Workspace, *more: str) -> list[str]:
+    label = "label=org.jupyter-mltrain.kind=endpoint"
+    names = engine.docker("ps", *more, "--filter", label, "--format", "{{.Names}}").split()
+    return [name for name in names if workspace.id[:8] in name]
+
+
+def status(service: Webservice, key: str | None) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", service.entry["port"], timeout=30)
+    connection.request("POST", "/score", b"{}", {"Authorization": f"Bearer {key}"} if key else {})
+    code = connection.getresponse().status
+    connection.close()
+    return code
+
+
+def test_an_endpoint_in_a_container_is_one_like_any_other(
+    world: World, docker_engine: Engine, workspace: Workspace, source: Source
+) -> None:
     attach(workspace, docker_engine)
-    service = deploy(workspace, source)
+    service = deploy(workspace, source, auth_enabled=True, memory_gb=0.5, cpu_cores=1)
+    assert service.state == "Healthy"
     answer = service.run({})
-    assert answer["cwd"] == "/mltrain/endpoint/app"
+    assert (answer["cwd"], answer["model_dir"]) == ("/mltrain/endpoint/app", "/mltrain/endpoint/app/azureml-models")
+    assert "init in app" in service.get_logs()
+    # Keys hold in the container at once.
+    primary, _ = service.get_keys()
+    assert (status(service, None), status(service, primary)) == (401, 200)
+    service.regen_key("Primary")
+    assert status(service, primary) == 401
+    service.update(auth_enabled=False)
+    assert status(service, None) == 200
+    # What runs may do little, and only this machine reaches it.
+    [name] = servers(docker_engine, workspace)
+    [container] = json.loads(docker_engine.docker("inspect", name))
+    host = container["HostConfig"]
+    assert container["Config"]["User"] == "1000:1000"
+    assert (host["ReadonlyRootfs"], host["CapDrop"], host["SecurityOpt"]) == (True, ["ALL"], ["no-new-privileges"])
+    assert {each["HostIp"] for bound in host["PortBindings"].values() for each in bound} == {"127.0.0.1"}
+    assert (host["Memory"], host["NanoCpus"]) == (500_000_000, 1_000_000_000)
+    assert {mount["Destination"]: mount["RW"] for mount in container["Mounts"]} == {
+        "/mltrain/endpoint": False, "/mltrain/environments": False, "/mltrain/start": True,
+    }  # fmt: skip
+    assert primary not in json.dumps(container)
+    assert world.connection.get("/v1/endpoints/scorer/latency")["requests"]["200"] == 3
+    # A new version takes over; nobody notices.
+    clients = Clients(service.entry["port"])
+    try:
+        eventually(lambda: len(clients.answers) > 10, "nobody answers: {}", lambda: clients.failed[:3])
+        source.version(2)
+        service.reload(wait=True)
+        eventually(lambda: clients.seen(2), "the new version does not answer")
+        eventually(lambda: len(servers(docker_engine, workspace)) == 1, "the old container stays")
+    finally:
+        clients.end()
+    assert not clients.failed, clients.failed[:5]
+    source.folder.joinpath("deep", "helper.py").write_text("raise RuntimeError('broken on purpose')\n")
+    with pytest.raises(WebserviceException, match="broken on purpose"):
+        service.reload(wait=True)
+    assert service.run({})["version"] == 2
     service.delete()
-    assert ours(docker_engine) == []
+    assert ours(docker_engine, workspace) == []

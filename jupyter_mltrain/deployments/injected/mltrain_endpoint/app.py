@@ -69,7 +69,7 @@ class Keys:
     def refresh(self) -> None:
         try:
             found = os.stat(self._path)
-            seen = (found.st_mtime_ns, found.st_ino)
+            seen = (found.st_ctime_ns, found.st_ino)  # what comes out of an archive has any mtime
             if seen == self._seen:
                 return
             with open(self._path, encoding="utf-8") as file:
