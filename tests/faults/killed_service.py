@@ -137,7 +137,7 @@ def service_killed_while_it_publishes(world: World) -> None:
     world.wait_running(run)
     time.sleep(world.random.uniform(0, 6))
     pid = world.kill_service()
-    eventually(lambda: not _publishers(world), "MLflow's process outlives the service", patience=20)
+    eventually(lambda: not _publishers(world), "MLflow's process outlives the service")
     assert pid is not None
     assert world.check(run)["status"] == "Completed"
     eventually(

@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.faults.case import case
-from tests.faults.world import REPOSITORY, World, steady
+from tests.faults.world import PATIENCE, REPOSITORY, World, steady
 
 CLIENTS = 4
 RUNS = 20
@@ -37,7 +37,7 @@ def double_submit(world: World) -> None:
     ]  # fmt: skip
     text = json.dumps(body)
     with ThreadPoolExecutor(CLIENTS) as pool:
-        answers = [pool.submit(client.communicate, text, 60) for client in clients]
+        answers = [pool.submit(client.communicate, text, PATIENCE) for client in clients]
         if world.random.random() < 0.5:
             time.sleep(world.random.uniform(0, 0.5))
             world.kill_service()

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.containers import ContainerWorld, until_status
+from tests.faults.containers import ContainerWorld, until_ended, until_status
 from tests.faults.world import Submitted, eventually, kill, steady
 
 pytestmark = pytest.mark.slow
 
-LONG = steady(10_000, 0.01)
+LONG = steady(1_000_000, 0.01)
 
 
 def test_what_is_killed_there_has_failed_and_said_all_that_it_said(by_tls: ContainerWorld) -> None:
@@ -45,14 +45,16 @@ def test_what_is_killed_there_has_failed_and_said_all_that_it_said(by_tls: Conta
 
 def test_runs_go_on_while_their_engine_is_dead(by_tls: ContainerWorld) -> None:
     """One comes to its end meanwhile, one is taken up again."""
-    short, long = by_tls.submit(steady(150, 0.01)), by_tls.submit(steady(1_200, 0.01))
+    short, long = by_tls.submit(until_ended()), by_tls.submit(until_ended())
     for run in (short, long):
         by_tls.wait_running(run, 20)
     by_tls.host.engine.kill()
     for run in (short, long):
         until_status(by_tls, run, "NotResponding")
+    by_tls.end(short)
     eventually(lambda: by_tls.exit(short), "the script did not come to its end")
     by_tls.host.engine.start()
+    by_tls.end(long)
     for run in (short, long):
         assert by_tls.check(run)["status"] == "Completed"
 

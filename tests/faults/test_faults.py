@@ -13,7 +13,7 @@ ROUNDS = int(os.environ.get("MLTRAIN_FAULT_ROUNDS", "3"))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 + 40 * ROUNDS)
+@pytest.mark.timeout(200 + 200 * ROUNDS)
 @pytest.mark.parametrize("name", CASES)
 def test_fault(name: str) -> None:
     failed = repeat(name, ROUNDS, say=print)

@@ -32,7 +32,7 @@ from jupyter_mltrain.core.status import TERMINAL, Status, allowed
 T = TypeVar("T")
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds after which something that must happen counts as never happening; nothing waits this long in a good run."""
 _WINDOW = 20_000
 """Points of one window: the most that the service gives as they are."""
@@ -146,7 +146,7 @@ class World:
         for process in self.foreign:
             process.kill()
             process.wait()
-        eventually(lambda: not self.processes(), "processes are left: {}", self.processes, patience=20)
+        eventually(lambda: not self.processes(), "processes are left: {}", self.processes)
 
     # -- what happens to a run ---------------------------------------------------------------------------------------
 
@@ -267,9 +267,7 @@ class World:
         self._check_history(run, state)
         if complete_metrics:
             self._check_metrics(run, state)
-        eventually(
-            lambda: not self.processes_of(run), "the run left processes: {}", lambda: self.processes_of(run), patience=5
-        )
+        eventually(lambda: not self.processes_of(run), "the run left processes: {}", lambda: self.processes_of(run))
         assert not (self.folder(run) / "work").exists(), "the working folder is left"
         return state
 
@@ -324,11 +322,9 @@ class World:
         assert counts.get("loss", 0) == len(values), f"the state counts {counts}, there are {len(values)}"
 
 
-def eventually(
-    holds: Callable[[], T], message: str, said: Callable[[], object] = lambda: "", patience: float = PATIENCE
-) -> T:
+def eventually(holds: Callable[[], T], message: str, said: Callable[[], object] = lambda: "") -> T:
     """What `holds` returns once it is true."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + PATIENCE
     while not (result := holds()):
         assert time.monotonic() < deadline, message.format(said())
         time.sleep(0.005)

@@ -94,7 +94,7 @@ def test_a_kernel_that_dies_takes_its_run_with_it(world: World, experiment: Expe
     kill(kernel.pid)
     kernel.wait()
     run = run_named(run_id, experiment.workspace)
-    eventually(lambda: run.get_status() == "Failed", "it did not fail: {}", run.get_status, patience=20)
+    eventually(lambda: run.get_status() == "Failed", "it did not fail: {}", run.get_status)
     assert "kernel" in run.refresh()["failure"]["title"]
     assert run.get_metrics() == {"loss": 0.5}
 

@@ -44,7 +44,7 @@ def test_while_a_crashed_process_takes_long_to_come_back_requests_are_answered_5
         eventually(lambda: len(clients.answers) > 20, "nobody answers")
         pid = service.run({})["pid"]
         kill(pid)
-        eventually(lambda: clients.answers[-1]["pid"] != pid, "it does not come back", patience=30)
+        eventually(lambda: clients.answers[-1]["pid"] != pid, "it does not come back")
     finally:
         clients.end()
     told = [each for each in clients.failed if each.startswith("503 ")]
@@ -209,6 +209,6 @@ def test_a_stuck_event_loop_is_ended(
     service = deploy(workspace, source)
     pid = service.run({})["pid"]
     os.kill(pid, signal.SIGSTOP)
-    eventually(lambda: not alive(pid), "a server that does not answer is left", patience=60)
+    eventually(lambda: not alive(pid), "a server that does not answer is left")
     eventually(lambda: service.state == "running", "it does not come back")
     assert "did not answer" in service.get_logs()

@@ -164,7 +164,7 @@ def test_the_port_is_kept_and_one_in_use_is_refused(world: World, workspace: Wor
     server = service.run({})["pid"]
     kill(keeper)
     kill(server)
-    eventually(lambda: service.state == "running", "it does not come back", patience=20)
+    eventually(lambda: service.state == "running", "it does not come back")
     assert service.run({})["pid"] != server
     assert service.entry["port"] == port
     with socket.socket() as taken:
