@@ -95,12 +95,14 @@ async def test_news_and_progress_are_told(run):
     await ingest.absorb()
     assert told == []
     write(run, 0, 1)
-    with (run / "streams" / "r1-9.metrics").open("a") as file:
+    with (run / "streams" / "r0-9.metrics").open("a") as file:
         file.write('{"k":"progress","label":"epoch","value":1,"total":4,"t":1.0}\n{"k":"invented"}\nno record\n')
+    with (run / "streams" / "r1-8.metrics").open("a") as file:
+        file.write('{"k":"progress","label":"other","value":3,"total":5,"t":2.0}\n')
     await ingest.absorb()
     assert told == ["changed", "news"]
     _, _, extra = await ingest.summary()
-    assert extra["progress"]["total"] == 4
+    assert extra["progress"]["total"] == 4, "the progress is that of the first rank"
     assert extra["unreadable"] == 1
 
 
