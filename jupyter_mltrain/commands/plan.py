@@ -38,6 +38,9 @@ def _rows(request: Mapping[str, Any], answer: Mapping[str, Any]) -> list[tuple[s
         ("processes", _processes(ranks)),
         ("target", str(request.get("target") or plan.get("engine") or "")),
         ("environment", _environment(request, environment)),
+        ("where", str(environment.get("place") or "")),
+        ("first", "; ".join(environment.get("steps") or ())),
+        ("container", _container(plan.get("container") or {})),
         ("data", ", ".join(_data(d) for d in request["data"])),
         ("snapshot", _snapshot(answer.get("snapshot") or {})),
         ("resources", _resources(request["resources"])),
@@ -58,6 +61,25 @@ def _processes(ranks: Sequence[Mapping[str, Any]]) -> str:
     states = {True: "built already", False: "to be built first"}
     built = environment.get("cached", environment.get("built"))
     return f"{name} ({states[built]})" if isinstance(built, bool) else name
+
+
+def _container(request: Mapping[str, Any]) -> str:
+    """What its engine would be asked for."""
+    if not request:
+        return ""
+    host: Mapping[str, Any] = request["HostConfig"]
+    words = [str(request["Image"]), f"user {request['User']}"]
+    if "Memory" in host:
+        words.append(f"at most {size(host['Memory'])} of memory")
+    if "NanoCpus" in host:
+        words.append(f"{host['NanoCpus'] / 1e9:g} CPUs")
+    words += [f"GPUs {', '.join(device.get('DeviceIDs') or ['all'])}" for device in host.get("DeviceRequests") or ()]
+    words.append(f"{size(host['ShmSize'])} of shared memory")
+    words += [f"{limit['Name']} {limit['Soft']}:{limit['Hard']}" for limit in host.get("Ulimits") or ()]
+    named = {"network": host.get("NetworkMode"), "ipc": host.get("IpcMode"), "hostname": request.get("Hostname")}
+    words += [f"{name} {value}" for name, value in named.items() if value]
+    volumes = [str(mount["Source"]) for mount in host["Mounts"]]
+    return f"{', '.join(words)}; mounts {', '.join(volumes)}"
 
 
 def _data(entry: Mapping[str, Any]) -> str:

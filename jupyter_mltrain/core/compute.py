@@ -131,6 +131,16 @@ class ReadyEnvironment:
 
 
 @dataclass(frozen=True)
+class ForeseenEnvironment:
+    """What an environment would come to on an engine with containers. `prepared`: as far as it is known, with the image by
+    its name. `place`: where it is or would be there. `steps`: what would be done first, in order; none where all is there."""
+
+    prepared: PreparedEnvironment
+    place: str
+    steps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class EnvironmentOrder:
     """An environment that an engine makes where its runs are: exact packages, and what they are to stand in.
 
@@ -388,6 +398,10 @@ class ContainerCompute(Compute, Protocol):
     ) -> ReadyEnvironment:
         """The environment, made unless it is there. `log` gets the build's lines as they come, `progress` a phrase on what
         goes on now; both from any thread. Raises `BuildFailed` with what was said in `details["output"]`."""
+        ...
+
+    async def foresee(self, order: EnvironmentOrder) -> ForeseenEnvironment:
+        """What `prepare` would come to now. Makes, pulls and builds nothing. Raises `EngineUnreachable`."""
         ...
 
     async def bring(

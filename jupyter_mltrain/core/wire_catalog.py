@@ -166,6 +166,10 @@ class PlannedEnvironment(TypedDict):
     state: EnvironmentStateName
     cached: bool
     key: str
+    place: str
+    """Where it is on an engine with containers; else empty."""
+    steps: list[str]
+    """What would be done first, in order, on such an engine."""
 
 
 class SnapshotFile(TypedDict):

@@ -101,14 +101,17 @@ class Environments:
             lock = self._locked(definition, gpu, log, cancelled, platform)
         return order_of(definition, lock, self.store.table, gpu=gpu)
 
-    def state(
-        self, reference: str, *, gpu: bool = False, kernel_python: str | None = None, containers: bool = False
-    ) -> EnvironmentState:
-        """How much `prepare` would have to do; builds and resolves nothing. With `containers`, what is known of an
-        environment there without asking: a ready image is taken as it is."""
+    def known_order(self, reference: str, platform: str, *, gpu: bool = False) -> EnvironmentOrder | None:
+        """`order` without asking anybody: None for what was not resolved for that platform yet."""
+        definition = self.get(reference)
+        lock = None if definition.user_managed else self.store.lock(definition, None, platform, gpu)
+        if lock is None and not definition.user_managed:
+            return None
+        return order_of(definition, lock, self.store.table, gpu=gpu)
+
+    def state(self, reference: str, *, gpu: bool = False, kernel_python: str | None = None) -> EnvironmentState:
+        """How much `prepare` would have to do; builds and resolves nothing."""
         definition = self.store.get(reference)
-        if containers and definition.user_managed:
-            return EnvironmentState(definition.name, definition.version, "ready")
         return self.state_of(definition, gpu=gpu, kernel_python=kernel_python)
 
     def state_of(

@@ -151,3 +151,24 @@ def test_what_is_no_registry_is_refused(place):
     with pytest.raises(UsageError) as told:
         DockerCompute(url="unix:///nowhere", registry=place)
     assert "hunter2" not in str(told.value)
+
+
+async def test_what_would_be_made_is_told_and_nothing_is(docker_engine, clean):
+    compute = DockerCompute(url=docker_engine.url, base_image=docker_engine.image)
+    volume, built = dataclasses.replace(order(), built=False), order()
+    for wanted in (volume, built):
+        foreseen = await compute.foresee(wanted)
+        [step] = foreseen.steps
+        assert "the environment" in step
+        there = docker_engine.docker("image", "ls", "--quiet", foreseen.prepared.image)
+        assert bool(there) is (foreseen.prepared.image == docker_engine.image)
+        ready, _ = await prepare(compute, wanted)
+        after = await compute.foresee(wanted)
+        assert (after.steps, after.place) == ((), foreseen.place)
+        assert after.prepared.python == foreseen.prepared.python == ready.prepared.python
+        assert inspect_id(docker_engine, after.prepared.image)["Id"] == ready.prepared.image
+        clean += [ready.prepared.image] if wanted is built else []
+    nowhere = await compute.foresee(dataclasses.replace(built, image="no.such.host.invalid/image:1"))
+    assert nowhere.steps[0] == "pull the image no.such.host.invalid/image:1"
+    dockerfile = await compute.foresee(order(base_dockerfile=f"FROM scratch\n# {secrets.token_hex(8)}\n"))
+    assert dockerfile.steps[0].startswith("build the image of the Dockerfile as mltrain/base:")

@@ -50,6 +50,11 @@ def box(docker_engine, workspace):
     return ComputeTarget.attach(workspace, "box", configuration)
 
 
+def plan(workspace, **asked):
+    """What a dry run is told."""
+    return workspace.connection.post("/v1/plan", {"experiment": "e", "script": "a.py", "files": {"a.py": ""}, **asked})
+
+
 def test_the_kernels_own_python_is_in_no_container(experiment, box):
     with pytest.raises(UsageError, match="in no container of 'box'"):
         experiment.submit(ScriptRunConfig(script="a.py", files={"a.py": ""}, compute_target=box, environment="current"))
@@ -91,9 +96,18 @@ def test_an_environment_becomes_an_image_whose_making_is_seen(docker_engine, wor
         "shm = os.statvfs('/dev/shm')\nprint(shm.f_frsize * shm.f_blocks >> 20)\n"
     )
     asked = {"files": {"a.py": code}, "compute_target": box, "environment": environment}
+    environment.register(workspace)
+    planned = plan(workspace, environment="built", target="box", secrets={"KEY": "s3cret"})
+    assert planned["environment"]["state"] == "to build"
+    assert planned["environment"]["steps"][0].startswith("build the environment, 1 packages as mltrain/environment:")
+    assert planned["plan"]["container"]["Image"].startswith("mltrain/environment:")
+    assert planned["plan"]["container"]["HostConfig"]["ShmSize"] == 96 << 20
+    assert "s3cret" not in json.dumps(planned)
     run = experiment.submit(ScriptRunConfig(script="a.py", **asked))
     run.wait_for_completion(wait_post_processing=True)
     assert run.get_status() == "Completed", run.state["failure"]
+    planned = plan(workspace, environment="built", target="box")
+    assert (planned["environment"]["cached"], planned["environment"]["steps"]) == (True, [])
     said = workspace.connection.bytes(f"/v1/runs/{run.id}/log", name="user_logs/std_log.txt", limit=10_000)[0].decode()
     assert said.split() == ["1.17.0", "/opt/environment", "blue", "round", "96"]
     # What the card shows while it is made.
@@ -135,3 +149,21 @@ def test_tensorflow_trains_on_mnist_in_a_container(docker_engine, workspace, exp
     assert preparing["note"].startswith("cached")
     assert again.state["environment"]["key"] == run.state["environment"]["key"]
     assert [name for name in docker_engine.ours()["containers"] if run.id in name or again.id in name] == []
+
+
+def test_tensorflow_trains_on_mnist_on_another_host_by_tls(remote_host, workspace, experiment):
+    """By ssh the tutorial about containers does. The environment made here is the one it finds."""
+    configuration = DockerCompute.attach_configuration(**remote_host.tls, base_image=remote_host.image)
+    far = ComputeTarget.attach(workspace, "far", configuration)
+    mnist = Dataset.get_by_name(workspace, "mnist")
+    asked = {"files": {"train.py": TRAIN}, "script": "train.py", "compute_target": far, "environment": "tensorflow"}
+    run = experiment.submit(ScriptRunConfig(arguments=[mnist.as_mount()], **asked))
+    run.wait_for_completion(wait_post_processing=True)
+    assert run.get_status() == "Completed", run.state["failure"]
+    assert run.get_metrics()["accuracy"][-1] > 0.8
+    assert "outputs/model.keras" in run.get_file_names()
+    made = remote_host.engine.ours()
+    assert "mltrain-environments" in made["volumes"]
+    assert [name for name in (*made["containers"], *made["volumes"]) if run.id in name] == []
+    label = '{{index .Labels "org.jupyter-mltrain.workspace"}}'
+    assert remote_host.engine.docker("volume", "inspect", "--format", label, "mltrain-environments")

@@ -1570,6 +1570,14 @@ export interface PlannedEnvironment {
   state: "" | "ready" | "to build" | "to resolve";
   cached: boolean;
   key: string;
+  /**
+   * Where it is on an engine with containers; else empty.
+   */
+  place: string;
+  /**
+   * What would be done first, in order, on such an engine.
+   */
+  steps: string[];
 }
 export interface PlannedSnapshot {
   files: number;

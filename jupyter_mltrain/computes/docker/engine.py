@@ -25,6 +25,7 @@ from jupyter_mltrain.core.compute import (
     Capabilities,
     Capacity,
     EnvironmentOrder,
+    ForeseenEnvironment,
     Frame,
     Handle,
     Health,
@@ -111,6 +112,9 @@ class DockerCompute(ServesEndpoints):
         self, order: EnvironmentOrder, log: Callable[[str], None], progress: Callable[[str], None]
     ) -> ReadyEnvironment:
         return await self._environments.prepare(order, log, progress)
+
+    async def foresee(self, order: EnvironmentOrder) -> ForeseenEnvironment:
+        return await self._environments.foresee(order)
 
     async def bring(
         self, mounts: Sequence[Mount], environment: PreparedEnvironment, progress: Callable[[str, str], None]

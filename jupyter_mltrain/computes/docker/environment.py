@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import hashlib
 import json
 import re
 import secrets
@@ -20,24 +19,23 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from posixpath import join
+from posixpath import basename, join
 from typing import Any
 
 from jupyter_mltrain.cache import Stopped
 from jupyter_mltrain.computes.docker import containers
 from jupyter_mltrain.computes.docker import image as images
 from jupyter_mltrain.computes.docker.connection import Connection
+from jupyter_mltrain.computes.docker.foreseeing import IN_IMAGE, foresee, volume_folder
 from jupyter_mltrain.computes.docker.labels import labels
 from jupyter_mltrain.computes.docker.maker import READY, Maker
 from jupyter_mltrain.computes.docker.plan import ENVIRONMENTS_PLACE
 from jupyter_mltrain.computes.docker.registry import Registry
-from jupyter_mltrain.core.compute import EnvironmentOrder, PreparedEnvironment, ReadyEnvironment
+from jupyter_mltrain.core.compute import EnvironmentOrder, ForeseenEnvironment, PreparedEnvironment, ReadyEnvironment
 from jupyter_mltrain.core.environment import BUILD, DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE
 from jupyter_mltrain.errors import BuildFailed, EngineError, EnvironmentError_, UsageError
 
 Say = Callable[[str], None]
-
-_IN_IMAGE = "/opt/environment"
 
 
 class DockerEnvironments:
@@ -70,8 +68,9 @@ class DockerEnvironments:
         Raises `EngineError` for an image that cannot be had, `BuildFailed` with what was said in `details["output"]`,
         `PythonNotFound`, `EnvironmentError_` for an image that no environment can stand in, `EngineUnreachable`.
         """
-        order = dataclasses.replace(order, built=order.built or self._built or bool(order.dockerfile))
-        work = _Work(self._connection, order, self._image(order), self._registry, log, progress, self._known)
+        work = _Work(
+            self._connection, self._settled(order), self._image(order), self._registry, log, progress, self._known
+        )
         task = asyncio.get_running_loop().run_in_executor(self._threads, work.run)
         try:
             return await asyncio.shield(task)
@@ -82,6 +81,16 @@ class DockerEnvironments:
             task.add_done_callback(_looked_at)
             await asyncio.wait({task}, timeout=5)
             raise
+
+    async def foresee(self, order: EnvironmentOrder) -> ForeseenEnvironment:
+        """What `prepare` would come to now."""
+        loop, settled = asyncio.get_running_loop(), self._settled(order)
+        return await loop.run_in_executor(
+            self._threads, foresee, self._connection, settled, self._image(order), self._registry
+        )
+
+    def _settled(self, order: EnvironmentOrder) -> EnvironmentOrder:
+        return dataclasses.replace(order, built=order.built or self._built or bool(order.dockerfile))
 
     def _image(self, order: EnvironmentOrder) -> str:
         if order.image or self._base_image:
@@ -147,9 +156,10 @@ class _Work:
         return found
 
     def _in_volume(self, image: Mapping[str, Any], started: float) -> ReadyEnvironment:
-        key = hashlib.sha256(f"{self._order.key}\n{image['Id']}".encode()).hexdigest()[:20]
-        folder = join(ENVIRONMENTS_PLACE, "envs", key)
-        maker = self._new(f"mltrain-environment-{key}", image, folder, "hardlink", join(ENVIRONMENTS_PLACE, "python"))
+        folder = volume_folder(self._order, image)
+        maker = self._new(
+            f"mltrain-environment-{basename(folder)}", image, folder, "hardlink", join(ENVIRONMENTS_PLACE, "python")
+        )
         self._create(maker)
         try:
             ready = maker.ready()
@@ -167,7 +177,7 @@ class _Work:
         """The environment as the last layer of an image: made in a container, which is then kept as an image."""
         tag = images.tag("environment", str(image["Id"]), self._order.key)
         repository, _, key = tag.partition(":")
-        maker = self._new(f"mltrain-image-{key}", image, _IN_IMAGE, "copy", "/opt/python")
+        maker = self._new(f"mltrain-image-{key}", image, IN_IMAGE, "copy", "/opt/python")
         found = images.find(self._connection, tag)
         if found is None and self._registry:
             found = self._registry.fetch(tag, *self._ask)
@@ -187,7 +197,7 @@ class _Work:
         if self._registry:
             self._registry.share(tag, *self._ask)
         ready: dict[str, Any] = json.loads(found["Config"]["Labels"].get(READY, "{}"))
-        return self._result(ready, join(_IN_IMAGE, "bin/python"), str(found["Id"]), cached=cached, started=started)
+        return self._result(ready, join(IN_IMAGE, "bin/python"), str(found["Id"]), cached=cached, started=started)
 
     def _new(self, name: str, image: Mapping[str, Any], folder: str, link: str, pythons: str) -> Maker:
         self._maker = Maker(

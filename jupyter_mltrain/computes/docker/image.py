@@ -26,8 +26,12 @@ REPOSITORY = "mltrain"
 
 def tag(kind: str, *content: str) -> str:
     """The name of an image that is built: `mltrain/base:3f…`."""
-    digest = hashlib.sha256("\n".join(content).encode()).hexdigest()
-    return f"{REPOSITORY}/{kind}:{digest[:20]}"
+    return f"{REPOSITORY}/{kind}:{digest(*content)}"
+
+
+def digest(*content: str) -> str:
+    """Twenty hex digits: longer paths do not fit a script's first line."""
+    return hashlib.sha256("\n".join(content).encode()).hexdigest()[:20]
 
 
 def find(connection: Connection, name: str) -> dict[str, Any] | None:

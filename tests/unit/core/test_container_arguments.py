@@ -80,8 +80,25 @@ def test_everything_else_is_refused_by_name(given):
 
 @pytest.mark.parametrize(
     "given",
-    ["--ipc=host", "--ipc=container:other", "--network=host", "--net=container:x", "--shm-size=lots", "--memory=-1"]
-    + ["--ulimit=memlock", "--env=HOME", "--hostname=a/b", "--cpus=0", "--cpus=nan", "--pids-limit=-1", "--shm-size"],
+    [
+        *(
+            "--ipc=host",
+            "--ipc=container:other",
+            "--network=host",
+            "--net=container:x",
+            "--shm-size=lots",
+            "--memory=-1",
+        ),
+        *(
+            "--ulimit=memlock",
+            "--env=HOME",
+            "--hostname=a/b",
+            "--cpus=0",
+            "--cpus=nan",
+            "--pids-limit=-1",
+            "--shm-size",
+        ),
+    ],
 )
 def test_values_that_cannot_be_are_refused(given):
     with pytest.raises(UsageError, match=r"^docker\.arguments"):
