@@ -43,11 +43,11 @@ class Connection:
         return connection
 
     @classmethod
-    def running(cls, root: Path) -> Connection | None:
+    def running(cls, root: Path, *, patience: float = 10) -> Connection | None:
         """A connection if a service is there already; never starts one."""
         connection = cls(root)
         try:
-            connection._send("GET", "/v1/hello", None, 2, _whole)
+            connection._send("GET", "/v1/hello", None, patience, _whole)
         except (OSError, http.client.HTTPException, ServiceUnavailable):
             return None
         return connection
@@ -68,17 +68,17 @@ class Connection:
             )
         return hello
 
-    def get(self, path: str, /, *, timeout: float = 30, **params: Any) -> Any:
+    def get(self, path: str, /, *, timeout: float = 60, **params: Any) -> Any:
         """What the service answers: a document of `core.wire`."""
         return self._json("GET", path, None, params, timeout)
 
-    def post(self, path: str, /, body: Mapping[str, Any] | None = None, *, timeout: float = 60, **params: Any) -> Any:
+    def post(self, path: str, /, body: Mapping[str, Any] | None = None, *, timeout: float = 120, **params: Any) -> Any:
         return self._json("POST", path, body or {}, params, timeout)
 
     def patch(self, path: str, /, body: Mapping[str, Any], *, timeout: float = 30) -> Any:
         return self._json("PATCH", path, body, {}, timeout)
 
-    def delete(self, path: str, /, *, timeout: float = 60, **params: Any) -> Any:
+    def delete(self, path: str, /, *, timeout: float = 120, **params: Any) -> Any:
         return self._json("DELETE", path, None, params, timeout)
 
     def bytes(

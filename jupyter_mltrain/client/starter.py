@@ -32,7 +32,7 @@ _LONGEST_SOCKET = 100
 _NOT_FOR_SERVICE = frozenset({"JPY_PARENT_PID", "PYTHONSTARTUP", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"})
 
 
-def start(layout: Layout, *, patience: float = 20) -> None:
+def start(layout: Layout, *, patience: float = 60) -> None:
     """Return once a service answers; start one if needed. Raises `ServiceUnavailable` with the service's own last words."""
     check_locks(layout)
     deadline = time.monotonic() + patience
@@ -69,7 +69,7 @@ def answers(layout: Layout) -> bool:
     return True
 
 
-def wait_until_gone(layout: Layout, patience: float = 20) -> None:
+def wait_until_gone(layout: Layout, patience: float = 60) -> None:
     """Return once no service holds the lock."""
     deadline = time.monotonic() + patience
     while _locked(layout):

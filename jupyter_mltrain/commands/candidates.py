@@ -102,7 +102,7 @@ def _running(folder: Path) -> Connection | None:
     from jupyter_mltrain.client.workspaces import find_root  # noqa: PLC0415
 
     root = find_root(folder)
-    return Connection.running(root) if root else None
+    return Connection.running(root, patience=2) if root else None
 
 
 def _paths(word: str, folder: Path) -> list[str]:

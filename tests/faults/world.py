@@ -139,9 +139,8 @@ class World:
 
     def close(self) -> None:
         """End the service as a newer one would, and hold it to leaving nothing behind."""
-        service = Connection.running(self.root)
-        if service is not None:
-            service.post("/v1/handover")
+        if self.service_pid() is not None:
+            self.connection.post("/v1/handover")
         starter.wait_until_gone(self.layout)
         for process in self.foreign:
             process.kill()
