@@ -84,10 +84,10 @@ compiler:
 # The tests with containers start an engine of their own where none answers, with an image of Debian packages. Who is not
 # root needs a running engine; the tests say so then.
 containers:
-	@needed="docker.io docker-registry debootstrap iproute2 iptables openssh-client openssh-server openssl"; \
+	@needed="docker.io docker-registry debootstrap iproute2 iptables openssh-client openssh-server openssl podman catatonit"; \
 	export PATH="$$PATH:/usr/sbin:/sbin"; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  for program in docker dockerd docker-registry debootstrap ip iptables ssh sshd openssl; do \
+	  for program in docker dockerd docker-registry debootstrap ip iptables ssh sshd openssl podman catatonit; do \
 	    command -v $$program >/dev/null || { \
 	      echo "== installing what the tests with containers need"; \
 	      apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$needed; \

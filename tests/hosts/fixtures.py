@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hosts import image, registry, remote, shared
+from tests.hosts import image, podman, registry, remote, shared
 from tests.hosts.daemon import Engine
+from tests.hosts.podman import Podman
 from tests.hosts.programs import NoHostError
 from tests.hosts.registry import ImageRegistry
 from tests.hosts.remote import RemoteHost
@@ -18,7 +19,7 @@ from tests.hosts.remote import RemoteHost
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What takes a minute on a new machine is made here, where no test's time runs."""
     used = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    if used & {"docker_engine", "remote_host"} and not session.config.option.collectonly:
+    if used & {"docker_engine", "podman_engine", "remote_host"} and not session.config.option.collectonly:
         with contextlib.suppress(NoHostError):  # the fixture says it where it is needed
             image.archive()
 
@@ -28,6 +29,16 @@ def docker_engine() -> Iterator[Engine]:
     """This machine's engine: one that runs and answers, or one of ours for this session."""
     try:
         with shared.engine() as engine:
+            yield engine
+    except NoHostError as missing:
+        pytest.fail(str(missing), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def podman_engine() -> Iterator[Podman]:
+    """A Podman of this session."""
+    try:
+        with podman.engine() as engine:
             yield engine
     except NoHostError as missing:
         pytest.fail(str(missing), pytrace=False)

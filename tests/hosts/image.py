@@ -90,21 +90,12 @@ def load(docker: list[str]) -> str:
 
     It trusts whom this machine trusts, so that pip and uv work in it behind a proxy that reads what passes.
     """
-    trusted = _authorities()
-    own = os.environ.get(OWN)
-    base = own or f"{REPOSITORY}:{(made := archive()).stem.removeprefix('base-')}"
+    trusted, base = _authorities(), _base()
     trust = hashlib.sha256(b"%s %s" % (base.encode(), trusted.read_bytes())).hexdigest()[:16]
     name = f"{REPOSITORY}:trusting-{trust}"
     if _known(docker, name):
         return name
-    if not own and not _known(docker, base):
-        changes = [
-            "--change",
-            'CMD ["/bin/bash"]',
-            "--change",
-            "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        ]
-        call(*docker, "import", *changes, made, base, seconds=120)
+    plain(docker)
     container = call(*docker, "create", base, "true")
     try:
         call(*docker, "cp", "--follow-link", trusted, f"{container}:{AUTHORITIES}")
@@ -114,6 +105,24 @@ def load(docker: list[str]) -> str:
     finally:
         call(*docker, "rm", "--force", container)
     return name
+
+
+def plain(docker: list[str]) -> str:
+    """Have the image in an engine as it is, for what needs no web. Returns its name there."""
+    base = _base()
+    if not os.environ.get(OWN) and not _known(docker, base):
+        changes = [
+            "--change",
+            'CMD ["/bin/bash"]',
+            "--change",
+            "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ]
+        call(*docker, "import", *changes, archive(), base, seconds=120)
+    return base
+
+
+def _base() -> str:
+    return os.environ.get(OWN) or f"{REPOSITORY}:{archive().stem.removeprefix('base-')}"
 
 
 def _known(docker: list[str], name: str) -> bool:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import platformdirs
 
-PACKAGES = "docker.io docker-registry debootstrap iproute2 iptables openssh-client openssh-server openssl"
+PACKAGES = (
+    "docker.io docker-registry debootstrap iproute2 iptables openssh-client openssh-server openssl podman catatonit"
+)
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
