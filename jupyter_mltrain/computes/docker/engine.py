@@ -49,6 +49,9 @@ USER = "1000:1000"
 _CLEAN_UP_SECONDS = (1, 2, 5, 10, 30, 60, 120, 300)
 """Pauses between the tries to take back what was begun on an engine that does not answer."""
 
+_LAST_WORDS_SECONDS = 2.0
+"""For so long the streams of a container that runs no more may come the way they came."""
+
 
 class DockerCompute(ServesEndpoints):
     """Containers of one engine.
@@ -89,6 +92,8 @@ class DockerCompute(ServesEndpoints):
         self._launching: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._asked: set[str] = set()
         """Runs that were asked to end here: also where the disk was too full to say so in their folder."""
+        self._followed: defaultdict[str, set[Pump[Frame]]] = defaultdict(set)
+        """By run: who reads its streams."""
         self._cleaning: set[asyncio.Task[None]] = set()
 
     # -- the engine ------------------------------------------------------------------------------------------------
@@ -196,15 +201,26 @@ class DockerCompute(ServesEndpoints):
     async def observe(self, handle: Handle) -> Observation:
         seen = await self._look(handle)
         raw = seeing.observation(seen, asked=handle["run_id"] in self._asked)
+        if not seen.running and self._followed[handle["run_id"]]:
+            asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self._break_off, handle["run_id"])
         return self._heartbeats.observation(handle["run_id"], raw)
 
     async def stream(self, handle: Handle, offsets: Mapping[str, int]) -> AsyncIterator[Frame]:
         def follow(pump: Pump[Frame]) -> None:
-            self.connection.do(lambda client: following.follow(client, handle, offsets, pump))
+            self._followed[handle["run_id"]].add(pump)
+            try:
+                self.connection.do(lambda client: following.follow(client, handle, offsets, pump))
+            finally:
+                self._followed[handle["run_id"]].discard(pump)
 
         async with contextlib.aclosing(pumped(self.connection, follow)) as frames:
             async for frame in frames:
                 yield frame
+
+    def _break_off(self, run_id: str) -> None:
+        """An engine may keep the connection to a container that is gone: what it said is read from its folder."""
+        for pump in list(self._followed[run_id]):
+            pump.break_off()
 
     async def collect(self, handle: Handle, into: Path) -> None:
         await self.connection.call(lambda client: collecting.collect(client, handle, into))
@@ -216,6 +232,7 @@ class DockerCompute(ServesEndpoints):
     async def remove(self, handle: Handle) -> None:
         self._heartbeats.forget(handle["run_id"])
         self._asked.discard(handle["run_id"])
+        self._followed.pop(handle["run_id"], None)
         await self.connection.call(lambda client: starting.undo(client, handle["container"], handle["run_id"]))
 
     # -- what is left ----------------------------------------------------------------------------------------------

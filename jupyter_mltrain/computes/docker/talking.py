@@ -188,6 +188,10 @@ class Pump(Generic[T]):
         if self._left.is_set():
             hang_up()
 
+    def break_off(self) -> None:
+        """End what the source waits for now; it goes on with what there is without."""
+        self._hang_up()
+
     def leave(self) -> None:
         self._left.set()
         self._hang_up()
