@@ -14,20 +14,22 @@ PYTHON = ".".join(map(str, sys.version_info[:2]))
 
 
 class CondaChannel:
-    """`url` is what a specification names it by. It has a `python` that is this interpreter, in a prefix of its own."""
+    """`url` is what a specification names it by. It has a `python` that is `interpreter` (default: this one), of the minor
+    version `python`, in a prefix of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, interpreter: str = sys.executable, python: str = PYTHON) -> None:
         self.folder = folder
         for subdir in ("noarch", "linux-64"):
             self._index(subdir, {})
-        home, executable = str(Path(sys.executable).resolve().parent), str(Path(sys.executable).resolve())
+        executable = str(Path(interpreter).resolve()) if interpreter == sys.executable else interpreter
+        home = str(Path(executable).parent)
         self.package(
             "python",
-            f"{PYTHON}.99",
+            f"{python}.99",
             # What makes a prefix of a venv makes one of this: site-packages of its own, the library of the machine.
-            {"pyvenv.cfg": f"home = {home}\n", f"lib/python{PYTHON}/site-packages/README.txt": "packages\n"},
+            {"pyvenv.cfg": f"home = {home}\n", f"lib/python{python}/site-packages/README.txt": "packages\n"},
             subdir="linux-64",
-            links={"bin/python": executable, f"bin/python{PYTHON}": "python"},
+            links={"bin/python": executable, f"bin/python{python}": "python"},
         )
 
     @property

@@ -148,7 +148,8 @@ class EnvironmentOrder:
     index gives them. `image`: base image, empty for the target's own choice. `dockerfile`: text of a Dockerfile to build
     an image of first. `built`: the packages become an image on top of that, as they always do with a `dockerfile`.
     `interpreter`: the user looks after the image and what is in it; nothing is installed, this is its Python. `imports`: modules that must be importable. `modules`:
-    files for `site-packages`, by name.
+    files for `site-packages`, by name. `conda_tool`: the requirement that installs the conda packages of the lock, where it
+    has any.
 
     `settings`: variables for uv, those of indexes and proxies among them; `certificates`: those it is to trust, as PEM
     text, empty for its own; `flags`: arguments for `uv pip`. They are for the build alone; `secrets` are the values in
@@ -170,6 +171,7 @@ class EnvironmentOrder:
     arguments: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     modules: Mapping[str, str] = field(default_factory=dict)
+    conda_tool: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     certificates: str = ""

@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -110,6 +111,14 @@ def install(name: str, lock: str, prefix: Path, log: Log, cancelled: threading.E
 
     with _errors(name, (), resolving=False):
         _run(work(), cancelled)
+
+
+def tool() -> str:
+    """The requirement that installs a lock elsewhere: the version that is here, where it is."""
+    try:
+        return f"py-rattler=={version('py-rattler')}"
+    except PackageNotFoundError:
+        return "py-rattler"
 
 
 def _rattler(name: str) -> Any:

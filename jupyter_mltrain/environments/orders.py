@@ -19,11 +19,11 @@ from jupyter_mltrain.core.environment import (
     EnvironmentDefinition,
     EnvironmentLock,
 )
-from jupyter_mltrain.environments import adaptations
+from jupyter_mltrain.environments import adaptations, conda
 from jupyter_mltrain.environments.indexes import index_settings
 from jupyter_mltrain.environments.substitutions import Table, image_of
 from jupyter_mltrain.environments.uv import Log
-from jupyter_mltrain.errors import EnvironmentError_, UsageError
+from jupyter_mltrain.errors import UsageError
 
 
 def order_of(
@@ -35,7 +35,7 @@ def order_of(
     environ: Mapping[str, str] | None = None,
 ) -> EnvironmentOrder:
     """The order for `definition`; `lock` is None where the user looks after the image. `environ` stands in for the
-    process's own, for tests. Raises `UsageError` and `EnvironmentError_` for what no container can hold."""
+    process's own, for tests. Raises `UsageError` for what no container can hold."""
     docker = definition.docker
     image = image_of(definition, table)
     order = EnvironmentOrder(
@@ -55,11 +55,6 @@ def order_of(
     )
     if lock is None:
         return replace(order, interpreter=_interpreter(definition))
-    if lock.conda:
-        raise EnvironmentError_(
-            f"Environment {definition.name!r} has packages of conda, which are not installed in containers.",
-            mend="Name a ready image (docker.base_image with user-managed dependencies), or packages of pip.",
-        )
     environ = os.environ if environ is None else environ
     settings = index_settings(environ)
     notices: list[str] = []
@@ -68,6 +63,7 @@ def order_of(
         order,
         imports=definition.imports,
         modules=adaptations.modules(lock.adaptations),
+        conda_tool=conda.tool() if lock.conda else "",
         certificates=_certificates(told.pop(_CERTIFICATES, ""), notices.append),
         settings=told,
         flags=settings.flags,

@@ -9,11 +9,11 @@ import platform
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from posixpath import join
 from typing import Any
 
@@ -26,6 +26,7 @@ from jupyter_mltrain.computes.docker.connection import Connection, status_of
 from jupyter_mltrain.computes.docker.labels import ENVIRONMENTS, labels
 from jupyter_mltrain.computes.docker.plan import ENVIRONMENTS_PLACE
 from jupyter_mltrain.core.compute import EnvironmentOrder
+from jupyter_mltrain.core.environment import EnvironmentLock
 from jupyter_mltrain.errors import BuildFailed, EngineError, EnvironmentError_, PythonNotFound
 
 READY = "org.jupyter-mltrain.ready"
@@ -140,15 +141,19 @@ class Maker:
     def _give(self) -> None:
         """What the making needs, into the container that was created."""
         order, inside = self.order, files("jupyter_mltrain.computes.docker") / "inside"
+        lock = EnvironmentLock.loads(order.lock)
         wanted = {
-            "packages": sorted(_normal(one) for one in order.packages if "==" in one),
+            "packages": sorted(_normal(one) for one in lock.requirement_lines if "==" in one),
             "imports": order.imports,
             "say": {"format": 1, "key": order.key, "name": order.name, "made": time.time()},
         }
-        texts = {one: (inside / one).read_text("utf-8") for one in ("build.sh", "check.py")}
+        texts = {one: (inside / one).read_text("utf-8") for one in ("build.sh", "check.py", "conda.py")}
         texts |= {f"modules/{one}": text for one, text in order.modules.items()}
         texts |= {"lock.txt": order.lock, "wanted.json": json.dumps(wanted), "ca.pem": order.certificates}
         entries = [Entry(_BUILD[1:], mode=0o755), Entry(f"{_BUILD[1:]}/modules", mode=0o755)]
+        if lock.conda:
+            texts |= {"conda.lock": _LOCAL.sub(rf"\1{_BUILD}/channel", lock.conda), "conda.tool": order.conda_tool}
+            entries += _of_folders({match[2] for match in _LOCAL.finditer(lock.conda)})
         entries += [Entry(f"{_BUILD[1:]}/{one}", data=text.encode(), mode=0o644) for one, text in texts.items()]
         self.connection.do(lambda client: client.put_archive(self.name, "/", b"".join(archive(entries))))
         if containers.has(self.connection, self.name, join(ENVIRONMENTS_PLACE, "uv", version("uv"), "uv")):
@@ -243,6 +248,18 @@ class Maker:
         # The SDK's own method has no time for an image of gigabytes.
         answer = client._post(client._url("/commit"), params=params, json={}, timeout=1800)  # noqa: SLF001
         client._raise_for_status(answer)  # noqa: SLF001
+
+
+_LOCAL = re.compile(r"^( *- conda: )(?=(/\S+)$)", re.MULTILINE)
+"""A package in a channel that is a folder of this machine, where a lock names it."""
+
+
+def _of_folders(packages: Set[str]) -> Iterator[Entry]:
+    """Members of the archive: packages that only this machine has, below `channel` where they are here."""
+    here = PurePosixPath(_BUILD[1:], "channel")
+    folders = {parent for one in packages for parent in PurePosixPath(one[1:]).parents}
+    yield from (Entry(str(here / folder), mode=0o755) for folder in sorted(folders))
+    yield from (Entry(str(here / one[1:]), Path(one), mode=0o644) for one in sorted(packages))
 
 
 def _normal(package: str) -> str:

@@ -1,13 +1,16 @@
 """What an engine with containers is asked for, from what this machine's pip and uv are told."""
 
+import re
+
 import pytest
 
 from jupyter_mltrain.core.environment import BUILD, CURRENT, ContainerSettings, EnvironmentDefinition, EnvironmentLock
+from jupyter_mltrain.environments.conda import tool
 from jupyter_mltrain.environments.orders import order_of
 from jupyter_mltrain.environments.resolve import resolve
 from jupyter_mltrain.environments.substitutions import Table
 from jupyter_mltrain.environments.uv import there_failed
-from jupyter_mltrain.errors import BuildFailed, DiskFull, EnvironmentError_, ResolveError, Unreachable, UsageError
+from jupyter_mltrain.errors import BuildFailed, DiskFull, ResolveError, Unreachable, UsageError
 
 LOCK = EnvironmentLock("six==1.17.0 \\\n    --hash=sha256:00", "3.11", "linux-x86_64-glibc")
 
@@ -82,8 +85,12 @@ def test_a_ready_image_needs_no_lock():
 def test_what_no_container_can_hold_is_refused():
     with pytest.raises(UsageError, match="in no container"):
         order_of(EnvironmentDefinition(CURRENT), None, Table.load())
-    with pytest.raises(EnvironmentError_, match="packages of conda"):
-        order(lock=EnvironmentLock("", "3.11", "linux-x86_64-glibc", conda="version: 6\n"))
+
+
+def test_conda_packages_are_installed_by_the_tool_that_solved_them():
+    assert order(lock=EnvironmentLock("", "3.11", "linux-x86_64-glibc", conda="version: 6\n")).conda_tool == tool()
+    assert re.fullmatch(r"py-rattler==\d+\.\d+\.\d+", tool())
+    assert order().conda_tool == ""
 
 
 def test_packages_are_resolved_for_the_containers_platform(monkeypatch):

@@ -37,8 +37,25 @@ export UV_NO_CONFIG=1 NO_COLOR=1 HOME="$here"
 rm -rf "$to"
 mkdir -p "${to%/*}"
 cd "$here"
-"$uv" venv --quiet --no-project --python-preference system --python "$python" "$to" || exit 66
-"$uv" pip sync lock.txt --allow-empty-requirements --python "$to/bin/python" --compile-bytecode --link-mode "$link" "$@"
+if [ -s conda.lock ]; then
+  # What installs conda packages is a tool of its own beside uv, and no part of any environment.
+  tool=$volume/tools/$(cat conda.tool)
+  if [ ! -x "$tool/bin/python" ]; then
+    mkdir -p "$volume/tools"
+    new=$(mktemp -d "$volume/tools/XXXXXX")
+    "$uv" venv --quiet --no-project --clear --python-preference system --python '>=3.10' "$new" || exit 66
+    "$uv" pip install --quiet --python "$new/bin/python" "$@" "$(cat conda.tool)"
+    # Of two who make it at once, one is taken.
+    mv -T "$new" "$tool" || rm -rf "$new"
+  fi
+  "$tool/bin/python" -I -B conda.py conda.lock "$to" "$volume/cache-of-conda"
+  "$uv" pip install --no-deps --requirement lock.txt --python "$to/bin/python" --link-mode "$link" "$@"
+  # Runs find it read-only. What does not compile was not meant to.
+  "$to/bin/python" -m compileall -q "$to"/lib/python*/site-packages >/dev/null || true
+else
+  "$uv" venv --quiet --no-project --python-preference system --python "$python" "$to" || exit 66
+  "$uv" pip sync lock.txt --allow-empty-requirements --python "$to/bin/python" --compile-bytecode --link-mode "$link" "$@"
+fi
 for module in "$here"/modules/*; do
   [ ! -e "$module" ] || cp "$module" "$to"/lib/python*/site-packages/
 done

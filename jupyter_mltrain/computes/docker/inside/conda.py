@@ -1,0 +1,40 @@
+"""Installs the conda packages of a lock, checked by their hashes: `conda.py LOCK PREFIX CACHE`.
+
+Started by a Python that has py-rattler, which is not that of the prefix. No scripts of packages are run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+
+def main(lock: str, prefix: str, cache: str) -> None:
+    import rattler  # noqa: PLC0415 - it is not where this package is checked
+
+    file = rattler.LockFile.from_path(lock)
+    environment = file.default_environment()
+    records = environment.conda_repodata_records_for_platform(file.platforms()[0]) or []
+    say(f"Installing {len(records)} conda packages")
+    # A slim image may have no certificates of its own.
+    known = os.environ.get("SSL_CERT_FILE") or any(Path("/etc/ssl/certs").glob("*"))
+    config = rattler.Config.from_toml(f'tls-root-certs = "{"system" if known else "webpki"}"')
+    try:
+        asyncio.run(
+            rattler.install(
+                records, prefix, cache_dir=cache, show_progress=False, execute_link_scripts=False, config=config
+            )
+        )
+    except rattler.exceptions.InstallerError as error:
+        sys.exit(" ".join(f"The conda packages could not be installed: {error}".split()))
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
