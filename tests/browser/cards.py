@@ -154,14 +154,11 @@ def saved(page: Page, path: Path, wanted: Callable[[dict[str, Any]], bool], *, c
     pytest.fail(f"The notebook never held it: {output_of(path, cell)}")
 
 
-def saved_once(page: Page, path: Path) -> dict[str, Any]:
-    """The card's output in the notebook's file, as one save has written it."""
+def saved_once(page: Page, path: Path, *, press: Callable[[], None] | None = None) -> dict[str, Any]:
+    """The card's output in the notebook's file, as one save (`press`: what starts it) has written it."""
     before = path.stat().st_mtime_ns
-    save(page)
-    deadline = time.monotonic() + 90
-    while path.stat().st_mtime_ns == before:
-        assert time.monotonic() < deadline, "not saved"
-        page.wait_for_timeout(20)
+    (press or (lambda: save(page)))()
+    until(page, lambda: path.stat().st_mtime_ns != before, lambda: "not saved")
     return output_of(path)
 
 
