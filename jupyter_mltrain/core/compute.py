@@ -186,6 +186,16 @@ OWN = "own-"
 
 
 @dataclass(frozen=True)
+class WebFile:
+    """A file of the web whose content is known: its path in the dataset, where it is, bytes, SHA-256."""
+
+    path: str
+    address: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Mount:
     """A dataset on the service's machine, to be readable at the run: a folder, which may hold links out of itself, or a
     single file."""
@@ -197,6 +207,8 @@ class Mount:
     """Hash of the content, so that a remote engine sends it once."""
     place: str = ""
     """Where else the run finds it: a path in its working folder, made as a link."""
+    web: tuple[WebFile, ...] = field(default=(), compare=False)
+    """All its files, where each can be had from the web by anybody; not kept."""
 
     @property
     def private(self) -> bool:
@@ -204,7 +216,9 @@ class Mount:
         return self.key.startswith(OWN)
 
     def to_json(self) -> dict[str, Any]:
-        return {**dataclasses.asdict(self), "path": str(self.path)}
+        known = {**dataclasses.asdict(self), "path": str(self.path)}
+        del known["web"]
+        return known
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Mount:
@@ -288,6 +302,8 @@ class Exit:
     limit_bytes: int | None = None
     leftovers: tuple[str, ...] = ()
     """Processes that were still there after the main one and were ended: `pid name`."""
+    note: str = ""
+    """What is to be known of it also where it ended well."""
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Exit:

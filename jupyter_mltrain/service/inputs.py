@@ -11,13 +11,14 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from jupyter_mltrain.cache import Stopped, disk_errors, remove_tree, write_whole
 from jupyter_mltrain.computes.workfolder import KEPT
 from jupyter_mltrain.core import data_paths
-from jupyter_mltrain.core.compute import OWN, Mount
+from jupyter_mltrain.core.compute import OWN, Mount, WebFile
 from jupyter_mltrain.core.dataset import DatasetDefinition, FileDatasetDefinition
-from jupyter_mltrain.core.datastore import value_missing
+from jupyter_mltrain.core.datastore import value_missing, variables_in
 from jupyter_mltrain.core.spec import DataInput, Substitution
 from jupyter_mltrain.data import FetchedDataset, FetchProgress
 from jupyter_mltrain.data.observed import changes, observe
@@ -167,7 +168,22 @@ def _prepare_one(
     key = _mount_key(fetched.key, path)
     if data.mode == "download":
         key = OWN + key
-    return Mount(data.name, path, data.variable, key, data.path_on_compute), entry, found
+    web = web_files(definition, fetched)
+    return Mount(data.name, path, data.variable, key, data.path_on_compute, web), entry, found
+
+
+def web_files(definition: DatasetDefinition | FileDatasetDefinition, fetched: FetchedDataset) -> tuple[WebFile, ...]:
+    """Its files where anybody can have them, with the content that they had here; none where one of them is elsewhere."""
+    if not isinstance(definition, FileDatasetDefinition) or variables_in(list(definition.sources)):
+        return ()
+    found = tuple(WebFile(one.path, one.source, one.size, one.sha256) for one in fetched.files)
+    public = all(one.sha256 and _is_public(one.address) for one in found)
+    return found if public and set(definition.sources) >= {one.address for one in found} else ()
+
+
+def _is_public(address: str) -> bool:
+    parts = urlsplit(address)
+    return parts.scheme in {"http", "https"} and "@" not in parts.netloc
 
 
 def _mount_key(key: str, path: Path) -> str:

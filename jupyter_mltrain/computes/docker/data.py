@@ -2,6 +2,7 @@
 
 <volume>/files/             the dataset, or its one file; made by a rename, so that it is whole or absent
 <volume>/<token>.part/      what is being sent, or was when its sender was killed
+<volume>/fetched.part/      what the host itself has fetched so far
 
 Two who send the same do so side by side; the first to be through is taken. A copy that a run may change is no volume: it
 lies in its run folder.
@@ -23,7 +24,7 @@ from typing import Any
 
 from jupyter_mltrain.cache import POLL_SECONDS, Stopped
 from jupyter_mltrain.computes.archives import Entry, archive, of_tree
-from jupyter_mltrain.computes.docker import containers
+from jupyter_mltrain.computes.docker import containers, fetching
 from jupyter_mltrain.computes.docker.connection import Connection
 from jupyter_mltrain.computes.docker.labels import data_volume, labels
 from jupyter_mltrain.core.compute import Mount
@@ -83,15 +84,20 @@ def copies(wanted: Sequence[Mount], folder: str) -> Iterator[Entry]:
 
 
 async def bring(
-    connection: Connection, image: str, wanted: Sequence[Mount], progress: Progress = lambda *_: None
+    connection: Connection,
+    image: str,
+    wanted: Sequence[Mount],
+    progress: Progress = lambda *_: None,
+    python: str = "",
 ) -> None:
-    """Have the datasets in their volumes: sent once by content, whole or not at all. `image`: one that is there and has a
-    shell. A cancelled call ends the sending. Raises `EngineError`, `DiskFull`, `EngineUnreachable`."""
+    """Have the datasets in their volumes, once by content, whole or not at all: fetched by the engine's host where it can
+    do that with `python` of an environment, else sent. `image`: one that is there and has a shell. A cancelled call ends
+    it. Raises `EngineError`, `DiskFull`, `EngineUnreachable`."""
     shared = {mount.key: mount for mount in wanted if not mount.private}
     stop = threading.Event()
     loop = asyncio.get_running_loop()
     work = [
-        loop.run_in_executor(_threads, functools.partial(_bring, connection, image, mount, progress, stop))
+        loop.run_in_executor(_threads, functools.partial(_bring, connection, image, python, mount, progress, stop))
         for mount in shared.values()
     ]
     if not work:
@@ -106,7 +112,9 @@ async def bring(
         raise next((error for error in failed if not isinstance(error, Stopped)), failed[0])
 
 
-def _bring(connection: Connection, image: str, mount: Mount, progress: Progress, stop: threading.Event) -> None:
+def _bring(
+    connection: Connection, image: str, python: str, mount: Mount, progress: Progress, stop: threading.Event
+) -> None:
     volume = data_volume(mount.key)
     with _alone(_sending[connection.address.url, volume], stop):
         token = f"{secrets.token_hex(8)}.part"
@@ -114,6 +122,10 @@ def _bring(connection: Connection, image: str, mount: Mount, progress: Progress,
         helper: str = connection.do(lambda client: _helper(client, image, volume, token))
         try:
             if containers.has(connection, helper, f"{PLACE}/files"):
+                return
+            asked = fetching.is_worth_it(connection, mount, python)
+            if asked and fetching.fetch(connection, image, python, mount, PLACE, progress, stop):
+                progress(mount.name, "")
                 return
             _send(connection, helper, mount, token, progress, stop)
             progress(mount.name, "")

@@ -127,7 +127,8 @@ class DockerCompute(ServesEndpoints):
         image = environment.image or self._base_image
         await self._sharing.look(image, mounts)
         bound = self._sharing.bound(mounts)
-        await data.bring(self.connection, image, [mount for mount in mounts if mount.key not in bound], progress)
+        wanted = [mount for mount in mounts if mount.key not in bound]
+        await data.bring(self.connection, image, wanted, progress, environment.python)
 
     # -- a run -----------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,8 @@ KINDS = ("run", "environment", "data", "endpoint", "helper")
 
 ENVIRONMENTS = "mltrain-environments"
 """The volume of an engine's environments."""
+ENVIRONMENTS_PLACE = "/mltrain/environments"
+"""Where the engine's environments are in a container, read-only in runs."""
 
 
 def labels(kind: str, *, run: str = "", key: str = "") -> dict[str, str]:

@@ -11,15 +11,13 @@ from docker.utils import parse_bytes
 
 from jupyter_mltrain import runclient
 from jupyter_mltrain.computes.docker import arguments, data
-from jupyter_mltrain.computes.docker.labels import ENVIRONMENTS, labels, run_volume
+from jupyter_mltrain.computes.docker.labels import ENVIRONMENTS, ENVIRONMENTS_PLACE, labels, run_volume
 from jupyter_mltrain.computes.plan import compose
 from jupyter_mltrain.core.compute import Grant, LaunchInputs, LaunchPlan
 from jupyter_mltrain.core.spec import RunSpec
 
 ROOT = "/mltrain/run"
 """The run folder in its container: a volume of its own, so that what a run said outlives a container that vanished."""
-ENVIRONMENTS_PLACE = "/mltrain/environments"
-"""Where the engine's environments are in a container, read-only in runs."""
 CAPABILITIES = ["gpu", "compute", "utility"]
 _PIDS = 16384
 _SHM = 1 << 30
