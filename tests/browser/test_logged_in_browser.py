@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from jupyter_mltrain.api.workspace import Workspace
-from tests.browser.cards import EVIL, axe, submitted
+from tests.browser.cards import EVIL, axe, submitted, until
 from tests.browser.conftest import Lab
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SCRIPT = f"""
 import base64, pathlib
@@ -37,11 +37,12 @@ def test_images_and_tables(lab: Lab, page: Page, folder: Path, artifact: Path) -
     lab.visit(page, f"{folder.name}/logged.ipynb")
     images = page.get_by_role("region", name="Images")
     newest = images.get_by_role("img", name="weights · step 9")
-    newest.scroll_into_view_if_needed(timeout=60_000)
+    newest.scroll_into_view_if_needed()
     page.wait_for_function("document.querySelector('.mlt-images img')?.naturalWidth === 1")
     expect(images.get_by_role("figure")).to_have_count(8)
     images.get_by_role("button", name="Show 2 more").click()
     expect(images.get_by_role("img", name="weights · step 0")).to_have_count(1)
+    until(page, lambda: len(asked) >= 10, lambda: asked)
     rows = page.get_by_role("region", name="rows, 200 of 300 rows")
     expect(rows.get_by_role("row")).to_have_count(201)
     expect(rows.get_by_role("row").last).to_contain_text("299")
