@@ -14,6 +14,7 @@ from jupyter_mltrain.api.conda import CondaDependencies
 from jupyter_mltrain.api.sections import DockerSection, PythonSection
 from jupyter_mltrain.api.workspace import Workspace
 from jupyter_mltrain.core.conda import CondaSpecification
+from jupyter_mltrain.core.dockerfile import dockerfile
 from jupyter_mltrain.core.environment import DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE, EnvironmentDefinition
 from jupyter_mltrain.core.ids import check_name
 from jupyter_mltrain.core.requirements import from_pip_requirements
@@ -39,6 +40,7 @@ class Environment:
         `InvalidName`."""
         python = CondaDependencies().get_python_version()
         self._take(definition or EnvironmentDefinition(name=check_name(name, "Environment"), python=python))
+        self._workspace: Workspace | None = None
 
     @classmethod
     def get(
@@ -52,13 +54,13 @@ class Environment:
         if label is not None and label.casefold() != "latest":
             raise UsageError(f"There is no label {label!r}.", mend="Versions have numbers; the newest is the default.")
         reference = name if version is None else f"{name}:{version}"
-        return cls._of(workspace.connection.get(f"/v1/environments/{quote(reference, safe='')}"))
+        return cls._of(workspace.connection.get(f"/v1/environments/{quote(reference, safe='')}"), workspace)
 
     @staticmethod
     def list(workspace: Workspace) -> dict[str, Environment]:
         """Name → newest version of all environments of the workspace."""
         entries = workspace.connection.get("/v1/environments")["environments"]
-        return {entry["name"]: Environment._of(entry) for entry in entries}
+        return {entry["name"]: Environment._of(entry, workspace) for entry in entries}
 
     @classmethod
     def from_conda_specification(cls, name: str, file_path: str | Path) -> Environment:
@@ -127,11 +129,22 @@ class Environment:
         return cls._from(environment_folder.load(Path(path)))
 
     def save_to_directory(self, path: str | Path, overwrite: bool = False) -> None:
-        """Write the definition into a new folder: azureml_environment.json, and conda_dependencies.yml with the packages.
+        """Write the definition into a new folder: azureml_environment.json, conda_dependencies.yml with the packages, and a
+        Dockerfile that makes the image which `docker.image = "build"` asks for; of an environment of a workspace with its
+        exact packages, in files beside it.
 
         Raises `AlreadyThere` (a `FileExistsError`) where the folder exists, unless `overwrite`.
         """
-        environment_folder.save(self.definition, Path(path), overwrite=overwrite)
+        definition = self.definition
+        if self._workspace is not None and definition.version is not None:
+            reference = quote(f"{definition.name}:{definition.version}", safe="")
+            made = self._workspace.connection.get(f"/v1/environments/{reference}/dockerfile")
+            text, beside = made["dockerfile"], made["files"]
+        else:
+            image = definition.docker.base_image or DEFAULT_CPU_IMAGE
+            given = next((one.given for one in definition.substitutions if one.kind == "base image"), image)
+            text, beside = dockerfile(definition, None, given), {}
+        environment_folder.save(definition, text, beside, Path(path), overwrite=overwrite)
 
     def clone(self, new_name: str) -> Environment:
         """The same under another name, unregistered. Raises `InvalidName`."""
@@ -147,6 +160,7 @@ class Environment:
         """
         stored = self._of(workspace.connection.post("/v1/environments", request_of(self.definition), timeout=600))
         self._take(stored.definition)
+        self._workspace = workspace
         return self
 
     def build(self, workspace: Workspace, image_build_compute: object = None) -> EnvironmentBuild:  # noqa: ARG002
@@ -200,8 +214,10 @@ class Environment:
         return cls(definition.name, definition=definition)
 
     @classmethod
-    def _of(cls, entry: Mapping[str, Any]) -> Environment:
-        return cls._from(EnvironmentDefinition.from_json(entry))
+    def _of(cls, entry: Mapping[str, Any], workspace: Workspace | None = None) -> Environment:
+        made = cls._from(EnvironmentDefinition.from_json(entry))
+        made._workspace = workspace  # noqa: SLF001
+        return made
 
     @classmethod
     def _with_packages(cls, name: str, conda: str | Path | None, pip: str | Path | None) -> Environment:

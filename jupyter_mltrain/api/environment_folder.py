@@ -1,4 +1,5 @@
-"""An environment's definition as a folder: `azureml_environment.json` in the SDK's form, and `conda_dependencies.yml`."""
+"""An environment's definition as a folder: `azureml_environment.json` in the SDK's form, `conda_dependencies.yml`, and a
+Dockerfile that makes an image of it."""
 
 from __future__ import annotations
 
@@ -19,12 +20,16 @@ from jupyter_mltrain.errors import AlreadyThere, PathNotFound, UsageError
 DEFINITION = "azureml_environment.json"
 PACKAGES = "conda_dependencies.yml"
 CONSTRAINTS = "constraints.txt"
+DOCKERFILE = "Dockerfile"
 OWN = "mltrain"
 """The key of what the SDK's form has no place for."""
 
 
-def save(definition: EnvironmentDefinition, folder: Path, *, overwrite: bool) -> None:
-    """Write the folder. Raises `AlreadyThere` where it exists, unless `overwrite`."""
+def save(
+    definition: EnvironmentDefinition, dockerfile: str, beside: Mapping[str, str], folder: Path, *, overwrite: bool
+) -> None:
+    """Write the folder; `beside`: the files that the Dockerfile needs. Raises `AlreadyThere` where it exists, unless
+    `overwrite`."""
     if folder.exists() and not overwrite:
         raise AlreadyThere(
             f"The folder {folder} exists already.", mend="Give another path, or overwrite=True to write into it."
@@ -38,6 +43,9 @@ def save(definition: EnvironmentDefinition, folder: Path, *, overwrite: bool) ->
         (folder / CONSTRAINTS).write_text("\n".join([*specification.constraints, ""]), encoding="utf-8")
         specification = replace(specification, pip=(*specification.pip, f"-c {CONSTRAINTS}"))
     (folder / PACKAGES).write_text(specification.dumps(), encoding="utf-8")
+    for name, text in {DOCKERFILE: dockerfile, **beside}.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def load(folder: Path) -> EnvironmentDefinition:

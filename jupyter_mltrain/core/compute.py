@@ -147,9 +147,9 @@ class EnvironmentOrder:
     `key`: what the lock is known by. `python`: minor version ("3.11"). `lock`: requirement lines, with hashes where the
     index gives them. `image`: base image, empty for the target's own choice. `dockerfile`: text of a Dockerfile to build
     an image of first. `built`: the packages become an image on top of that, as they always do with a `dockerfile`.
-    `interpreter`: the user looks after the image and what is in it; nothing is installed, this is its Python. `imports`: modules that must be importable. `modules`:
-    files for `site-packages`, by name. `conda_tool`: the requirement that installs the conda packages of the lock, where it
-    has any.
+    `interpreter`: the user looks after the image and what is in it; nothing is installed, this is its Python. `imports`:
+    modules that must be importable. `modules`: files for `site-packages`, by name. `conda_tool`: the requirement that
+    installs the conda packages of the lock, where it has any.
 
     `settings`: variables for uv, those of indexes and proxies among them; `certificates`: those it is to trust, as PEM
     text, empty for its own; `flags`: arguments for `uv pip`. They are for the build alone; `secrets` are the values in

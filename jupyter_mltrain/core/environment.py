@@ -34,6 +34,17 @@ DEFAULT_GPU_IMAGE = "nvidia/cuda:11.8.0-cudnn8-runtime-ubuntu22.04"
 """A base image with the CUDA that TensorFlow 2.12 needs; newer ones bring their own CUDA as packages."""
 
 
+DEFAULT_CHANNELS = ("conda-forge",)
+"""Where conda packages come from where nobody says otherwise."""
+
+
+def default_image(python: str = "", *, gpu: bool = False) -> str:
+    """The base image that is taken where nobody names one, for a minor version of Python."""
+    if gpu:
+        return DEFAULT_GPU_IMAGE
+    return re.sub(r"3\.\d+", python, DEFAULT_CPU_IMAGE) if python else DEFAULT_CPU_IMAGE
+
+
 BUILD = "build"
 """Of `ContainerSettings.image`, and of a target's setting of that name: environments become images."""
 

@@ -85,6 +85,8 @@ class EnvironmentPreview(EnvironmentDefinition):
 
 class Dockerfile(TypedDict):
     dockerfile: str
+    files: dict[str, str]
+    """The texts of the files that it needs beside it, by their names."""
 
 
 class RemovedEnvironments(TypedDict):

@@ -20,7 +20,7 @@ from packaging.version import InvalidVersion, Version
 
 from jupyter_mltrain.cache import POLL_SECONDS, Stopped, cache_root, disk_errors, disk_full
 from jupyter_mltrain.core.addresses import redact
-from jupyter_mltrain.core.environment import EnvironmentDefinition
+from jupyter_mltrain.core.environment import DEFAULT_CHANNELS, EnvironmentDefinition
 from jupyter_mltrain.environments.interpreters import OLDEST
 from jupyter_mltrain.environments.uv import Log
 from jupyter_mltrain.errors import (
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from rattler import Config, RepoDataRecord
 
 T = TypeVar("T")
-
-DEFAULT_CHANNELS = ("conda-forge",)
-
 
 @dataclass(frozen=True)
 class SolvedConda:

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from jupyter_mltrain.core import wire_catalog as catalog
 from jupyter_mltrain.core.environment import CURRENT, EnvironmentDefinition
 from jupyter_mltrain.environments import remove_unused
-from jupyter_mltrain.environments.dockerfile import dockerfile
+from jupyter_mltrain.environments.dockerfile import beside, dockerfile
 from jupyter_mltrain.service.building import Builds
 from jupyter_mltrain.service.openapi import Router
 from jupyter_mltrain.service.wire_environments import BuildRequest, EnvironmentRequest, PruneRequest
@@ -67,14 +67,15 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
 
     @routes.get("/environments/{name}/dockerfile")
     async def dockerfile_text(name: str) -> catalog.Dockerfile:
-        """What a container with the same packages would be made of."""
+        """What an image with the same packages is made of."""
 
-        def text() -> str:
+        def read() -> catalog.Dockerfile:
             store = service.environments.store
             definition = store.get(name)
-            return dockerfile(definition, service.environments.lock(definition), store.table)
+            lock = service.environments.lock(definition)
+            return {"dockerfile": dockerfile(definition, lock, store.table), "files": beside(lock)}
 
-        return {"dockerfile": await asyncio.to_thread(text)}
+        return await asyncio.to_thread(read)
 
     @routes.post("/environments/{name}/build", status_code=202)
     async def build(name: str, request: BuildRequest) -> catalog.Build:

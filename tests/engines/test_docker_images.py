@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import secrets
+import tarfile
 from collections.abc import Iterator
+from importlib.metadata import version
 
 import pytest
+from uv import find_uv_bin
 
 from jupyter_mltrain.computes.docker import DockerCompute
 from jupyter_mltrain.core.compute import EnvironmentOrder, ReadyEnvironment
 from jupyter_mltrain.core.environment import BUILD, ContainerSettings, EnvironmentDefinition, EnvironmentLock
+from jupyter_mltrain.environments import Environments
+from jupyter_mltrain.environments.adaptations import KNOWN
+from jupyter_mltrain.environments.dockerfile import beside, dockerfile
 from jupyter_mltrain.environments.orders import order_of
 from jupyter_mltrain.environments.substitutions import Table
 from jupyter_mltrain.errors import UsageError
@@ -172,3 +179,33 @@ async def test_what_would_be_made_is_told_and_nothing_is(docker_engine, clean):
     assert nowhere.steps[0] == "pull the image no.such.host.invalid/image:1"
     dockerfile = await compute.foresee(order(base_dockerfile=f"FROM scratch\n# {secrets.token_hex(8)}\n"))
     assert dockerfile.steps[0].startswith("build the image of the Dockerfile as mltrain/base:")
+
+
+async def test_the_dockerfile_that_is_saved_makes_the_same(docker_engine, clean, tmp_path, monkeypatch):
+    environments = Environments(tmp_path / ".mltrain" / "environments")
+    settings = ContainerSettings(base_image=docker_engine.image)
+    python = docker_engine.docker("run", "--rm", docker_engine.image, "python3", "-c", _MINOR)
+    asked = EnvironmentDefinition("small", python=python, pip=("six==1.17.0",), adaptations=KNOWN, docker=settings)
+    stored = await asyncio.to_thread(environments.register, asked, log=lambda _: None)
+    lock = environments.lock(stored)
+    texts = {"Dockerfile": dockerfile(stored, lock, environments.store.table), **beside(lock)}
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    # What the Dockerfile takes uv from, as far as it is needed.
+    source = f"ghcr.io/astral-sh/uv:{version('uv')}"
+    with tarfile.open(tmp_path / "uv.tar", "w") as archive:
+        archive.add(find_uv_bin(), "uv")
+    if not docker_engine.docker("image", "ls", "--quiet", source):
+        docker_engine.docker("import", tmp_path / "uv.tar", source)
+        clean.append(source)
+    (tmp_path / "uv.tar").unlink()
+    monkeypatch.setenv("DOCKER_BUILDKIT", "0")  # it looks for `source` at its registry
+    clean.append(tag := f"mltrain-test:{secrets.token_hex(8)}")
+    docker_engine.docker("build", "--tag", tag, tmp_path, seconds=300)
+    said = docker_engine.docker("run", "--rm", "--network", "none", tag, "python", "-c", IMPORT)
+    assert said.startswith("1.17.0 /opt/environment/")
+    docker_engine.docker("run", "--rm", tag, "python", "-c", f"import mltrain_{KNOWN[0]}")
+
+
+_MINOR = "import sys; print('%d.%d' % sys.version_info[:2])"

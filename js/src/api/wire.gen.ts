@@ -777,6 +777,12 @@ export interface Distribution {
 }
 export interface Dockerfile {
   dockerfile: string;
+  /**
+   * The texts of the files that it needs beside it, by their names.
+   */
+  files: {
+    [k: string]: string;
+  };
 }
 export interface Doctor {
   /**

@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-import re
 import secrets
 import threading
 import time
@@ -32,7 +31,7 @@ from jupyter_mltrain.computes.docker.maker import READY, Maker
 from jupyter_mltrain.computes.docker.plan import ENVIRONMENTS_PLACE
 from jupyter_mltrain.computes.docker.registry import Registry
 from jupyter_mltrain.core.compute import EnvironmentOrder, ForeseenEnvironment, PreparedEnvironment, ReadyEnvironment
-from jupyter_mltrain.core.environment import BUILD, DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE
+from jupyter_mltrain.core.environment import BUILD, default_image
 from jupyter_mltrain.errors import BuildFailed, EngineError, EnvironmentError_, UsageError
 
 Say = Callable[[str], None]
@@ -93,11 +92,7 @@ class DockerEnvironments:
         return dataclasses.replace(order, built=order.built or self._built or bool(order.dockerfile))
 
     def _image(self, order: EnvironmentOrder) -> str:
-        if order.image or self._base_image:
-            return order.image or self._base_image
-        if order.gpu:
-            return DEFAULT_GPU_IMAGE
-        return re.sub(r"3\.\d+", order.python, DEFAULT_CPU_IMAGE) if order.python else DEFAULT_CPU_IMAGE
+        return order.image or self._base_image or default_image(order.python, gpu=order.gpu)
 
 
 def _looked_at(task: asyncio.Future[Any]) -> None:

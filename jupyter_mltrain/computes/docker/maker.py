@@ -9,7 +9,7 @@ import platform
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.resources import files
@@ -254,7 +254,7 @@ _LOCAL = re.compile(r"^( *- conda: )(?=(/\S+)$)", re.MULTILINE)
 """A package in a channel that is a folder of this machine, where a lock names it."""
 
 
-def _of_folders(packages: Set[str]) -> Iterator[Entry]:
+def _of_folders(packages: set[str]) -> Iterator[Entry]:
     """Members of the archive: packages that only this machine has, below `channel` where they are here."""
     here = PurePosixPath(_BUILD[1:], "channel")
     folders = {parent for one in packages for parent in PurePosixPath(one[1:]).parents}

@@ -115,10 +115,15 @@ def test_registering_sends_what_is_asked_and_takes_what_is_given(workspace: Work
     assert (env.version, env.substitutions, env.definition.given) == (None, (), None), "found out anew"
 
 
-def test_saved_and_loaded_again(legacy: Environment, tmp_path: Path) -> None:
+def test_saved_and_loaded_again(legacy: Environment, service: FakeConnection, tmp_path: Path) -> None:
     folder = tmp_path / NAME
+    beside = {"lock.txt": "numpy==1.23.5\n", "modules/a.py": "pass\n"}
+    service.answers[f"GET /v1/environments/{NAME}%3A1/dockerfile"] = {"dockerfile": "FROM a\n", "files": beside}
     legacy.save_to_directory(path=folder)
-    assert sorted(file.name for file in folder.iterdir()) == ["azureml_environment.json", "conda_dependencies.yml"]
+    names = ["Dockerfile", "azureml_environment.json", "conda_dependencies.yml", "lock.txt", "modules"]
+    assert sorted(file.name for file in folder.iterdir()) == names
+    assert (folder / "Dockerfile").read_text() == "FROM a\n"
+    assert (folder / "modules" / "a.py").read_text() == "pass\n"
     again = Environment.load_from_directory(folder)
     assert again.version is None
     assert again.definition.content_key == LEGACY.content_key
@@ -130,6 +135,19 @@ def test_saved_and_loaded_again(legacy: Environment, tmp_path: Path) -> None:
     legacy.save_to_directory(folder, overwrite=True)
     with pytest.raises(PathNotFound):
         Environment.load_from_directory(tmp_path)
+
+
+def test_a_dockerfile_of_what_is_in_no_workspace_yet_has_the_packages_by_name(tmp_path: Path) -> None:
+    env = Environment("mine")
+    env.python.conda_dependencies.add_pip_package("six")
+    env.docker.base_image = "mine:1"
+    env.environment_variables["A"] = "b"
+    env.save_to_directory(tmp_path / "saved")
+    lines = (tmp_path / "saved" / "Dockerfile").read_text().splitlines()
+    assert lines[1] == "FROM mine:1"
+    assert "RUN uv pip install --no-cache --python /opt/environment/bin/python six" in lines
+    # A variable that is changed leaves the layer of packages as it is.
+    assert lines[-1] == 'ENV A="b"'
 
 
 def test_constraints_are_saved_beside(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ class FakeConnection:
             case ["environments", _, "build"]:
                 return self.built
             case ["environments", _, "dockerfile"]:
-                return {"dockerfile": "FROM python\n"}
+                return {"dockerfile": "FROM python\n", "files": {}}
             case ["datasets"]:
                 return {"datasets": [self._dataset("mnist"), {**self._dataset("fashion-mnist"), "cached": True}]}
             case ["datasets", name]:

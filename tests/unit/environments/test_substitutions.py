@@ -14,6 +14,7 @@ from jupyter_mltrain.core.environment import (
     ContainerSettings,
     EnvironmentDefinition,
     Packages,
+    default_image,
 )
 from jupyter_mltrain.environments import Environments, EnvironmentStore
 from jupyter_mltrain.environments.curated import CURATED
@@ -348,11 +349,12 @@ def test_strict_refuses_each(old_and_new, strict, environments):
 
 def test_the_dockerfile_says_what_is_given_and_installs_the_lock(old_and_new, environments, table):
     stored = ask(environments, python="3.6.2", pip=ARTICLE.pip, environment_variables={"A": 'say "$HOME"'})
-    lines = dockerfile(stored, environments.lock(stored), table).splitlines()
+    lock = environments.lock(stored)
+    lines = dockerfile(stored, lock, table).splitlines()
     assert lines[0] == "# Environment mine:1"
     assert any(line.startswith("# tensorflow-gpu==2.2.0 -> tensorflow-cpu==2.12.1: ") for line in lines)
-    assert "# Without what a build here adds: keras_optimizers_1" in lines
-    assert f"FROM {DEFAULT_CPU_IMAGE}" in lines
+    assert f"COPY modules/ /opt/environment/lib/python{lock.python}/site-packages/" in lines
+    assert f"FROM {default_image(lock.python)}" in lines
     assert 'ENV A="say \\"\\$HOME\\""' in lines
     assert any("uv pip install" in line and "lock.txt" in line for line in lines)
     own_base = replace(stored, docker=ContainerSettings(base_image=None, base_dockerfile="FROM scratch\nRUN a\n"))

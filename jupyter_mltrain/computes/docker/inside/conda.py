@@ -12,10 +12,12 @@ from pathlib import Path
 
 
 def main(lock: str, prefix: str, cache: str) -> None:
-    import rattler  # noqa: PLC0415 - it is not where this package is checked
+    import rattler  # noqa: PLC0415 - not in every environment of this package
+    from rattler.exceptions import InstallerError  # noqa: PLC0415
 
-    file = rattler.LockFile.from_path(lock)
+    file = rattler.LockFile.from_path(Path(lock))
     environment = file.default_environment()
+    assert environment is not None, "written by environments.conda"
     records = environment.conda_repodata_records_for_platform(file.platforms()[0]) or []
     say(f"Installing {len(records)} conda packages")
     # A slim image may have no certificates of its own.
@@ -24,10 +26,10 @@ def main(lock: str, prefix: str, cache: str) -> None:
     try:
         asyncio.run(
             rattler.install(
-                records, prefix, cache_dir=cache, show_progress=False, execute_link_scripts=False, config=config
+                records, prefix, cache_dir=Path(cache), show_progress=False, execute_link_scripts=False, config=config
             )
         )
-    except rattler.exceptions.InstallerError as error:
+    except InstallerError as error:
         sys.exit(" ".join(f"The conda packages could not be installed: {error}".split()))
 
 
