@@ -2,6 +2,7 @@
 #   make demo   the main job, headless: train MNIST from the tutorial notebook, register, export
 #   make lab    JupyterLab with the tutorials
 #   make test   every test            make check   linters, types, layers, front end
+#   make gpu    the tests that need an NVIDIA GPU
 #   make bench  the table of speed    make build   the package, installed in .venv
 #   make clean  back to a fresh clone
 
@@ -10,7 +11,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := demo
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: demo test check bench lab clean build node browser containers compiler
+.PHONY: demo test gpu check bench lab clean build node browser containers compiler
 
 STARTED := $(shell date +%s)
 VENV := .venv
@@ -27,6 +28,10 @@ lab: build
 
 test: build browser containers compiler
 	$(BIN)/python -m pytest $(ARGS)
+
+# Elsewhere these are left out of `make test`; here a machine without a device fails.
+gpu: build
+	JUPYTER_MLTRAIN_TEST_GPU=1 $(BIN)/python -m pytest tests/gpu $(ARGS)
 
 check: build node
 	$(BIN)/ruff check
