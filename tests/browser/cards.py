@@ -54,6 +54,7 @@ for step in range({steps}):
 # The servers of these tests let a page's scripts reach the application.
 _NOTEBOOK = "jupyterapp.shell.currentWidget.content"
 _KERNEL = "globalThis.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel"
+BUSY = f"{_KERNEL}.status === 'busy'"
 
 
 def script(steps: int, *, name: str = EVIL, pace: Path | str = "") -> str:
@@ -117,7 +118,7 @@ def blocked(page: Page) -> None:
 
 
 def busy(page: Page) -> bool:
-    return page.evaluate(f"{_KERNEL}.status === 'busy'")
+    return page.evaluate(BUSY)
 
 
 def pill(page: Page) -> Locator:

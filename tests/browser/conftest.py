@@ -172,8 +172,14 @@ def _wait_until_up(url: str, server: subprocess.Popen[bytes], log: Path) -> None
 
 @pytest.fixture
 def folder(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Path]:
+    with folder_in(lab, request.node.name) as folder:
+        yield folder
+
+
+@contextmanager
+def folder_in(lab: Lab, name: str) -> Iterator[Path]:
     """A folder of its own, so that the run's workspace is there and its service ends with the test."""
-    folder = lab.folder / re.sub(r"\W+", "-", request.node.name)
+    folder = lab.folder / re.sub(r"\W+", "-", name)
     folder.mkdir()
     yield folder
     service = Connection.running(folder) if (folder / ".mltrain").exists() else None

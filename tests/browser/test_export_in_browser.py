@@ -13,8 +13,9 @@ from playwright.sync_api import Request, expect
 from jupyter_mltrain.export import export_notebook
 from jupyter_mltrain.export.outputs import PLOTLY
 from jupyter_mltrain.widgets.output import MIME
+from tests.browser.cards import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 HOSTILE = "<script>window.pwned = 1</script><img src='https://example.invalid/x.png' onerror='window.pwned = 1'>"
 
@@ -34,7 +35,7 @@ def exported(tmp_path_factory) -> Path:
     return export_notebook(path)
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1100), ("dark", 1100), ("light", 420)])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1100), ("dark", 420)])
 def test_charts_are_drawn_and_nothing_is_asked_for(browser, exported, artifact, theme, width):
     context = browser.new_context(viewport={"width": width, "height": 1000}, color_scheme=theme, offline=True)
     page = context.new_page()
@@ -47,15 +48,13 @@ def test_charts_are_drawn_and_nothing_is_asked_for(browser, exported, artifact, 
     expect(page.locator(".mlt-plot .js-plotly-plot")).to_have_count(5)
     expect(page.locator(".mlt-plot .heatmaplayer image, .mlt-plot .heatmaplayer path").first).to_be_attached()
     line = page.locator(".mlt-chart .scatterlayer path.js-line").first
-    box = line.bounding_box()
-    assert box is not None
-    assert box["width"] > 150
+    until(page, lambda: (line.bounding_box() or {"width": 0})["width"] > 150, line.bounding_box)
     assert page.evaluate("window.pwned") is None
     page.screenshot(path=artifact / f"export-{theme}-{width}.png", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.wait_for_function(f"document.documentElement.scrollWidth <= {width}")
     # What outputs and text ask for is stopped by the page's policy before it becomes a request of the network.
     asked = [request for request in requests if not request.url.startswith(("file:", "data:", "blob:"))]
-    assert {request.failure for request in asked} == {"csp"}
+    until(page, lambda: {request.failure for request in asked} == {"csp"}, lambda: asked)
     assert {request.url for request in asked} == {"https://example.invalid/x.png", "https://example.invalid/y.png"}
     assert not errors
     context.close()
