@@ -72,6 +72,8 @@ class Serving(Protocol):
 
     name: str
     """Of its container."""
+    where: str
+    """Which engine, for people."""
 
     def begin(self, keys: bytes, log: Callable[[str], None]) -> None:
         """Bring it to run, in place of what an attempt before left of it."""

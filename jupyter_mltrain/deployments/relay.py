@@ -66,7 +66,8 @@ class _Relay:
         self._open: set[asyncio.Task[None]] = set()
         self._dialling = 0
         self._draining = False
-        self._lost: EngineUnreachable | None = None
+        self._lost = False
+        self._measuring = False
         self._keys_seen: Any = None
         self._over = threading.Event()
 
@@ -183,19 +184,20 @@ class _Relay:
         return {**why, "evidence": [f"container exit code {code}", *(["out of memory"] if ended.out_of_memory else [])]}
 
     def _note_loss(self, error: EngineUnreachable) -> None:
-        if self._lost is None:
-            _say(f"[relay] {error.message} It is tried again.")
-            # For the keeper, should it lose patience.
-            records.write(
-                str(self._folder / "failure.json"), {"title": error.message, "mend": error.mend, "evidence": []}
-            )
-        self._lost = error
+        self._write_failure({"title": error.message, "mend": error.mend, "evidence": []})
+
+    def _write_failure(self, why: dict[str, Any]) -> None:
+        """For the keeper, should it lose patience."""
+        if not self._lost:
+            _say(f"[relay] {why['title']} It is tried again.")
+            records.write(str(self._folder / "failure.json"), why)
+        self._lost = True
 
     def _note_back(self) -> None:
-        if self._lost is not None:
-            _say("[relay] The engine answers again.")
+        if self._lost:
+            _say("[relay] It answers again.")
             (self._folder / "failure.json").unlink(missing_ok=True)
-            self._lost = None
+            self._lost = False
 
     # -- what the keeper tells -------------------------------------------------------------------------------------
 
@@ -221,11 +223,25 @@ class _Relay:
             await self._do(self._serving.drain)
 
     async def _health(self) -> dict[str, Any]:
-        if self._lost is not None:
-            raise self._lost
-        await self._keys()
-        found: dict[str, Any] = await self._do(self._asked)
+        try:
+            await self._keys()
+            found: dict[str, Any] = await self._do(self._asked)
+        except (OSError, EngineError, http.client.HTTPException) as error:
+            title = f"Its server on {self._serving.where} does not answer."
+            self._write_failure({"title": title, "mend": "", "evidence": [f"{type(error).__name__}: {error}"[:200]]})
+            raise
+        self._note_back()
+        if not self._measuring:
+            self._measuring = True
+            self._threads.submit(self._measure)
         return {"draining": self._draining, **found}
+
+    def _measure(self) -> None:
+        try:
+            with contextlib.suppress(EngineError, OSError):
+                (self._folder / MEMORY).write_text(str(self._serving.memory()))
+        finally:
+            self._measuring = False
 
     async def _keys(self) -> None:
         """Give the server the keys that hold now."""
@@ -241,8 +257,6 @@ class _Relay:
 
     def _asked(self) -> dict[str, Any]:
         """The server's counts. Raises where it does not answer."""
-        with contextlib.suppress(EngineError, OSError):
-            (self._folder / MEMORY).write_text(str(self._serving.memory()))
         keys = json.loads(self._place.keys.read_bytes())
         status, data = self._get(self._order.ready, keys["primary"])
         if status != http.client.OK:

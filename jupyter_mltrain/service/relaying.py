@@ -5,6 +5,7 @@ Here, because it brings together an engine and what keepers know of servers (`de
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -18,4 +19,6 @@ def _load(kind: str, settings: Mapping[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(relay.main(sys.argv[-1], _load))
+    code = relay.main(sys.argv[-1], _load)
+    sys.stdout.flush()
+    os._exit(code)  # a thread may wait for an engine that does not answer

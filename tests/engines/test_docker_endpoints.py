@@ -13,10 +13,11 @@ import pytest
 from jupyter_mltrain import AciWebservice, ComputeTarget, InferenceConfig, Model, Webservice, Workspace
 from jupyter_mltrain.api.docker import DockerCompute
 from jupyter_mltrain.api.environment import Environment
-from jupyter_mltrain.errors import WebserviceException
-from tests.faults.world import World, eventually
+from jupyter_mltrain.errors import EngineUnreachable, WebserviceException
+from tests.faults.world import World, alive, eventually, kill
 from tests.hosts.daemon import Engine
-from tests.integration.endpoints.scoring import Clients, Source
+from tests.hosts.remote import RemoteHost
+from tests.integration.endpoints.scoring import Clients, Source, place_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -123,5 +124,76 @@ def test_an_endpoint_in_a_container_is_one_like_any_other(
     with pytest.raises(WebserviceException, match="broken on purpose"):
         service.reload(wait=True)
     assert service.run({})["version"] == 2
+    service.delete()
+    assert ours(docker_engine, workspace) == []
+
+
+@pytest.mark.parametrize("way", ["ssh", "tls"])
+def test_an_endpoint_on_another_host_answers_here(
+    remote_host: RemoteHost, workspace: Workspace, source: Source, way: str
+) -> None:
+    settings = {"url": remote_host.ssh_url} if way == "ssh" else remote_host.tls
+    attach(workspace, remote_host.engine, **settings)
+    service = deploy(workspace, source)
+    assert service.run({})["cwd"] == "/mltrain/endpoint/app"
+    [name] = servers(remote_host.engine, workspace)
+    [container] = json.loads(remote_host.engine.docker("inspect", name))
+    published = [each for bound in (container["HostConfig"]["PortBindings"] or {}).values() for each in bound]
+    assert [each["HostIp"] for each in published] == (["127.0.0.1"] if way == "ssh" else [])
+    clients = Clients(service.entry["port"])
+    try:
+        eventually(lambda: len(clients.answers) > 20, "nobody answers: {}", lambda: clients.failed[:3])
+    finally:
+        clients.end()
+    assert not clients.failed, clients.failed[:5]
+    body = json.dumps({"long": "x" * 3_000_000})
+    assert service.run(body)["version"] == 1
+    if way == "ssh":
+        remote_host.cut()
+        eventually(lambda: service.state == "Unhealthy", "a host that is cut off is called {}", lambda: service.entry)
+        assert remote_host.address in service.entry["failure"]["title"]
+        with pytest.raises(EngineUnreachable):
+            service.delete()  # nobody can say that its container is gone
+        remote_host.whole()
+        service.reload()
+        eventually(lambda: service.state == "Healthy", "it does not come back: {}", lambda: service.entry)
+        assert len(servers(remote_host.engine, workspace)) == 1
+    service.delete()
+    assert ours(remote_host.engine, workspace) == []
+
+
+def test_who_kills_what_an_endpoint_in_a_container_is_kept(
+    world: World, docker_engine: Engine, workspace: Workspace, source: Source
+) -> None:
+    attach(workspace, docker_engine)
+    service = deploy(workspace, source, memory_gb=0.5)
+    place = place_of(world)
+    [first] = servers(docker_engine, workspace)
+    # The service and the keeper: it goes on, and is found again.
+    keeper = json.loads(place.state.read_text())["keeper"]
+    world.connection.post("/v1/handover")
+    kill(keeper)
+    eventually(lambda: not alive(keeper), "the keeper lives")
+    assert status(service, None) == 200
+    assert service.state, "the next service is there"
+    eventually(lambda: json.loads(place.state.read_text())["keeper"] != keeper, "nobody keeps it")
+    eventually(lambda: service.state == "Healthy", "it is not found again: {}", lambda: service.entry)
+    assert servers(docker_engine, workspace) == [first]
+    # The container: told, and another one made.
+    docker_engine.docker("kill", first)
+    eventually(lambda: service.state == "Healthy" and service.entry["restarts"] == 1, "{}", lambda: service.entry)
+    assert "It was ended by SIGKILL. It is started again" in service.get_logs()
+    [second] = servers(docker_engine, workspace)
+    assert second != first
+    # What passes the connections on.
+    kill(json.loads(place.state.read_text())["pid"])
+    eventually(lambda: service.state == "Healthy" and service.entry["restarts"] == 2, "{}", lambda: service.entry)
+    eventually(lambda: len(servers(docker_engine, workspace)) == 1, "the container that was left stays")
+    assert status(service, None) == 200
+    # More memory than it may have.
+    with pytest.raises(WebserviceException):
+        service.run({"eat": 900_000_000})
+    eventually(lambda: service.state == "Healthy" and service.entry["restarts"] == 3, "{}", lambda: service.entry)
+    assert "It needed more memory than its limit of 0.50 GB" in service.get_logs()
     service.delete()
     assert ours(docker_engine, workspace) == []

@@ -51,6 +51,7 @@ class DockerServing:
 
     def __init__(self, connection: Connection, order: ServingOrder, start: str, user: str) -> None:
         self.name = _named(order.endpoint, start)
+        self.where = connection.address.words
         self._connection = connection
         self._order = order
         self._start = start
