@@ -27,8 +27,8 @@ _PATIENCE = 3.0
 
 @dataclass(eq=False)
 class _Host:
-    """`looked`: when its `health` was found, by the pool's clock; `look`: while somebody is finding out, since `began`;
-    `since`: when it last changed."""
+    """`looked`: when its `health` was found, by the pool's clock; `look`: while somebody is finding out; `since`: when
+    it last changed."""
 
     name: str
     ledger: Machine
@@ -37,7 +37,6 @@ class _Host:
     since: float = 0.0
     runs: dict[str, Node] = field(default_factory=dict)
     look: asyncio.Task[None] | None = None
-    began: float = 0.0
 
     @property
     def capacity(self) -> Capacity:
@@ -116,7 +115,7 @@ class HostsPool:
 
     # -- what a run asks of it -------------------------------------------------------------------------------------
 
-    def check(self, resources: Resources) -> None:
+    def check(self, resources: Resources, nodes: int = 1) -> None:  # noqa: ARG002 - a run is on one host
         """Raise `ResourceUnavailable` for what no host can ever give."""
         want = Want(resources.gpus or 0, resources.cpus, resources.memory_gb)
         if any(host.could(want) for host in self._hosts.values()):
@@ -151,7 +150,7 @@ class HostsPool:
             raise EngineUnreachable(self._problems(), mend="Are those hosts up?")
         return max(usable, key=lambda host: (host.fits(want), *_room(host, want))).name
 
-    async def acquire(self, run_id: str, resources: Resources, preemptions: int = 0) -> Grant:  # noqa: ARG002
+    async def acquire(self, run_id: str, resources: Resources, preemptions: int = 0, nodes: int = 1) -> Grant:  # noqa: ARG002
         """Wait for a place. Cancelling the wait leaves the queue. Raises `TargetNotFound` when the target goes."""
         for host in self._hosts.values():
             if run_id in host.runs:
@@ -325,10 +324,10 @@ class HostsPool:
             return f"no host can be used: {self._problems()}"
         also = f"; {self._problems()}" if bad else ""
         most, busy = self.scale.max_nodes, sum(len(host.runs) for host in self._hosts.values())
-        if busy >= most or not any(host.spare for host in good):
-            said = f"all {busy} slots are busy" if busy > 1 else "busy with another run"
-        elif not any(host.could(want) for host in good):
+        if not any(host.could(want) for host in good):
             said = "the host that has what it asks for cannot be used"
+        elif busy >= most or not any(host.spare for host in good):
+            said = f"all {busy} slots are busy" if busy > 1 else "busy with another run"
         else:
             said = f"no host has {_words(want)} free"
         return said + also
@@ -340,13 +339,13 @@ class HostsPool:
         now = self._clock()
         for host in self._hosts.values():
             if (host.health is None or now - host.looked >= FRESH_SECONDS) and (host.look is None or host.look.done()):
-                host.look, host.began = asyncio.create_task(self._look_at(host)), now
+                host.look = asyncio.create_task(self._look_at(host))
         # Nobody waits for one that did not answer before.
         asked = {host.look for host in self._hosts.values() if host.look is not None and not host.bad} - {None}
         if asked:
             await asyncio.wait(asked, timeout=_PATIENCE)
         for host in self._hosts.values():
-            if host.look in asked and not host.look.done():
+            if host.look is not None and host.look in asked and not host.look.done():
                 self._turn(host, Health(ok=False, problem=f"no answer within {_PATIENCE:g} s"))
 
     async def _look_at(self, host: _Host) -> None:
@@ -357,7 +356,9 @@ class HostsPool:
         self._found(host, health)
 
     def _found(self, host: _Host, health: Health) -> None:
-        host.looked = self._clock()
+        if host.look is not None and host.look is not asyncio.current_task():
+            host.look.cancel()  # what it would find is older
+        host.looked, host.look = self._clock(), None
         self._turn(host, health)
 
     def _turn(self, host: _Host, health: Health) -> None:

@@ -12,16 +12,14 @@ from jupyter_mltrain.api.docker import DockerCompute
 from jupyter_mltrain.api.environment import Environment
 from jupyter_mltrain.api.target import ComputeTarget
 from jupyter_mltrain.api.workspace import Workspace
+from jupyter_mltrain.commands.context import Context
+from jupyter_mltrain.commands.verbs.compute import compute
 from tests.faults.world import Submitted, World, eventually, steady
 from tests.hosts.daemon import Engine
 from tests.hosts.remote import RemoteHost
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-WAITS = """
-while not os.path.exists("outputs/go") and not os.path.exists("/tmp/go"):
-    time.sleep(0.05)
-"""
 LONG = steady(100_000, 0.02)
 
 
@@ -86,3 +84,31 @@ def test_runs_are_spread_and_a_fifth_one_waits(world: World, boxes: DockerComput
     for run in runs:
         eventually(lambda run=run: world.state(run)["status"] == "Canceled", "it was not canceled")
     assert {node["host"] for node in boxes.list_nodes()} == {"here", "there"}
+
+
+def test_one_host_is_down_and_the_others_go_on(world: World, boxes: DockerCompute, remote_host: RemoteHost) -> None:
+    """Runs there do not respond, new ones go elsewhere, and who looks is told; afterwards all is whole."""
+    runs = [submit(world, LONG) for _ in range(2)]
+    places = dict(zip(running(world, *runs), runs, strict=True))
+    assert sorted(places) == ["here", "there"]
+    remote_host.cut()
+    eventually(lambda: world.state(places["there"])["status"] == "NotResponding", "nobody noticed")
+    after = submit(world, steady(5))
+    state = eventually(lambda: (now := world.state(after))["status"] in ("Completed", "Failed") and now, "it hangs")
+    assert state["status"] == "Completed"
+    assert world.state(places["here"])["status"] == "Running"
+    target = world.connection.get("/v1/targets/boxes")
+    assert {host["name"]: host["health"]["ok"] for host in target["hosts"]} == {"here": True, "there": False}
+    assert target["health"]["ok"]
+    assert "there: " in target["health"]["problem"]
+    shown = str(compute(Context(folder=world.root), action="show", name="boxes"))
+    assert "✓ here: 1 of 2 runs" in shown
+    assert "✗ there: 1 of 2 runs" in shown
+    assert {one["host"] for one in boxes.leftovers()} <= {"here"}
+    remote_host.network.mend()
+    eventually(lambda: world.state(places["there"])["status"] == "Running", "it did not come back")
+    for run in runs:
+        world.cancel(run)
+    for run in runs:
+        eventually(lambda run=run: world.state(run)["status"] == "Canceled", "it was not canceled")
+    assert set(boxes.hosts) == {"here", "there"}
