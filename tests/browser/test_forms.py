@@ -41,6 +41,11 @@ def test_an_environment_is_made(lab: Lab, page: Page, folder: Path, artifact: Pa
     expect(form.locator(".mlt-comes")).to_contain_text("FROM ")
     form.get_by_role("button", name="Show as a cell").click()
     expect(form.locator("pre.mlt-cell")).to_contain_text('"six==1.17.0",')
+    # As an image: its Dockerfile is there at once.
+    form.get_by_label(re.compile("^Build an image of it")).check()
+    expect(form.locator(".mlt-comes details[open]")).to_contain_text("ENV PATH=/opt/environment/bin:$PATH")
+    expect(form.locator("pre.mlt-cell")).to_contain_text('environment.docker.image = "build"')
+    page.screenshot(path=artifact / "environment-image.png")
     form.get_by_label("Name", exact=True).fill("AzureML-mine")
     expect(form.get_by_text("Names that begin with AzureML are reserved")).to_be_visible()
     form.get_by_label("Name", exact=True).fill("six-alone")
@@ -52,6 +57,7 @@ def test_an_environment_is_made(lab: Lab, page: Page, folder: Path, artifact: Pa
     assert axe(page) == []
     entry = Workspace.from_config(folder).connection.get("/v1/environments/six-alone")
     assert (entry["version"], entry["pip"], entry["state"]) == (1, ["six==1.17.0"], "ready")
+    assert entry["docker"]["image"] == "build"
 
     form.get_by_label("Conda YAML").first.check()
     form.locator("textarea").fill("name: x\ndependencies:\n  - python=3.11\n  - pip:\n    - numpy=1\n")

@@ -25,6 +25,8 @@ export interface EnvironmentAsked {
   pip?: string[];
   specification?: string;
   baseImage?: string;
+  /** Whether a target that runs containers makes an image of it. */
+  build?: boolean;
 }
 
 export interface Preview {
@@ -109,11 +111,15 @@ export class Environments {
 }
 
 function requestOf(asked: EnvironmentAsked): wire.EnvironmentRequest {
-  const { name, python, pip, specification, baseImage } = asked;
+  const { name, python, pip, specification, baseImage, build } = asked;
+  const docker = {
+    ...(baseImage ? { base_image: baseImage } : {}),
+    ...(build ? { image: "build" as const } : {}),
+  };
   return {
     name,
     ...(specification === undefined ? { python: python || null, pip: pip ?? [] } : { specification }),
-    ...(baseImage ? { docker: { enabled: true, base_image: baseImage } } : {}),
+    ...(baseImage || build ? { docker: { enabled: true, ...docker } } : {}),
   };
 }
 

@@ -58,7 +58,10 @@ it("the cell that does the same", () => {
   expect(cell).toContain('python_version="3.11"');
   expect(environmentCell("conda", { name: "m", specification: 'a: """' })).toContain('a: \\"\\"\\"\n""")');
   expect(environmentCell("image", { name: "m", pip: [], baseImage: "python:3.11" })).toContain(
-    'docker.base_image = "python:3.11"',
+    'docker.base_image = "python:3.11"\nenvironment.build(',
   );
+  for (const start of ["packages", "conda", "image"] as const) {
+    expect(environmentCell(start, { name: "m", build: true })).toContain('docker.image = "build"\n');
+  }
   expect(environmentCell("curated", { name: "tensorflow" })).toContain('Environment.get(ws, "tensorflow")');
 });

@@ -58,22 +58,24 @@ export function environmentCell(start: Start, asked: EnvironmentAsked): string {
   if (start === "curated") {
     return `${head("Environment, Workspace")}environment = Environment.get(ws, ${name})\n${tail}`;
   }
+  const docker =
+    (asked.baseImage ? `environment.docker.base_image = ${quoted(asked.baseImage)}\n` : "") +
+    (asked.build ? 'environment.docker.image = "build"\n' : "");
   if (start === "conda") {
     const file = `${asked.name}.yml`;
     const body = (asked.specification ?? "").replace(/\\/g, "\\\\").replace(/"""/g, '\\"\\"\\"');
     return (
       `from pathlib import Path\n\n${head("Environment, Workspace")}` +
       `Path(${quoted(file)}).write_text("""\\\n${body.replace(/\n?$/, "\n")}""")\n` +
-      `environment = Environment.from_conda_specification(${name}, ${quoted(file)})\n${tail}`
+      `environment = Environment.from_conda_specification(${name}, ${quoted(file)})\n${docker}${tail}`
     );
   }
   const packages = (asked.pip ?? []).map((one) => `\n    ${quoted(one)},`).join("");
   const python = asked.python ? `, python_version=${quoted(asked.python)}` : "";
-  const image = asked.baseImage ? `environment.docker.base_image = ${quoted(asked.baseImage)}\n` : "";
   return (
     `${head("CondaDependencies, Environment, Workspace")}environment = Environment(${name})\n` +
     `environment.python.conda_dependencies = CondaDependencies.create(pip_packages=[${packages}${packages ? "\n" : ""}]${python})\n` +
-    `${image}${tail}`
+    `${docker}${tail}`
   );
 }
 

@@ -148,6 +148,7 @@ const JAPANESE: { readonly [english: string]: string } = {
   Data: "データ",
   Snapshot: "スナップショット",
   Resources: "リソース",
+  Used: "使用量",
   "Asked for": "要求との違い",
   "Last lines of {name}": "{name} の最後の行",
   Traceback: "トレースバック",
@@ -270,6 +271,10 @@ const JAPANESE: { readonly [english: string]: string } = {
   Packages: "パッケージ",
   "Conda YAML": "Conda YAML",
   "Base image": "ベース イメージ",
+  "In containers": "コンテナーでは",
+  "Build an image of it, as the Dockerfile below says": "下の Dockerfile のとおりにイメージをビルドする",
+  "Else its packages lie in a volume, which is quicker to make and shares what environments have in common":
+    "オフの場合、パッケージはボリュームに置かれます。作成が速く、環境どうしで同じものを共有します",
   "Start from its packages": "このパッケージから始める",
   "Used by targets that run containers; here the packages are installed without one":
     "コンテナーで実行するターゲットが使います。ここではコンテナーなしでパッケージを入れます",

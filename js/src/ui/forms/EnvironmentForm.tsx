@@ -25,6 +25,7 @@ const STARTS: readonly [Start, string][] = [
   ["conda", "Conda YAML"],
   ["image", "Base image"],
 ];
+const DOCKERFILE = "Dockerfile";
 const CONDA = `name: mine
 channels:
   - conda-forge
@@ -46,6 +47,7 @@ export function EnvironmentForm(props: { environments: Environments; close?: () 
   const [packages, setPackages] = useState("numpy>=1.26\n");
   const [conda, setConda] = useState(CONDA);
   const [image, setImage] = useState("python:3.11-slim-bookworm");
+  const [build, setBuild] = useState(false);
   const [preview, setPreview] = useState<Preview | null>(null);
   const [resolving, setResolving] = useState(false);
   const [refused, setRefused] = useState("");
@@ -57,14 +59,14 @@ export function EnvironmentForm(props: { environments: Environments; close?: () 
   const wrongName = start === "curated" ? "" : environmentNameProblem(name);
   const wrongLine = start === "packages" || start === "image" ? packagesProblem(packages) : null;
   const asked = useMemo<EnvironmentAsked>(() => {
-    const listed = { name, pip: requirements(packages), python };
+    const listed = { name, pip: requirements(packages), python, build };
     return {
       curated: { name: chosen },
       packages: listed,
-      conda: { name, specification: conda },
+      conda: { name, specification: conda, build },
       image: { ...listed, baseImage: image },
     }[start];
-  }, [start, chosen, name, packages, python, conda, image]);
+  }, [start, chosen, name, packages, python, conda, image, build]);
   const ready = wrongName === "" && wrongLine === null;
 
   useEffect(() => {
@@ -200,13 +202,30 @@ export function EnvironmentForm(props: { environments: Environments; close?: () 
         </>
       )}
       {start === "conda" && <Lines label={t("Conda YAML")} text={conda} change={setConda} wrong={atLine} />}
+      {start !== "curated" && (
+        <Field
+          label={t("In containers")}
+          hint={t(
+            "Else its packages lie in a volume, which is quicker to make and shares what environments have in common",
+          )}
+        >
+          <label class="mlt-check">
+            <input
+              type="checkbox"
+              checked={build}
+              onChange={(event) => setBuild(event.currentTarget.checked)}
+            />
+            {t("Build an image of it, as the Dockerfile below says")}
+          </label>
+        </Field>
+      )}
       <Problem text={command.problem || (refused && lineOf(refused) === null ? refused : "")} />
       {resolving && (
         <p class="mlt-dim" role="status">
           {t("Resolving…")}
         </p>
       )}
-      {preview && <Comes preview={preview} />}
+      {preview && <Comes preview={preview} dockerfile={build || start === "image"} />}
       {built && <Build key={built} environments={environments} name={built} />}
       {cell && <pre class="mlt-cell">{source}</pre>}
       <div class="mlt-row">
@@ -226,12 +245,12 @@ export function EnvironmentForm(props: { environments: Environments; close?: () 
   );
 }
 
-/** What it comes to: substitutions first, then what can be looked into. */
-function Comes({ preview }: { preview: Preview }) {
+/** What it comes to: substitutions first, then what can be looked into; its Dockerfile at once where that was asked for. */
+function Comes({ preview, dockerfile }: { preview: Preview; dockerfile: boolean }) {
   const parts: [string, string][] = [
     [t("{count} packages", { count: preview.packages.length }), preview.packages.join("\n")],
     [t("Lock"), preview.lock],
-    ["Dockerfile", preview.dockerfile],
+    [DOCKERFILE, preview.dockerfile],
     [t("What the resolver said"), preview.log.join("\n")],
   ];
   return (
@@ -244,7 +263,7 @@ function Comes({ preview }: { preview: Preview }) {
       {parts
         .filter(([, text]) => text !== "")
         .map(([label, text]) => (
-          <details key={label}>
+          <details key={`${label} ${dockerfile}`} open={dockerfile && label === DOCKERFILE}>
             <summary>{label}</summary>
             <pre class="mlt-log">{text}</pre>
           </details>
