@@ -94,7 +94,7 @@ class GivenUp:
         pause = _FIRST_PAUSE
         while left := await asyncio.to_thread(self._left):
             for path in left:
-                with suppress(EngineUnreachable, TimeoutError):
+                with suppress(EngineUnreachable, OSError):
                     await self._end(path)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -105,10 +105,10 @@ class GivenUp:
             note: dict[str, Any] = json.loads(await asyncio.to_thread(path.read_text, "utf-8"))
             record = await self._service.record(note["run"])
             compute = self._service.compute(note["target"])
-        except (ValueError, KeyError, RunNotFound, TargetNotFound):
-            await asyncio.to_thread(
-                path.unlink, missing_ok=True
-            )  # the run was removed, or nobody knows the way to its host any more
+        except TargetNotFound:
+            return  # nobody knows the way to its host; it may be attached again
+        except (ValueError, KeyError, RunNotFound):
+            await asyncio.to_thread(path.unlink, missing_ok=True)  # the run was removed
             return
         if not record.status.terminal:
             await asyncio.to_thread(path.unlink, missing_ok=True)  # a service was killed before it was given up

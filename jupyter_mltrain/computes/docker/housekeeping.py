@@ -1,7 +1,6 @@
 """What we leave on an engine: found by its label, kept while anything needs it, removed when it is asked for. Blocking.
 
-Nothing without our label is ever touched, and nothing is forced: what somebody uses after all, the engine keeps. But what
-runs though its run is over, for it was given up, is ended.
+Nothing without our label is ever touched, and nothing is forced: what somebody uses after all, the engine keeps.
 """
 
 from __future__ import annotations
@@ -28,8 +27,6 @@ _SHARED = {
     "data": "data, sent again when it is needed",
 }
 _GONE, _USED = 404, 409
-RUNNING = "running container"
-"""Kind of what is left of a run that was given up: nobody else runs on when a run is over."""
 
 
 def leftovers(client: Client, ended: Collection[str]) -> list[Leftover]:
@@ -54,12 +51,7 @@ def leftovers(client: Client, ended: Collection[str]) -> list[Leftover]:
 
 def discard(client: Client, which: Sequence[Leftover]) -> list[Leftover]:
     """Remove them; what is used after all stays, and is not in the answer."""
-    remove = {
-        "container": client.remove_container,
-        RUNNING: lambda name: client.remove_container(name, force=True),
-        "volume": client.remove_volume,
-        "image": client.remove_image,
-    }
+    remove = {"container": client.remove_container, "volume": client.remove_volume, "image": client.remove_image}
     gone: list[Leftover] = []
     for one in which:
         try:
@@ -90,20 +82,12 @@ class _Sizes:
 
 def _over(container: Mapping[str, Any], ended: Collection[str]) -> bool:
     """Whether a container has done what it was made for."""
-    if container["State"] in _LIVE:
-        return _given_up(container, ended)
+    if container["State"] in ("running", "restarting", "paused", "removing"):
+        return False
     run, age = container["Labels"].get(RUN), time.time() - container["Created"]
     if container["Labels"][KIND] == "run":
         return run in ended or age > STRANGE_SECONDS
     return age > HELPER_SECONDS
-
-
-_LIVE = ("running", "restarting", "paused", "removing")
-
-
-def _given_up(container: Mapping[str, Any], ended: Collection[str]) -> bool:
-    labels: Mapping[str, str] = container["Labels"]
-    return container["State"] in _LIVE and labels[KIND] == "run" and labels.get(RUN) in ended
 
 
 def _whose(labels: Mapping[str, str], workspace: str) -> str:
@@ -120,10 +104,9 @@ def _containers(
             name = one["Names"][0].lstrip("/") if one.get("Names") else one["Id"]
             run = one["Labels"].get(RUN)
             why = f"the run {run} has ended" if one["Labels"][KIND] == "run" else "a helper that has ended"
-            kind = "container"
-            if _given_up(one, ended):
-                kind, why = RUNNING, f"the run {run} was given up, and goes on"
-            yield Leftover(kind, name, sizes.container(one["Id"]), why + _whose(one["Labels"], workspace))
+            if one["Labels"][KIND] == "endpoint":
+                why = "an endpoint's server that has ended"
+            yield Leftover("container", name, sizes.container(one["Id"]), why + _whose(one["Labels"], workspace))
 
 
 def _volumes(
@@ -137,6 +120,8 @@ def _volumes(
                 why = f"the run {labels[RUN]} has ended"
             elif _age(one.get("CreatedAt", "")) > STRANGE_SECONDS:
                 why = f"the run {labels.get(RUN)} is none of this workspace, and old"
+        if labels[KIND] == "endpoint" and _age(one.get("CreatedAt", "")) > HELPER_SECONDS:
+            why = "files of an endpoint that has no server there, sent again when it starts"
         if why:
             yield Leftover("volume", one["Name"], sizes.volume(one["Name"]), why + _whose(labels, workspace))
 
