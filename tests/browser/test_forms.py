@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from jupyter_mltrain.api.workspace import Workspace
-from tests.browser.cards import axe, opened
+from tests.browser.cards import axe, opened, settled
 from tests.browser.conftest import Lab
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 FORM = """from jupyter_mltrain import EnvironmentForm, Workspace
 EnvironmentForm(Workspace.create("forms", exist_ok=True))"""
@@ -23,7 +23,7 @@ def test_an_environment_is_made(lab: Lab, page: Page, folder: Path, artifact: Pa
     opened(lab, page, folder, FORM)
     form = page.get_by_role("form", name="Environment")
     lines = form.get_by_label("Packages", exact=True).and_(page.locator("textarea"))
-    lines.fill("six\n\ntwo words\n", timeout=90_000)
+    lines.fill("six\n\ntwo words\n")
     expect(form.get_by_text(re.compile("Line 3: This is no requirement"))).to_be_visible()
     register = form.get_by_role("button", name="Register and build")
     expect(register).to_be_disabled()
@@ -32,9 +32,9 @@ def test_an_environment_is_made(lab: Lab, page: Page, folder: Path, artifact: Pa
 
     # A package of the SDK that is no more: what stands for it is said before anything is built.
     lines.fill("six==1.17.0\nazureml-defaults\n")
-    expect(form.get_by_text(re.compile("instead of azureml-defaults"))).to_be_visible(timeout=120_000)
+    expect(form.get_by_text(re.compile("instead of azureml-defaults"))).to_be_visible()
     lines.fill("six==1.17.0\n")
-    form.get_by_text("1 packages", exact=True).click(timeout=120_000)
+    form.get_by_text("1 packages", exact=True).click()
     form.get_by_text("Lock", exact=True).click()
     expect(form.locator(".mlt-comes")).to_contain_text("--hash=sha256:")
     form.get_by_text("Dockerfile", exact=True).click()
@@ -49,9 +49,9 @@ def test_an_environment_is_made(lab: Lab, page: Page, folder: Path, artifact: Pa
     form.get_by_label("Name", exact=True).fill("AzureML-mine")
     expect(form.get_by_text("Names that begin with AzureML are reserved")).to_be_visible()
     form.get_by_label("Name", exact=True).fill("six-alone")
-    expect(register).to_be_enabled(timeout=120_000)
+    expect(register).to_be_enabled()
     register.click()
-    expect(form.get_by_text(re.compile("^six-alone:1 is ready"))).to_be_visible(timeout=120_000)
+    expect(form.get_by_text(re.compile("^six-alone:1 is ready"))).to_be_visible()
     expect(form.get_by_role("log")).to_be_visible()
     page.screenshot(path=artifact / "environment-built.png")
     assert axe(page) == []
@@ -61,14 +61,14 @@ def test_an_environment_is_made(lab: Lab, page: Page, folder: Path, artifact: Pa
 
     form.get_by_label("Conda YAML").first.check()
     form.locator("textarea").fill("name: x\ndependencies:\n  - python=3.11\n  - pip:\n    - numpy=1\n")
-    expect(form.locator(".mlt-field .mlt-wrong[role=alert]")).to_contain_text("Line 5:", timeout=60_000)
+    expect(form.locator(".mlt-field .mlt-wrong[role=alert]")).to_contain_text("Line 5:")
     form.get_by_label("A curated one").check()
     form.get_by_label("Environment", exact=True).and_(page.locator("select")).select_option("tensorflow")
     form.get_by_role("button", name="Start from its packages").click()
     expect(form.get_by_label("Name", exact=True)).to_have_value("tensorflow-mine")
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 520, "height": 1000})
-    page.wait_for_timeout(500)
+    settled(page)
     page.screenshot(path=artifact / "environment-dark-520.png")
     assert axe(page) == []
 

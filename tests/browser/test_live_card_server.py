@@ -24,9 +24,10 @@ from jupyter_mltrain.api.workspace import Workspace
 from jupyter_mltrain.client import workspaces
 from jupyter_mltrain.core.layout import Layout
 from jupyter_mltrain.widgets.output import MIME
-from tests.browser.cards import APPS, output_of, save, saved, submitted
+from tests.browser.cards import output_of, save, saved, submitted
+from tests.browser.conftest import PATIENCE
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PREFIX = "/user/ann/deep/"
 PASSWORD = "correct horse"
@@ -71,7 +72,7 @@ class Server:
         command += ["--allow-root"] if os.geteuid() == 0 else []
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while True:
             assert self.process.poll() is None, self._log.read_text()
             assert time.monotonic() < deadline, self._log.read_text()
@@ -105,6 +106,7 @@ def workspace(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1100, "height": 900})
+    context.set_default_timeout(PATIENCE)
     yield context
     context.close()
 
@@ -116,22 +118,21 @@ def test_the_card_finds_its_way_back(server: Server, workspace: Workspace, conte
     _follows(page)
     server.kill()
     foot = page.locator(".mlt-foot")
-    expect(foot).to_contain_text("connection lost", timeout=15_000)
+    expect(foot).to_contain_text("connection lost")
     server.start()
     _follows(page)
     page.get_by_role("button", name="Cancel", exact=True).click()
-    expect(page.locator(".mlt-alive .mlt-pill")).to_have_text("Canceled", timeout=60_000)
+    expect(page.locator(".mlt-alive .mlt-pill")).to_have_text("Canceled")
 
 
-@pytest.mark.parametrize("app", APPS)
 def test_the_next_day_it_shows_what_was_recorded_and_then_the_truth(
-    server: Server, workspace: Workspace, context: BrowserContext, app: str, artifact: Path
+    server: Server, workspace: Workspace, context: BrowserContext, artifact: Path
 ) -> None:
     gate = server.folder / "gate"
     gate.touch()
     run = submitted(workspace, SCRIPT.format(steps=4, gate=gate))
     notebook = _write(server, run)
-    page = _opened(server, context, app)
+    page = _opened(server, context, "notebook")
     _follows(page, moves=False)
     saved(page, notebook, lambda data: data[MIME]["state"]["status"] == "Running")
     # Everything is closed and stopped. The run goes on to its end, and the service ends for want of work.
@@ -146,20 +147,20 @@ def test_the_next_day_it_shows_what_was_recorded_and_then_the_truth(
         time.sleep(0.1)
     assert output_of(notebook)[MIME]["state"]["status"] == "Running"
     server.start()
-    page = _opened(server, context, app)
+    page = _opened(server, context, "notebook")
     card = page.locator(".mlt-card")
-    expect(card.locator(".mlt-pill")).to_have_text("Running", timeout=90_000)
+    expect(card.locator(".mlt-pill")).to_have_text("Running")
     expect(page.locator(".mlt-foot")).to_contain_text("recorded on")
     show = page.get_by_role("button", name="Show live")
-    expect(show).to_be_visible(timeout=30_000)
-    page.screenshot(path=artifact / f"live-card-next-day-{app}.png")
+    expect(show).to_be_visible()
+    page.screenshot(path=artifact / "live-card-next-day.png")
     # Showing it has started nothing, and neither does saving.
     save(page)
     page.wait_for_timeout(1_000)
     assert not address.exists()
     assert output_of(notebook)[MIME]["state"]["status"] == "Running"
     show.click()
-    expect(page.locator(".mlt-alive .mlt-pill")).to_have_text("Completed", timeout=60_000)
+    expect(page.locator(".mlt-alive .mlt-pill")).to_have_text("Completed")
     data = saved(page, notebook, lambda data: data[MIME]["state"]["status"] == "Completed")[MIME]
     assert data["series"][0]["total"] == 4
 
@@ -191,8 +192,8 @@ def _opened(server: Server, context: BrowserContext, app: str = "lab") -> Page:
 
 def _follows(page: Page, *, moves: bool = True) -> None:
     """The card is live, and its values move."""
-    expect(page.locator(".mlt-foot")).to_contain_text("live", timeout=90_000)
+    expect(page.locator(".mlt-foot")).to_contain_text("live")
     if moves:
         shown = page.locator(".mlt-alive .mlt-title > .mlt-num").first
-        before = shown.inner_text(timeout=30_000)
-        expect(shown).not_to_have_text(before, timeout=30_000)
+        before = shown.inner_text()
+        expect(shown).not_to_have_text(before)
