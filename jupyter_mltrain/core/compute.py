@@ -77,7 +77,6 @@ class Capacity:
     memory_gb: float
     gpus: tuple[str, ...] = ()
 
-    more: tuple[int, ...] = ()
 
 @dataclass(frozen=True)
 class Grant:
@@ -89,6 +88,7 @@ class Grant:
     cpus: int | None = None
     memory_gb: float | None = None
     node: int = 0
+    more: tuple[int, ...] = ()
     host: str = ""
 
     @classmethod
@@ -255,13 +255,13 @@ class LaunchPlan:
     container: Mapping[str, Any] | None = None
     """What an engine with containers is asked to make: the body of its API's request."""
     host: str = ""
+    """Which of the target's hosts, where it has several."""
     lead: tuple[int, ...] = ()
     """The ranks whose good end is the run's; the others are ended then. Empty where there is one rank."""
     ports: int = 0
     """How many free ports the ranks' environments name (`core.ranks.port_of`)."""
     rendezvous: tuple[int, ...] | None = None
     """The number of ranks of each node, where they find each other at Horovod's server, on the first rank's node."""
-    """Which of the target's hosts, where it has several."""
 
     def to_json(self) -> wire_catalog.LaunchPlan:
         mounts = [mount.to_json() for mount in self.mounts]

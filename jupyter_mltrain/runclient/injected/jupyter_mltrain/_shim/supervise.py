@@ -13,14 +13,15 @@ import ctypes
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
 from typing import Any, Callable
 
-from . import gpu_check, memory, peers, processes, records, system
+from . import gpu_check, memory, peers, processes, records, rendezvous, system
 from .events import EventFiles
 from .gpus import Gpus, given
-from .spawn import Child
+from .spawn import Child, environment
 
 PR_SET_CHILD_SUBREAPER = 36
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -76,6 +77,7 @@ class _Shim:
                 os.path.join(str(launch["streams"]), f"r{paths.rank}-{os.getpid()}.metrics"),
             )
         self.usage: system.Usage | None = None
+        self.server: subprocess.Popen[bytes] | None = None  # of Horovod, beside the first rank
         # A container that this run has to itself.
         self.counter = system.CpuCounter() if launch.get("alone") else None
         self.beats = 0
@@ -99,6 +101,12 @@ class _Shim:
         if os.path.exists(self.paths.stop):
             self._record(error="stopped before it was started", stopped="requested")
             return
+        if "rendezvous" in self.launch:
+            try:
+                self.server = rendezvous.start(self.launch, environment(self.launch), os.path.dirname(self.paths.exit))
+            except rendezvous.UnavailableError as error:
+                self._record(error=str(error))
+                return
         try:
             self.child = Child(self.launch, self._checked())
         except OSError as error:
@@ -187,21 +195,22 @@ class _Shim:
             self._stop("requested", float(asked.get("grace", self.grace)))
         elif self.deadline is not None and time.monotonic() >= self.deadline:
             self._stop("time limit", self.grace)
+        elif self.rank is not None and time.monotonic() >= self.next_beat:
+            verdict = self.peers.verdict()
+            if verdict:
+                self._stop(verdict, min(self.grace, peers.GRACE))
 
     def _look(self) -> None:
         """Beat, and watch the memory, where that is due."""
         now = time.monotonic()
         beat = now >= self.next_beat
         watch = self.watched and now >= self.next_watch
-        elif self.rank is not None and time.monotonic() >= self.next_beat:
-            verdict = self.peers.verdict()
-            if verdict:
-                self._stop(verdict, min(self.grace, peers.GRACE))
         if not beat and not watch:
             return
         # With those that nobody has waited for yet: what CPU they used is the run's.
         table = processes.table(dead=True)
-        tree = sorted({self.child.pid, *processes.below([os.getpid()], table)})
+        beside = {self.server.pid} if self.server is not None else set()
+        tree = sorted({self.child.pid, *processes.below([os.getpid()], table)} - beside)
         if beat:
             self._sample(sum(table[pid].used for pid in tree if pid in table), self._beat(tree))
             self._read_events()
@@ -210,15 +219,17 @@ class _Shim:
             self._watch(tree)
             self.next_watch = now + WATCH
 
+    def _living(self) -> list[processes.Process]:
+        """The processes of the rank, without what we started beside it."""
+        found = processes.of_run(self.run_id, [os.getpid()], self.rank)
+        return [process for process in found if self.server is None or process.pid != self.server.pid]
+
     def _reap(self) -> None:
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
-    def _living(self) -> list[processes.Process]:
-        return processes.of_run(self.run_id, [os.getpid()], self.rank)
-
             if pid == 0:
                 return
             if pid == self.child.pid:
@@ -298,6 +309,8 @@ class _Shim:
     def _record(self, error: str = "", stopped: str = "") -> None:
         import resource
 
+        if self.server is not None:
+            self.server.kill()
         if self.usage is not None:
             self.usage.close()
         self._read_events(EVENTS_PATIENCE)
@@ -332,6 +345,7 @@ class _Shim:
                 "stop_signals": self.signals,
                 "ended_processes": [n for n in self.touched.values() if n not in remaining][:100],
                 "remaining": remaining[:100],
+                "note": rendezvous.note(self.launch, self.paths) if self.status is not None and not self.reason else "",
             }
         )
         if self.group is not None:
