@@ -50,13 +50,13 @@ def _rows(request: Mapping[str, Any], answer: Mapping[str, Any]) -> list[tuple[s
     ]
 
 
-def _environment(request: Mapping[str, Any], environment: Mapping[str, Any]) -> str:
-    name = str(environment.get("name") or request.get("environment") or "")
-    if environment.get("version") is not None:
 def _processes(ranks: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(str(rank["role"]) for rank in ranks) if len(ranks) > 1 else ""
 
 
+def _environment(request: Mapping[str, Any], environment: Mapping[str, Any]) -> str:
+    name = str(environment.get("name") or request.get("environment") or "")
+    if environment.get("version") is not None:
         name = f"{name.partition(':')[0]}:{environment['version']}"
     states = {True: "built already", False: "to be built first"}
     built = environment.get("cached", environment.get("built"))
