@@ -124,6 +124,11 @@ class RunSpec:
     within: str | None = None
     distribution: Distribution | None = None
 
+    @property
+    def nodes(self) -> int:
+        """On how many nodes it is; each has `resources`."""
+        return self.distribution.nodes if self.distribution is not None else 1
+
     def to_json(self) -> wire.RunSpec:
         return cast("wire.RunSpec", {"format": FORMAT, **dataclasses.asdict(self)})
 

@@ -33,12 +33,12 @@ class Want:
     cpus: int | None = None
     memory_gb: float | None = None
 
-    def within(self, share: Size) -> Want:
-        """At most what a node of that size has."""
+    def within(self, share: Size, nodes: int = 1) -> Want:
+        """At most what so many nodes of that size have."""
         return Want(
-            min(self.gpus, share.gpus),
-            min(self.cpus, share.cpus) if self.cpus is not None else None,
-            min(self.memory_gb, share.memory_gb) if self.memory_gb is not None else None,
+            min(self.gpus, share.gpus * nodes),
+            min(self.cpus, share.cpus * nodes) if self.cpus is not None else None,
+            min(self.memory_gb, share.memory_gb * nodes) if self.memory_gb is not None else None,
         )
 
 

@@ -39,7 +39,8 @@ async def placed(service: Service, record: Record) -> Grant:
     that does not answer is given back."""
     pool = service.pool(record.spec.target)
     while True:
-        grant = await pool.acquire(record.id, record.spec.resources, record.doc.get("preemptions", 0))
+        spec, preemptions = record.spec, record.doc.get("preemptions", 0)
+        grant = await pool.acquire(record.id, spec.resources, preemptions, spec.nodes)
         if not isinstance(pool, HostsPool) or grant.host == record.doc.get("host"):
             return grant
         try:

@@ -20,6 +20,7 @@ from jupyter_mltrain.core.spec import RunSpec
 from jupyter_mltrain.core.wire_catalog import Plan, PlannedEnvironment
 from jupyter_mltrain.errors import EngineError
 from jupyter_mltrain.service.hosts import HostsPool
+from jupyter_mltrain.service.nodes import together
 from jupyter_mltrain.service.submission import check, snapshot
 from jupyter_mltrain.service.wire import RunRequest
 
@@ -35,7 +36,7 @@ async def describe_plan(service: Service, request: RunRequest) -> Plan:
     """Plan, environment (built already or not), snapshot and notices for `request`. Raises what a submit would raise."""
     spec = await check(service, request)
     taken = await asyncio.to_thread(snapshot, service, request, store=False)
-    given = service.pool(spec.target).gives(spec.resources)
+    given = together(service.pool(spec.target).gives(spec.resources), spec.nodes)
     grant, notices = Grant(tuple(range(given.gpus or 0)), given.cpus, given.memory_gb), list(taken.notices)
     if service.compute(spec.target).capabilities.containers:
         grant, environment, described = await _there(service, spec, grant, notices)

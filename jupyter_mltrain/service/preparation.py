@@ -19,6 +19,7 @@ from jupyter_mltrain.service.inputs import prepare_data
 from jupyter_mltrain.service.logs import BUILD
 from jupyter_mltrain.service.long_work import in_thread
 from jupyter_mltrain.service.record import Record
+from jupyter_mltrain.service.together import check_together, script_of
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
@@ -95,6 +96,9 @@ async def prepare_environment(service: Service, record: Record, compute: Compute
             ready = await _prepare_here(
                 service.environments, reference, gpu=gpu, log=log, note=note, kernel_python=kernel_python
             )
+    if spec.distribution is not None:
+        text = await asyncio.to_thread(script_of, record.folder, service.layout.blobs, spec.script)
+        check_together(spec, ready.packages, text)
     how = "cached" if ready.cached else f"built in {ready.seconds:.0f} s"
     note.say("environment", how, at_once=True)
     record.doc["environment"] |= {

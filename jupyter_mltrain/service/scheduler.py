@@ -4,63 +4,35 @@ A target is a pool of nodes. A node starts when a run waits for one, while there
 it has been idle for long enough, unless it is one of the `min_nodes` that stay. On this machine a node is a slot: an
 idle one holds nothing of it, so that which nodes are gone is worked out whenever somebody looks.
 
-A run takes a node for itself, and with it the node's share of the machine (`service.machine`).
+A run takes a node for itself, and with it the node's share of the machine (`service.machine`). One of several nodes takes
+all of them at once, or waits; where nodes are slots alone, one slot holds all of it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from jupyter_mltrain.core.compute import Grant, Health
 from jupyter_mltrain.core.spec import Resources
 from jupyter_mltrain.core.target import Size
 from jupyter_mltrain.errors import EngineError, ResourceUnavailable, TargetNotFound
 from jupyter_mltrain.service.machine import MOST_PREEMPTIONS, PATIENCE, Machine, Want
+from jupyter_mltrain.service.nodes import Node, NodeState, Scale, together
 
 _RETRY_SECONDS = 10.0
 """Between two looks at a node that cannot be used."""
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How many nodes there are, and for how long (seconds) an idle one stays that need not be there."""
-
-    min_nodes: int
-    max_nodes: int
-    idle_seconds: float = math.inf
-
-
-class NodeState(StrEnum):
-    """`LEAVING`: has a run, and goes when that has ended."""
-
-    PREPARING = "preparing"
-    IDLE = "idle"
-    RUNNING = "running"
-    LEAVING = "leaving"
-    UNUSABLE = "unusable"
-
-
-@dataclass
-class Node:
-    """`number` counts from 1; `since`: when it came into its state; `host`: where it is, of a target with several."""
-
-    number: int
-    state: NodeState
-    since: float
-    run_id: str = ""
-    problem: str = ""
-    host: str = ""
-
-
 @dataclass(eq=False)
 class _Waiting:
+    """`want`: of all its nodes together; `nodes`: how many it takes at once."""
+
     run_id: str
     want: Want
+    nodes: int
     granted: asyncio.Future[Grant]
     since: float
     preemptions: int
@@ -108,9 +80,15 @@ class Pool:
 
     # -- what a run asks of it -------------------------------------------------------------------------------------
 
-    def check(self, resources: Resources) -> None:
-        """Raise `ResourceUnavailable` for what this target can never give."""
+    def check(self, resources: Resources, nodes: int = 1) -> None:
+        """Raise `ResourceUnavailable` for what this target can never give to a run of so many nodes."""
         whole, share = self.machine.capacity, self.share
+        if share is not None and nodes > self.scale.max_nodes:
+            raise ResourceUnavailable(
+                f"{nodes} nodes asked for; target {self.target!r} has at most {self.scale.max_nodes}.",
+                mend=f"Ask for fewer, or give it more: `%mltrain compute update {self.target} --max-nodes {nodes}`.",
+            )
+        resources = together(resources, 1 if share is not None else nodes)
         have = share or Size("", whole.cpus, whole.memory_gb, len(whole.gpus))
         who = f"target {self.target!r}" if share is None else f"a node of target {self.target!r}"
         for asked, given, what in (
@@ -140,18 +118,17 @@ class Pool:
             memory_gb=resources.memory_gb or self.share.memory_gb,
         )
 
-    async def acquire(self, run_id: str, resources: Resources, preemptions: int = 0) -> Grant:
-        """Wait for a place; one that has given up its place before waits in front of those that had none. Cancelling the
+    async def acquire(self, run_id: str, resources: Resources, preemptions: int = 0, nodes: int = 1) -> Grant:
+        """Wait for a place, of so many nodes; one that has given up its place before waits in front of those that had none. Cancelling the
         wait leaves the queue. Raises `TargetNotFound` when the target goes."""
-        node = self._node_of(run_id)
-        if node is not None:
+        if self._nodes_of(run_id):
             return self.machine.held[run_id]
         if self._retired:
             raise TargetNotFound.of(self.target)
-        asked = self.gives(resources)
+        asked = together(self.gives(resources), nodes)
         want = Want(asked.gpus or 0, asked.cpus, asked.memory_gb)
         granted = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(run_id, want, granted, self._clock(), preemptions)
+        waiting = _Waiting(run_id, want, nodes if self.share else 1, granted, self._clock(), preemptions)
         before = sum(other.preemptions > 0 for other in self._queue) if preemptions else len(self._queue)
         self._queue.insert(before, waiting)
         self._serve()
@@ -164,15 +141,15 @@ class Pool:
 
     def restore(self, run_id: str, grant: Grant, preemptions: int = 0) -> None:
         """A run that was live before the service restarted keeps what it has."""
-        self._nodes.append(Node(self._number(grant.node), NodeState.RUNNING, self._clock(), run_id))
+        for number in (grant.node, *grant.more):
+            self._nodes.append(Node(self._number(number), NodeState.RUNNING, self._clock(), run_id))
         if preemptions >= MOST_PREEMPTIONS:
             self._firm.add(run_id)
         self.machine.hold(run_id, grant)
 
     def release(self, run_id: str) -> None:
         """Give back what a run has. Harmless when it has nothing."""
-        node = self._node_of(run_id)
-        if node is not None:
+        for node in self._nodes_of(run_id):
             if node.state is NodeState.LEAVING or self._retired:
                 self._drop(node)
             else:
@@ -204,7 +181,7 @@ class Pool:
     @property
     def runs(self) -> list[str]:
         """The ids of runs that have a node or wait for one."""
-        return [node.run_id for node in self._nodes if node.run_id] + [waiting.run_id for waiting in self._queue]
+        return [*self._placed, *(waiting.run_id for waiting in self._queue)]
 
     @property
     def queued(self) -> int:
@@ -217,7 +194,7 @@ class Pool:
         if share is not None:
             for waiting in self._queue:
                 # A share that shrank: what was asked for explicitly is not known here, and at most this is to be had.
-                waiting.want = waiting.want.within(share)
+                waiting.want = waiting.want.within(share, waiting.nodes)
         self._serve()
 
     def retire(self) -> None:
@@ -240,8 +217,8 @@ class Pool:
         """What the next run needs, if there is a node for it."""
         while self._queue and self._queue[0].granted.done():
             self._queue.pop(0)  # cancelled this very moment
-        ready = any(node.state is NodeState.IDLE for node in self._nodes)
-        return self._queue[0].want if self._queue and ready else None
+        ready = sum(node.state is NodeState.IDLE for node in self._nodes)
+        return self._queue[0].want if self._queue and ready >= self._queue[0].nodes else None
 
     @property
     def next_run(self) -> str:
@@ -256,23 +233,25 @@ class Pool:
     @property
     def preemptible(self) -> Sequence[str]:
         """The runs on its nodes that give way to those of other pools."""
-        return [n.run_id for n in self._nodes if n.run_id and n.run_id not in self._firm] if self.low_priority else []
+        return [run_id for run_id in self._placed if run_id not in self._firm] if self.low_priority else []
 
     def has_cpus(self, want: Want) -> bool:
         """Where nodes are slots alone, CPUs that were asked for belong to one run."""
         if self.share is not None or want.cpus is None:
             return True
-        mine = [self.machine.held[node.run_id] for node in self._nodes if node.run_id]
+        mine = [self.machine.held[run_id] for run_id in self._placed]
         return want.cpus + sum(grant.cpus or 0 for grant in mine) <= self.machine.capacity.cpus
 
     def place(self, grant: Grant) -> None:
-        """Give the next run its node and what it has of the machine."""
+        """Give the next run its nodes and what it has of the machine."""
         waiting = self._queue.pop(0)
         if self._is_firm(waiting):
             self._firm.add(waiting.run_id)
-        node = min((node for node in self._nodes if node.state is NodeState.IDLE), key=lambda node: node.number)
-        self._turn(node, NodeState.RUNNING, waiting.run_id)
-        grant = replace(grant, node=node.number)
+        idle = sorted((node for node in self._nodes if node.state is NodeState.IDLE), key=lambda node: node.number)
+        for node in idle[: waiting.nodes]:
+            self._turn(node, NodeState.RUNNING, waiting.run_id)
+        first, *more = (node.number for node in idle[: waiting.nodes])
+        grant = replace(grant, node=first, more=tuple(more))
         self.machine.hold(waiting.run_id, grant)
         waiting.granted.set_result(grant)
 
@@ -286,6 +265,7 @@ class Pool:
     def _settle(self) -> None:
         """Let go what has been idle for too long or is too many, and start what is wanted."""
         now, scale = self._clock(), self.scale
+        awaited = sum(waiting.nodes for waiting in self._queue)
         busy = sorted((node for node in self._nodes if node.run_id), key=lambda node: node.number)
         for index, node in enumerate(busy):
             state = NodeState.RUNNING if index < scale.max_nodes else NodeState.LEAVING
@@ -296,10 +276,10 @@ class Pool:
         spare.sort(key=lambda node: (node.state is NodeState.IDLE, -node.number))
         for node in spare:
             beyond = len(self._nodes) > scale.max_nodes
-            over = len(self._nodes) > max(scale.min_nodes, min(scale.max_nodes, len(busy) + len(self._queue)))
+            over = len(self._nodes) > max(scale.min_nodes, min(scale.max_nodes, len(busy) + awaited))
             if beyond or (over and now - node.since >= scale.idle_seconds):
                 self._drop(node, node.since + scale.idle_seconds if not beyond else now)
-        wanted = max(scale.min_nodes, min(scale.max_nodes, len(busy) + len(self._queue)))
+        wanted = max(scale.min_nodes, min(scale.max_nodes, len(busy) + awaited))
         while len(self._nodes) < wanted and not self._retired:
             self._start()
 
@@ -341,8 +321,13 @@ class Pool:
             return wished
         return next(number for number in range(1, len(taken) + 2) if number not in taken)
 
-    def _node_of(self, run_id: str) -> Node | None:
-        return next((node for node in self._nodes if node.run_id == run_id), None)
+    def _nodes_of(self, run_id: str) -> list[Node]:
+        return [node for node in self._nodes if node.run_id == run_id]
+
+    @property
+    def _placed(self) -> list[str]:
+        """The ids of runs that have nodes, each once."""
+        return list(dict.fromkeys(node.run_id for node in self._nodes if node.run_id))
 
     # -- who waits -------------------------------------------------------------------------------------------------
 
@@ -362,6 +347,11 @@ class Pool:
 
     def _lacks(self, index: int, free: Sequence[Node]) -> str:
         """What the run at that place of the queue waits for."""
+        want, nodes = self._queue[index].want, self._queue[index].nodes
+        index = sum(waiting.nodes for waiting in self._queue[:index])
+        if nodes > 1 and index < len(free) < index + nodes:
+            return f"needs {nodes} nodes at once, and {len(free) - index} are free"
+        index += nodes - 1
         if index >= len(free):
             most = self.scale.max_nodes
             return f"all {most} {'nodes' if self.share else 'slots'} are busy" if most > 1 else "busy with another run"
@@ -370,7 +360,7 @@ class Pool:
             return f"node {node.number} cannot be used: {node.problem}"
         if node.state is NodeState.PREPARING:
             return f"starting node {node.number} of {self.scale.max_nodes}"
-        return self._short_of(self._queue[index].want)
+        return self._short_of(want)
 
     def _is_firm(self, waiting: _Waiting) -> bool:
         return waiting.preemptions >= MOST_PREEMPTIONS or self._clock() - waiting.since >= PATIENCE
@@ -392,8 +382,3 @@ class Pool:
         if not self.has_cpus(want):
             return "this machine's CPUs are in use"
         return "another target's run is next" if not self.low_priority else "runs of other targets come first"
-
-
-def counts(nodes: Sequence[Node]) -> Mapping[str, int]:
-    """How many nodes are in each state."""
-    return {state.value: sum(node.state is state for node in nodes) for state in NodeState}

@@ -36,6 +36,7 @@ from jupyter_mltrain.service import git
 from jupyter_mltrain.service.inputs import first_entry, resolve_inputs
 from jupyter_mltrain.service.record import Record, append_status, write_state
 from jupyter_mltrain.service.snapshot import Snapshot, check_limits, take
+from jupyter_mltrain.service.together import check_together
 from jupyter_mltrain.service.wire import RerunRequest, RunRequest
 
 if TYPE_CHECKING:
@@ -62,7 +63,13 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
     await service.targets.first_use(target)
     other_nodes = service.targets.substitutions(target)
     resources = Resources(**request.resources.model_dump())
-    service.pool(target).check(resources)
+    distribution = Distribution(**request.distribution.model_dump()) if request.distribution is not None else None
+    if distribution is not None and not service.compute(target).capabilities.multi_node:
+        raise UsageError(
+            f"The target {target!r} runs one process for a run; {distribution.processes} are asked for.",
+            mend="Choose a target of this machine, such as `-t local`.",
+        )
+    service.pool(target).check(resources, distribution.nodes if distribution is not None else 1)
     reference = request.environment or str(defaults.get("environment", DEFAULT_ENVIRONMENT))
     name, _, version = reference.partition(":")
     if version and not version.isdigit():
@@ -83,15 +90,9 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
         if request.script is not None and not definition.user_managed:
             with suppress(*((PythonNotFound,) if containers else ())):  # a container has it, or fetches it
                 await asyncio.to_thread(_check_syntax, request, request.script, definition)
-    distribution = Distribution(**request.distribution.model_dump()) if request.distribution is not None else None
-    if distribution is not None and not service.compute(target).capabilities.multi_node:
-        raise UsageError(
-            f"The target {target!r} runs one process for a run; {distribution.processes} are asked for.",
-            mend="Choose a target of this machine, such as `-t local`.",
-        )
     data, other_data = await asyncio.to_thread(resolve_inputs, service, request.data)
     run_id = check_run_id(request.run_id or new_run_id(request.experiment))
-    return RunSpec(
+    spec = RunSpec(
         run_id=run_id,
         experiment=request.experiment,
         display_name=request.display_name or "",
@@ -112,6 +113,27 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
         parent=(await service.record(request.parent)).id if request.parent else None,
         distribution=distribution,
     )
+    if distribution is not None:
+        await asyncio.to_thread(_check_together, service, request, spec, reference)
+    return spec
+
+
+def _check_together(service: Service, request: RunRequest, spec: RunSpec, reference: str) -> None:
+    """Raise `PreflightError` for what would fail in an environment whose packages are known already."""
+    gpu = bool(service.pool(spec.target).gives(spec.resources).gpus)
+    known = service.environments.state(reference, gpu=gpu, kernel_python=request.kernel_python)
+    if known.packages:
+        text: str | None = None
+        with suppress(OSError, ValueError):
+            text = _text(request, request.script) if request.script is not None else None
+        check_together(spec, known.packages, text)
+
+
+def _text(request: RunRequest, script: str) -> str | None:
+    """The text of a file that goes along, where it is known. Raises `OSError` and `ValueError`."""
+    if script in request.files or not request.source_directory:
+        return request.files.get(script)
+    return Path(request.source_directory, script).read_text("utf-8")
 
 
 def _check_syntax(request: RunRequest, script: str, definition: EnvironmentDefinition) -> None:
@@ -197,7 +219,7 @@ async def rerun(service: Service, record: Record, changes: RerunRequest) -> Reco
         )
     resources = replace(spec.resources, **changes.resources.model_dump(exclude_none=True))
     other_nodes = service.targets.substitutions(spec.target)
-    service.pool(spec.target).check(resources)
+    service.pool(spec.target).check(resources, spec.nodes)
     manifest = json.loads(
         await asyncio.to_thread((record.folder / "snapshot.json").read_text, "utf-8", "surrogateescape")
     )

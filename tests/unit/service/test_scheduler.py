@@ -9,7 +9,8 @@ from jupyter_mltrain.core.spec import Resources
 from jupyter_mltrain.core.target import Size
 from jupyter_mltrain.errors import ResourceUnavailable, TargetNotFound
 from jupyter_mltrain.service.machine import Machine
-from jupyter_mltrain.service.scheduler import NodeState, Pool, Scale, counts
+from jupyter_mltrain.service.nodes import NodeState, Scale, counts
+from jupyter_mltrain.service.scheduler import Pool
 
 NODE = Capacity(slots=3, cpus=4, memory_gb=16.0, gpus=("A", "B"))
 SMALL = Size("SMALL", cpus=2, memory_gb=4.0)
@@ -357,3 +358,57 @@ async def test_what_a_waiting_run_does_not_need_is_used_meanwhile():
     gpu.release("g1")
     await settle()
     assert second.done()
+
+
+# -- runs of several nodes ---------------------------------------------------------------------------------------------
+
+
+async def test_a_run_gets_all_its_nodes_or_none():
+    pool = elastic(most=3, share=Size("TWO", cpus=1, memory_gb=4.0, gpus=0))
+    first = submit(pool, "one")
+    await settle()
+    gang = asyncio.create_task(pool.acquire("gang", Resources(), 0, 3))
+    late = submit(pool, "late")
+    await settle()
+    assert first.done()
+    assert not gang.done()
+    assert not late.done(), "who comes later does not take a node from a run that waits for all"
+    assert pool.note("gang") == "needs 3 nodes at once, and 2 are free"
+    assert [node.run_id for node in pool.nodes] == ["one", "", ""]
+    pool.release("one")
+    await settle()
+    grant = gang.result()
+    assert (grant.node, grant.more, grant.memory_gb, grant.cpus) == (1, (2, 3), 12.0, 3)
+    assert [node.run_id for node in pool.nodes] == ["gang"] * 3
+    assert pool.runs == ["gang", "late"]
+    pool.release("gang")
+    await settle()
+    assert late.done()
+    assert pool.machine.room.memory_gb == 12.0
+
+
+async def test_nodes_of_a_run_are_its_own_after_a_restart():
+    pool = elastic(most=4)
+    pool.restore("gang", Grant((), 4, 8.0, node=2, more=(4,)))
+    assert [(node.number, node.run_id) for node in pool.nodes] == [(2, "gang"), (4, "gang")]
+    again = submit(pool, "gang")
+    await settle()
+    assert again.result().more == (4,)
+    pool.release("gang")
+    assert counts(pool.nodes)["idle"] == 2
+
+
+def test_more_nodes_than_there_can_be_are_refused():
+    with pytest.raises(ResourceUnavailable) as caught:
+        elastic(name="small", most=2).check(Resources(), 3)
+    assert caught.value.message == "3 nodes asked for; target 'small' has at most 2."
+    with pytest.raises(ResourceUnavailable, match="6 CPUs asked for; target 'local' has 4"):
+        local(NODE).check(Resources(cpus=3), 2)
+    local(NODE).check(Resources(cpus=2), 2)
+
+
+async def test_on_a_machine_of_slots_a_run_of_several_nodes_takes_one_slot():
+    pool = local(NODE)
+    grant = await pool.acquire("gang", Resources(gpus=1, memory_gb=2.0), 0, 2)
+    assert (grant.gpus, grant.memory_gb, grant.more) == ((0, 1), 4.0, ())
+    assert sum(node.run_id == "gang" for node in pool.nodes) == 1
