@@ -11,6 +11,8 @@ from jupyter_mltrain.core.environment import BUILD, ContainerSettings, Environme
 from jupyter_mltrain.environments import Environments
 from tests.conda_channel import CondaChannel
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
 CODE = "import gamma, six, sys; print(gamma.version, six.__version__, open(sys.prefix + '/share/data.txt').read())"
 
 

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import secrets
+import socket
 import tarfile
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -24,6 +25,8 @@ from jupyter_mltrain.environments.substitutions import Table
 from jupyter_mltrain.errors import UsageError
 from tests.hosts.daemon import Engine
 from tests.hosts.registry import PASSWORD
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 IMPORT = "import six, os; print(six.__version__, six.__file__)"
 
@@ -149,6 +152,19 @@ async def test_who_is_not_let_in_builds_and_is_told(docker_engine, image_registr
     assert again.cached
     assert len(image_registry.tags("mltrain-environment")) == 1
     assert len(log) == 1
+
+
+async def test_a_registry_that_is_away_costs_a_line(docker_engine, clean):
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        compute = DockerCompute(url=docker_engine.url, base_image=docker_engine.image, registry=place)
+        ready, log = await prepare(compute, wanted := order())
+        clean.append(ready.prepared.image)
+        assert run(docker_engine, ready).startswith("1.17.0 ")
+        assert sum(place in line for line in log) == 1
+        again, log = await prepare(compute, wanted)
+        assert (again.cached, log) == (True, [])
 
 
 @pytest.mark.parametrize(

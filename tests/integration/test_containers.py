@@ -74,6 +74,14 @@ def test_a_ready_image_is_taken_as_it_is(docker_engine, workspace, experiment, b
     assert run.state["environment"]["version"] == environment.version
 
 
+def test_a_registrys_password_is_never_kept(docker_engine, workspace):
+    asked = DockerCompute.attach_configuration(docker_engine.url, registry="me:hunter2@images.lab:5000")
+    with pytest.raises(UsageError, match="without scheme, user and password"):
+        ComputeTarget.attach(workspace, "leaky", asked)
+    kept = [file.read_bytes() for file in (workspace.root / ".mltrain" / "computes").rglob("*") if file.is_file()]
+    assert not any(b"hunter2" in text for text in kept)
+
+
 def test_what_a_container_must_not_have_is_refused_before_anything_is_made(experiment, box):
     environment = Environment("greedy")
     environment.docker.arguments = ["--privileged"]
@@ -162,6 +170,9 @@ def test_tensorflow_trains_on_mnist_on_another_host_by_tls(remote_host, workspac
     assert run.get_status() == "Completed", run.state["failure"]
     assert run.get_metrics()["accuracy"][-1] > 0.8
     assert "outputs/model.keras" in run.get_file_names()
+    used = run.state["used"]
+    assert used["memory"].endswith(("MB", "GB"))
+    assert used["CPU"].endswith(" s")
     made = remote_host.engine.ours()
     assert "mltrain-environments" in made["volumes"]
     assert [name for name in (*made["containers"], *made["volumes"]) if run.id in name] == []

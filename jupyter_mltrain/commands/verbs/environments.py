@@ -91,6 +91,8 @@ def _show(context: Context, reference: str) -> Text:
         "given": ", ".join(filter(None, (given.get("python"), *given.get("conda", ()), *given.get("pip", ())))),
         "variables": ", ".join(e.get("environment_variables") or ()),
         "base image": f"{image} (where a target runs containers)" if docker.get("enabled") else "",
+        "image": "built, where a target runs containers" if docker.get("image") else "",
+        "container": " ".join(docker.get("arguments") or ()),
         "key": str(e.get("key") or "")[:16],
     }
     lines += [f"  {what:<10} {value}" for what, value in facts.items() if value]

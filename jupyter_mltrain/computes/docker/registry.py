@@ -26,6 +26,8 @@ _PLACE = re.compile(
 )
 _NOT_THERE = re.compile(r"manifest unknown|not found|does not exist|name unknown")
 _REFUSED = re.compile(r"unauthorized|no basic auth|denied|authentication required|forbidden", re.IGNORECASE)
+_PATIENCE = 15.0
+"""Seconds for the answer whether an image is there: a run waits for it."""
 _SILENCE = 600.0
 """Seconds without a word after which a push counts as lost: a registry that checks a layer of gigabytes says nothing."""
 
@@ -52,6 +54,8 @@ class Registry:
         self._place = check(place)
         self._there: set[str] = set()
         """What is known to be there."""
+        self._given_up: set[str] = set()
+        """What it gave no answer about: no run waits for it a second time."""
 
     def name(self, tag: str) -> str:
         """What the image `mltrain/environment:3f…` of an engine is called there."""
@@ -68,7 +72,8 @@ class Registry:
         except EngineError as error:
             wrong = error.message  # a credential store that does not work
         if wrong:
-            if not _NOT_THERE.search(wrong):
+            if not self._new(wrong):
+                self._failed(tag, wrong)
                 log(f"Not pulled from the registry, {self._words(wrong)}")
             return None
         found = images.find(self._connection, name)
@@ -86,26 +91,47 @@ class Registry:
 
     def share(self, tag: str, log: Say, progress: Say, stop: Stop) -> None:
         """Have the image `tag` of the engine there too."""
-        if tag in self._there:
+        if tag in self._there or tag in self._given_up:
             return
         name = self.name(tag)
         self._logged_in()
-        if not self._has(name):
+        wrong = self._lacks(name)
+        if self._new(wrong):
             log(f"Pushing {name}")
             wrong = self._push(tag, name, progress, stop)
             if wrong:
                 log(f"Not pushed, so that every host builds it: {self._words(wrong)}")
-                return
-        self._there.add(tag)
+        if wrong:
+            self._failed(tag, wrong)
+        else:
+            self._there.add(tag)
 
-    def _has(self, name: str) -> bool:
+    def _new(self, wrong: str) -> bool:
+        """Whether an image may just not be there yet. Some registries deny all knowledge of what nobody pushed to them."""
+        known = self._connection.do(lambda client: docker.auth.get_config_header(client, self._place.partition("/")[0]))
+        return bool(_NOT_THERE.search(wrong) or (known and _REFUSED.search(wrong)))
+
+    def _failed(self, tag: str, wrong: str) -> None:
+        """Who is not let in may log in meanwhile; who gets no answer is not kept waiting again."""
+        if not _REFUSED.search(wrong):
+            self._given_up.add(tag)
+
+    def _lacks(self, name: str) -> str:
+        """Empty where the image is there; else what was said when it was asked for."""
+
+        def ask(client: Any) -> None:
+            answer = client._get(  # noqa: SLF001
+                client._url("/distribution/{0}/json", name),  # noqa: SLF001
+                headers={"X-Registry-Auth": _header(client, name)},
+                timeout=_PATIENCE,
+            )
+            client._raise_for_status(answer)  # noqa: SLF001
+
         try:
-            self._connection.do(lambda client: client.inspect_distribution(name))
-        except EngineUnreachable:
-            raise
-        except EngineError:
-            return False  # a push says why
-        return True
+            self._connection.do(ask)
+        except EngineError as error:  # also without an answer: the registry's silence is the engine's
+            return error.message
+        return ""
 
     def _push(self, tag: str, name: str, progress: Say, stop: Stop) -> str:
         """What is wrong; empty once it is there."""
@@ -155,10 +181,14 @@ class Registry:
 
 def _events(client: Any, repository: str, version: str) -> Iterator[Mapping[str, Any]]:
     """What a push says. (The SDK's own has no time for a registry that checks a large layer.)"""
-    host, _ = docker.auth.resolve_repository_name(repository)
-    header = docker.auth.get_config_header(client, host) or docker.auth.encode_header({})
     url = client._url("/images/{0}/push", repository)  # noqa: SLF001
-    given = {"params": {"tag": version}, "headers": {"X-Registry-Auth": header}}
+    given = {"params": {"tag": version}, "headers": {"X-Registry-Auth": _header(client, repository)}}
     answer = client._post(url, **given, stream=True, timeout=_SILENCE)  # noqa: SLF001
     client._raise_for_status(answer)  # noqa: SLF001
     return client._stream_helper(answer, decode=True)  # noqa: SLF001
+
+
+def _header(client: Any, name: str) -> Any:
+    """As whom the registry is asked, by Docker's own configuration."""
+    host, _ = docker.auth.resolve_repository_name(name)
+    return docker.auth.get_config_header(client, host) or docker.auth.encode_header({})
