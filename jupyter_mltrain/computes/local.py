@@ -110,11 +110,18 @@ class LocalCompute:
         python = inputs.environment.python
         return compose(spec, inputs, engine=self.name, root=str(inputs.folder), python=python, mounts=mounts)
 
+    def foretold(self, plan: LaunchPlan) -> Handle:
+        return {
+            "engine": self.name,
+            "run_id": plan.run_id,
+            "root": plan.root,
+            "boot_id": records.boot_id(),
+            "cpus": None,
+        }
+
     async def launch(self, plan: LaunchPlan, secrets: Mapping[str, str]) -> Handle:
         cpus = self._choose_cpus(plan)
-        handle: Handle = {
-            "engine": self.name, "run_id": plan.run_id, "root": plan.root, "boot_id": records.boot_id(), "cpus": cpus,
-        }  # fmt: skip
+        handle: Handle = {**self.foretold(plan), "cpus": cpus}
         try:
             read_only = await asyncio.to_thread(_data_of, plan) if self._read_only_data else []
             await asyncio.to_thread(_launch, plan, dict(secrets), cpus, read_only)

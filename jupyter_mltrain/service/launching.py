@@ -29,7 +29,9 @@ async def launched(service: Service, record: Record, compute: Compute, plan: Lau
     begun: Handle | None = record.doc.get("launching")
     if missing and begun is None:
         return None
-    if isinstance(compute, Foretelling) and begun is None:
+    # Without secrets who launches again finds what was begun; elsewhere it may have to be found without.
+    needed = bool(record.spec.secrets) or not compute.capabilities.shared_files
+    if isinstance(compute, Foretelling) and begun is None and needed:
         # Saved first: whoever comes after this knows what to look for.
         record.doc["launching"] = compute.foretold(plan)
         await record.save()

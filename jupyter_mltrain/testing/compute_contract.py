@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 
 from jupyter_mltrain.core.compute import Compute, Grant, Handle, Mount, Phase
+from jupyter_mltrain.core.engines import Foretelling
 from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, Resources
 from jupyter_mltrain.errors import DatasetNotFound
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim import records
@@ -228,9 +229,12 @@ class ComputeContract:
 
     async def test_a_restarted_service_finds_the_run(self, bench: Bench, compute: Compute) -> None:
         code = "import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: (print('down'), exit(0)))\nprint('up')\ntime.sleep(600)"
-        handle = await bench.run(code)
+        plan = bench.prepare(code)
+        handle = await bench.launch(plan)
         await bench.said(handle, b"up")
         bench.compute = self.again(compute)
+        if isinstance(compute, Foretelling):  # it may have been killed before it had the handle
+            handle = compute.foretold(plan)
         handle = json.loads(json.dumps(handle))
         assert (await bench.compute.observe(handle)).phase is Phase.RUNNING
         await bench.compute.stop(handle, PATIENCE)

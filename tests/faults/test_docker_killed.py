@@ -91,3 +91,14 @@ def _training(world: ContainerWorld, run: Submitted) -> int:
 
 def _parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+
+
+def test_a_run_with_a_secret_is_not_lost_with_the_service_that_launched_it(by_tls: ContainerWorld) -> None:
+    """The next one cannot launch it again, and need not."""
+    run, body = by_tls.request(until_ended(), secrets={"TOKEN": "s3cret"})
+    by_tls.connection.post("/v1/runs", body)
+    eventually(lambda: by_tls.shim(run), "it was not launched")
+    by_tls.kill_service()
+    by_tls.wait_running(run)
+    by_tls.end(run)
+    assert by_tls.check(run)["status"] == "Completed"

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from jupyter_mltrain.core.compute import LaunchPlan, Observation, Phase, StopEvidence
+from jupyter_mltrain.core.compute import Capabilities, LaunchPlan, Observation, Phase, StopEvidence
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import EngineUnreachable
 from jupyter_mltrain.service import launching
@@ -18,6 +18,8 @@ PLAN = LaunchPlan("r1", "box", "/r", (), "/record", "/blobs")
 
 class Engine:
     """`phases`: what it sees of the run, look by look; None where it cannot be reached."""
+
+    capabilities = Capabilities()
 
     def __init__(self, *phases: Phase | None) -> None:
         self.phases = list(phases)
