@@ -246,6 +246,8 @@ class RunState(RunSummary):
     substitutions: list[Substitution]
     git: dict[str, str]
     resources: Resources
+    used: dict[str, str]
+    """Of its nodes, in words, once it is over: peak memory, CPU time, GPUs. Empty where nothing was sampled."""
     source_directory: NotRequired[str | None]
     """A path of this machine: the door leaves it out."""
     rerun_of: str | None

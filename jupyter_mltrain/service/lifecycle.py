@@ -35,6 +35,7 @@ from jupyter_mltrain.service.patience import patiently
 from jupyter_mltrain.service.placing import placed, prepared
 from jupyter_mltrain.service.pruning import measure_outputs
 from jupyter_mltrain.service.record import Record
+from jupyter_mltrain.service.system import used_words
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
@@ -290,6 +291,7 @@ async def _finalize(service: Service, record: Record) -> None:
         record.doc[kind] = {**said, **record.doc.get(kind, {})}
     record.doc["said"] = True
     record.doc["outputs"] = await asyncio.to_thread(measure_outputs, record.folder)
+    record.doc["used"] = await used_words(record.ingest)
     if handle is not None:
         await patiently(record, lambda: compute.remove(handle), "remove what was there for it")
     failure_json = record.doc.get("failure") or {}

@@ -44,6 +44,7 @@ async def run_state(service: Service, record: Record) -> RunState:
         ],
         "git": dict(record.spec.git),
         "resources": _resources(record.spec.resources),
+        "used": dict(record.doc.get("used", {})),
         "source_directory": record.spec.source_directory,
         "rerun_of": record.spec.rerun_of,
         "reruns": list(record.doc.get("reruns", [])),

@@ -32,6 +32,37 @@ async def system_usage(metrics: Ingest) -> SystemUsage:
     return {"nodes": nodes, "series": sorted(series, key=_order)}
 
 
+async def used_words(metrics: Ingest) -> dict[str, str]:
+    """What the run used, by what and in words, for its record: of all ranks together CPU time, of each the most memory."""
+    usage = await system_usage(metrics)
+    cpus = {node["rank"]: node["cpus"] for node in usage["nodes"]}
+    by_measure: dict[str, list[SystemSeries]] = {}
+    for one in usage["series"]:
+        by_measure.setdefault(one["measure"], []).append(one)
+    words: dict[str, str] = {}
+    if memory := by_measure.get("memory"):
+        words["memory"] = _bytes(max(one["peak"] for one in memory))
+    if cpu := by_measure.get("cpu"):
+        seconds = [one["mean"] / 100 * cpus.get(one["rank"], 1) * await _length(metrics, one) for one in cpu]
+        words["CPU"] = f"{sum(seconds):,.0f} s"
+    if gpu := by_measure.get("gpu"):
+        words["GPU"] = f"{sum(one['mean'] for one in gpu) / len(gpu):.0f} %"
+    if gpu_memory := by_measure.get("gpu_memory"):
+        words["GPU memory"] = _bytes(max(one["peak"] for one in gpu_memory))
+    return words
+
+
+async def _length(metrics: Ingest, series: SystemSeries) -> float:
+    """Seconds that were sampled."""
+    window = await system_window(metrics, (series["rank"], series["name"]), axis="time", pixels=series["count"])
+    times = window.points["time"]
+    return float(times[-1] - times[0]) + _FIRST_SECONDS
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
 async def system_window(metrics: Ingest, key: tuple[int, str], **given: Any) -> Window:
     """`Columns.window` of what `system_usage` names."""
     samples = metrics.beside(SAMPLES)

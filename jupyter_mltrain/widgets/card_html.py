@@ -244,6 +244,7 @@ def details(state: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Snapshot", f"{formats.count(snapshot['files'], 'file')} · {formats.size(snapshot['bytes'])} · {snapshot.get('digest', '')}" if snapshot.get("files") else ""),
         ("Git", _pairs(state.get("git"))),
         ("Resources", _pairs(state.get("resources"))),
+        ("Used", _pairs(state.get("used"))),
         ("Tags", _pairs(state.get("tags"))),
         ("Notes", str(state.get("notes") or "")),
     ]  # fmt: skip

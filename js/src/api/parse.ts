@@ -107,6 +107,7 @@ export function parseState(given: unknown, run: string): RunState {
     tags: pairs(raw.tags),
     git: pairs(raw.git),
     resources: pairs(raw.resources),
+    used: pairs(raw.used),
     notes: text(raw.notes),
     snapshot: raw.snapshot
       ? {

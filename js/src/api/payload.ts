@@ -103,6 +103,8 @@ export interface RunState {
   tags: [string, string][];
   git: [string, string][];
   resources: [string, string][];
+  /** Of its nodes, once it is over, in words. */
+  used: [string, string][];
   notes: string;
   snapshot: wire.SnapshotSummary | null;
   outputs: wire.OutputsSummary;

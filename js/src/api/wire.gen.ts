@@ -1917,6 +1917,12 @@ export interface RunState {
   };
   resources: Resources;
   /**
+   * Of its nodes, in words, once it is over: peak memory, CPU time, GPUs. Empty where nothing was sampled.
+   */
+  used: {
+    [k: string]: string;
+  };
+  /**
    * A path of this machine: the door leaves it out.
    */
   source_directory?: string | null;

@@ -31,6 +31,7 @@ const KEPT = [
   "notes",
   "git",
   "resources",
+  "used",
   "snapshot",
   "outputs",
   "models",

@@ -145,6 +145,7 @@ export function detailRows(state: RunState): [string, string][] {
     ],
     ["Git", pairWords(state.git)],
     ["Resources", pairWords(state.resources)],
+    ["Used", pairWords(state.used)],
     ["Tags", pairWords(state.tags)],
     ["Notes", state.notes],
   ];

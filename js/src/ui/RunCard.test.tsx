@@ -68,6 +68,11 @@ describe("RunCard", () => {
     expect(host.querySelector("svg")?.getAttribute("aria-label")).toBe("val_accuracy, last value 0.9835");
   });
 
+  it("tells what the run used among its details", () => {
+    show(completed);
+    expect(texts(".mlt-kv > *").join(" ")).toContain("Used memory 2.0 GB, CPU 93 s");
+  });
+
   it("says when it was recorded and how to get the run back", () => {
     show(completed);
     expect(texts(".mlt-foot > *")).toEqual([

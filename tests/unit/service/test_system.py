@@ -9,7 +9,7 @@ import pytest
 from jupyter_mltrain.core.compute import Frame
 from jupyter_mltrain.service.ingest import Ingest
 from jupyter_mltrain.service.metrics import metric_values
-from jupyter_mltrain.service.system import system_usage, system_window
+from jupyter_mltrain.service.system import system_usage, system_window, used_words
 
 
 @pytest.fixture
@@ -120,3 +120,18 @@ async def test_a_sample_alone_wakes_nobody_who_watches_the_run(run):
     assert news == []
     [cpu] = (await system_usage(ingest))["series"]
     assert cpu["count"] == 3
+
+
+async def test_what_was_used_in_words_is_of_all_ranks(run):
+    assert await used_words(Ingest(run)) == {}
+    write(run, GIVEN, *[["cpu_percent", None, at, value] for at, value in ((1.0, 100), (11.0, 50))])
+    write(run, ["memory_bytes", None, 1.0, 3 * 10**9], ["memory_bytes", None, 11.0, 10**9])
+    write(run, {**GIVEN, "cpus": 1}, ["cpu_percent", None, 1.0, 100], ["memory_bytes", None, 1.0, 5], name="r1.system")
+    assert await used_words(Ingest(run)) == {"memory": "3.0 GB", "CPU": "25 s"}  # 4 + 20, and 1
+    write(run, *[[f"gpu{gpu}_percent", None, 1.0, 30.0 + gpu] for gpu in (0, 1)], ["gpu0_memory_bytes", None, 1.0, 8e8])
+    assert (await used_words(Ingest(run))) | {"CPU": ""} == {
+        "memory": "3.0 GB",
+        "CPU": "",
+        "GPU": "30 %",
+        "GPU memory": "800 MB",
+    }

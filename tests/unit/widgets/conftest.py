@@ -83,6 +83,7 @@ def base(status: str, **changes: Any) -> dict[str, Any]:
         "pinned": False,
         "git": {"commit": "3413ed3c0ffee", "branch": "main"},
         "resources": {"gpus": None, "cpus": 2, "memory_gb": None, "max_run_seconds": None},
+        "used": {},
         "snapshot": {"files": 1, "bytes": 1843, "digest": "c0ffee00"},
         "outputs": {"files": 3, "bytes": 412_000},
         "models": [],
@@ -165,7 +166,8 @@ def running() -> tuple[dict[str, Any], Recorded]:
 @pytest.fixture
 def completed() -> tuple[dict[str, Any], Recorded]:
     series = {"val_accuracy": accuracy(), "loss": loss(), "test_accuracy": [0.9786]}
-    return base("Completed"), Recorded(series, b"downloading\nepoch 20 accuracy 0.9786\nsaved outputs/model\n")
+    used = {"memory": "2.0 GB", "CPU": "93 s"}
+    return base("Completed", used=used), Recorded(series, b"downloading\nepoch 20 accuracy 0.9786\nsaved outputs/model\n")
 
 
 @pytest.fixture

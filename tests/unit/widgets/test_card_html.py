@@ -92,6 +92,10 @@ def test_the_last_value_and_the_best_one_stand_with_the_chart(completed):
     assert "test_accuracy 0.9786" in text  # a single value needs no chart
 
 
+def test_what_it_used_is_among_the_details(completed):
+    assert "Used memory 2.0 GB, CPU 93 s" in said(card(payload(*completed)))
+
+
 def test_without_a_service_the_last_values_still_show(completed):
     state, _ = completed
     html = card(payload(state, None))
