@@ -223,6 +223,7 @@ async def _conclude_exits(record: Record, exits: tuple[Exit, ...], stopped: Stop
     evidence: dict[str, Any] = {"exits": [dataclasses.asdict(e) for e in exits]}
     if stopped is not None:
         evidence["stop"] = dataclasses.asdict(stopped)
+    record.doc.setdefault("notices", []).extend(f"Rank {e.rank} {e.note}." for e in exits if e.note)
     requested = any(e.stopped == "requested" for e in exits)
     if requested and record.spec.within is not None:
         await record.progress(Status.CANCEL_REQUESTED, "canceled by its script")

@@ -11,6 +11,7 @@ import pytest
 from jupyter_mltrain.computes.local import LocalCompute
 from jupyter_mltrain.core.compute import Phase
 from jupyter_mltrain.core.spec import TENSORFLOW, Distribution
+from jupyter_mltrain.service.failure import failed_ranks
 from jupyter_mltrain.testing import bench as bench_module
 from jupyter_mltrain.testing.bench import Bench
 from tests.engines.python_environment import python_environment
@@ -58,6 +59,40 @@ run.tag(f"weights {task['index']}", hashlib.sha256(weights).hexdigest())
 """
 
 
+# The workers and the server wait for work without end; the chief gives it, and its end is the run's.
+SERVED = """
+import os
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+import numpy as np, tensorflow as tf
+resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+if resolver.task_type != "chief":
+    server = tf.distribute.Server(
+        resolver.cluster_spec(), job_name=resolver.task_type, task_index=resolver.task_id, protocol="grpc", start=True
+    )
+    server.join()
+strategy = tf.distribute.ParameterServerStrategy(resolver)
+coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
+def batches():
+    x = np.random.default_rng(1).normal(size=(256, 2)).astype("float32")
+    return tf.data.Dataset.from_tensor_slices((x, x @ np.float32([[3.0], [-1.0]]))).repeat().batch(16)
+with strategy.scope():
+    weights = tf.Variable(tf.zeros((2, 1)))
+@tf.function
+def step(iterator):
+    x, y = next(iterator)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean((x @ weights - y) ** 2)
+    weights.assign_sub(0.05 * tape.gradient(loss, weights))
+    return loss
+iterator = iter(coordinator.create_per_worker_dataset(batches))
+for _ in range(200):
+    coordinator.schedule(step, args=(iterator,))
+coordinator.join()
+from jupyter_mltrain import Run
+Run.get_context().log_list("weights", [round(float(w), 2) for w in weights.numpy().ravel()])
+"""
+
+
 @pytest.fixture(scope="module")
 def python() -> str:
     return str(python_environment("tensorflow-2.21", "tensorflow-cpu>=2.21,<2.22"))
@@ -93,3 +128,16 @@ async def test_two_workers_end_with_the_same_weights_to_the_bit(bench: Bench, py
     assert losses[0][-1] < losses[0][0] / 2
     weights = {one["value"] for rank in logged for one in rank if isinstance(one, dict) and one["k"] == "tag"}
     assert len(weights) == 1
+
+
+async def test_a_chief_with_workers_and_a_parameter_server(bench: Bench, python: str) -> None:
+    asked = Distribution(TENSORFLOW, 3, parameter_servers=1, chief=True)
+    handle = await bench.launch(bench.prepare(SERVED, python=python, distribution=asked))
+    streams = await bench.streams(handle)
+    exits = (await bench.until(handle, Phase.EXITED)).exits
+    said = "\n".join(data.decode(errors="replace") for name, data in streams.items() if name.endswith(".log"))
+    assert exits[0].code == 0, said
+    assert [exit_.stopped for exit_ in exits] == ["", *["the others are done"] * 3], said
+    assert failed_ranks(exits) == []
+    told = [json.loads(line) for name, data in streams.items() if name.startswith("r0-") for line in data.splitlines()]
+    assert [one["values"] for one in told if isinstance(one, dict) and one["k"] == "list"] == [[3.0, -1.0]]
