@@ -25,10 +25,10 @@ from tests.engines.docker_contract import PYTHON
 WAITED = """
 import os, time
 samples = os.environ["MLTRAIN_STREAMS"] + "/r0.system"
-def wait_for(count):
-    while not os.path.exists(samples) or open(samples).read().count("memory_bytes") < count:
+def wait_for(count, name='"memory_bytes"'):
+    while not os.path.exists(samples) or open(samples).read().count(name) < count:
         time.sleep(0.05)
-    return open(samples).read().count("memory_bytes")
+    return open(samples).read().count(name)
 """
 BUSY = f"""
 import resource, subprocess, sys
@@ -87,7 +87,7 @@ async def test_the_gpus_of_a_run_are_sampled_and_no_others(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver(tmp_path, monkeypatch)
-    plan = bench.prepare("import time; time.sleep(4.2)", grant=Grant(gpus=(1, 2)))
+    plan = bench.prepare(f"{WAITED}\nwait_for(1, 'gpu2_memory_bytes')", grant=Grant(gpus=(1, 2)))
     numbers, items = await sampled(bench, plan)
     assert [(gpu["name"], gpu["model"], gpu["memory"]) for gpu in items["gpus"]["gpus"]] == [
         ("1", "Fake 1", 80_000_000_000),
@@ -102,7 +102,8 @@ async def test_a_driver_that_fails_is_told_and_training_goes_on(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver(tmp_path, monkeypatch, NVIDIA_FAKE_INIT="9")
-    numbers, items = await sampled(bench, bench.prepare("import time; time.sleep(1.5)", grant=Grant(gpus=(0,))))
+    plan = bench.prepare(f"{WAITED}\nwait_for(1, 'gpu_problem')", grant=Grant(gpus=(0,)))
+    numbers, items = await sampled(bench, plan)
     assert items["gpu_problem"]["text"] == "the NVIDIA driver answers Driver Not Loaded (nvmlInit_v2)"
     assert set(numbers) == {"cpu_percent", "memory_bytes"}
 
