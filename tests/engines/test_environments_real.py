@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -64,9 +63,7 @@ def test_tensorflow_and_mnist_from_nothing_to_a_trained_model(tmp_path: Path, re
     assert result["events"] == 1
     assert f"=={result['version']}" in ready.lock
 
-    started = time.perf_counter()
     assert environments.prepare("tensorflow", log=pytest.fail).prepared == ready.prepared
-    assert time.perf_counter() - started < 0.05
     assert remove_unused(keep=()) == [], "it was just used"
 
 

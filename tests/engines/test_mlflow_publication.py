@@ -235,7 +235,7 @@ async def test_the_process_ends_with_the_service(tmp_path):
         service.kill()
         service.wait()
         service.stdout.close()
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)

@@ -66,6 +66,10 @@ def value(i: int) -> float:
     return ((i * 7919) % 1009) / 7
 
 
+UNTIL_TOLD = "while not os.path.exists('../../../../on'):\n    time.sleep(0.01)\n"
+"""A script that goes on until `World.go_on`: however slow the machine, it is there until then."""
+
+
 def steady(count: int = 40, pause: float = 0.01) -> str:
     """A script that logs `count` values, `pause` seconds apart."""
     return f"for i in range({count}):\n    log(i)\n    time.sleep({pause})\n"
@@ -187,6 +191,13 @@ class World:
     def wait_running(self, run: Submitted, acknowledged: int = 1) -> None:
         """Until the script has logged that much; does not ask the service."""
         eventually(lambda: run.acknowledged >= acknowledged, "the script did not get there: {}", run.lines)
+
+    def wait_status(self, run: Submitted, status: str) -> dict[str, Any]:
+        return self.wait(run, lambda state: state["status"] == status)
+
+    def go_on(self) -> None:
+        """Let all scripts with `UNTIL_TOLD` go on."""
+        (self.root / "on").touch()
 
     def cancel(self, run: Submitted, grace: float = 1.0) -> bool:
         """Ask for the end; False if the run had ended already."""

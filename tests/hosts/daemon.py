@@ -14,7 +14,7 @@ from tests.hosts import image
 from tests.hosts.mounts import take_away
 from tests.hosts.programs import call, program
 
-_PATIENCE = 30.0
+_PATIENCE = 120.0
 
 
 class Engine:
@@ -35,7 +35,7 @@ class Engine:
 
     def answers(self) -> bool:
         try:
-            call(*self.command, "version", "--format", "{{.Server.Version}}", seconds=10)
+            call(*self.command, "version", "--format", "{{.Server.Version}}", seconds=60)
         except (RuntimeError, subprocess.TimeoutExpired):
             return False
         return True

@@ -61,7 +61,7 @@ class Sshd:
         command = [*self._enter, program("sshd"), "-D", "-f", settings, "-E", self.folder / "log"]
         self._process = subprocess.Popen(command, start_new_session=True)
         (self.folder / "pid").write_text(str(self._process.pid))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not self._listens():
             log = self.folder / "log"
             assert self._process.poll() is None, f"sshd does not start:\n{log.read_text() if log.exists() else ''}"

@@ -100,6 +100,8 @@ def test_nobody_of_another_kind_gives_way(experiment: Experiment) -> None:
     assert cheap.get_status() == "Running"
     cheap.cancel()
     mate.wait_for_completion(wait_post_processing=True)
+    for run in (first, cheap):
+        run.wait_for_completion(wait_post_processing=True, raise_on_error=False)
     assert (first.get_status(), cheap.get_status()) == ("Canceled", "Canceled")
 
 

@@ -41,7 +41,7 @@ def workspace(own_state, tmp_path_factory):
     made = Workspace.create("door", tmp_path_factory.mktemp("ws"))
     yield made
     made.connection.post("/v1/handover")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while Layout(made.root).address.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
 

