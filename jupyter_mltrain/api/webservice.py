@@ -324,14 +324,17 @@ class AciWebservice(Webservice):
         enable_app_insights: bool | None = None,  # noqa: ARG004
         *,
         port: int | None = None,
+        image: str | None = None,
         **cloud: Any,  # noqa: ARG004
     ) -> DeploymentConfiguration:
         """How to serve: limits of CPU and memory, and whether requests need a key (default: no; the endpoint listens on
-        this machine alone and refuses other web pages). Raises `WebserviceException` for TLS, which loopback has no use for."""
+        this machine alone and refuses other web pages). `image`: on a target with containers, one with TensorFlow
+        Serving's own server (`tensorflow/serving`), for a SavedModel; it asks for no keys. Raises `WebserviceException`
+        for TLS, which loopback has no use for."""
         if ssl_enabled:
             raise WebserviceException("An endpoint on this machine has no TLS.", mend="Leave `ssl_enabled` out.")
         return DeploymentConfiguration(
-            "ACI", cpu_cores, memory_gb, port, auth_enabled, tags or {}, properties or {}, description
+            "ACI", cpu_cores, memory_gb, port, auth_enabled, tags or {}, properties or {}, description, image
         )
 
 

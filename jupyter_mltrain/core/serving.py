@@ -28,7 +28,8 @@ class ServingOrder:
     `engine`, `settings`: how to reach it from any process (`computes.load`). `endpoint`: the endpoint's id, unique among
     all workspaces. `image`: exact. `argv` and `env` hold paths in the container; `port`: where it listens there;
     `ready`: a path that answers 200 when it can serve. `files`: the folders and files below `REVISION`, by name there,
-    as paths here. `uses`: paths in the container of the environments that it uses.
+    as paths here. `stock`: the name of the model where the image has a server of its own, TensorFlow Serving's: then
+    there is no `argv`. `workspace`: the id of whose it is. `uses`: paths in the container of the environments that it uses.
     """
 
     engine: str
@@ -43,6 +44,8 @@ class ServingOrder:
     uses: tuple[str, ...] = ()
     port: int = PORT
     ready: str = "/"
+    stock: str = ""
+    workspace: str = ""
     memory_bytes: int | None = None
     cpus: float | None = None
     shm_size: str = ""
@@ -119,6 +122,14 @@ class ServingHost(Protocol):
     @property
     def publishes(self) -> bool:
         """Whether a server listens for its whole container: the port is one of the loopback of the engine's host."""
+        ...
+
+    def belongs_to(self, workspace: str) -> None:
+        """Whose engine it is, by its id: said before it is used, so that what it makes carries it."""
+        ...
+
+    async def find_image(self, name: str, log: Callable[[str], None], progress: Callable[[str], None]) -> str:
+        """The exact image of that name there, pulled if it has to be. Raises `EngineError` where it cannot be had."""
         ...
 
     def reach(self) -> Mapping[str, Any]:

@@ -31,12 +31,13 @@ class ContainerInputs:
     folder: Path
     engine: str
     settings: Mapping[str, Any]
-    image: str
+    image: str = ""
     python: str = ""
     overlay: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     shm_size: str = ""
     published: bool = True
+    workspace: str = ""
 
 
 def plan(spec: EndpointSpec, inputs: ContainerInputs) -> EndpointPlan:
@@ -94,6 +95,7 @@ def _ours(spec: EndpointSpec, inputs: ContainerInputs, revision: Path) -> Servin
         files={name: str(revision / name) for name in ("app", "inject", "serve.json")},
         uses=(inputs.python, *inputs.overlay),
         ready="/summary.json",
+        workspace=inputs.workspace,
         memory_bytes=None if spec.memory_gb is None else round(spec.memory_gb * 1e9),
         cpus=spec.cpu,
         shm_size=inputs.shm_size,
@@ -114,6 +116,8 @@ def _stock(spec: EndpointSpec, inputs: ContainerInputs, revision: Path) -> Servi
         cwd="/",
         files={f"models/{model.name}/{model.version}": str(_model(revision, spec))},
         port=STOCK_PORT,
+        stock=model.name,
+        workspace=inputs.workspace,
         ready=f"/v1/models/{model.name}",
         memory_bytes=None if spec.memory_gb is None else round(spec.memory_gb * 1e9),
         cpus=spec.cpu,

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_mltrain.core.serving import KEYS, Ended, Serving, ServingHost, ServingOrder
+from jupyter_mltrain.deployments import stock
 from jupyter_mltrain.deployments.causes import FAILED, cause
 from jupyter_mltrain.deployments.injected.mltrain_endpoint.control import Control
 from jupyter_mltrain.deployments.place import Place
@@ -51,6 +52,7 @@ def main(start: str, load: Callable[[str, Mapping[str, Any]], Any]) -> int:
     order = ServingOrder.from_json(plan["container"])
     try:
         host: ServingHost = load(order.engine, order.settings)
+        host.belongs_to(order.workspace)
         return asyncio.run(_Relay(folder, place, order, host).run())
     except MLTrainError as error:
         return _failed(folder, {"title": error.message, "mend": error.mend})
@@ -128,12 +130,19 @@ class _Relay:
         saying = threading.Thread(target=self._pass_lines, daemon=True, name="lines")
         saying.start()
         while not self._over.wait(_LOOK):
-            data = self._patiently(lambda: self._serving.read("ready.json"))
-            if data:
-                return json.loads(data)
+            about: dict[str, Any] | None = self._patiently(self._ready)
+            if about:
+                return about
             ended: Ended | None = self._patiently(self._serving.ended)
             if ended is not None:
                 raise _Failed(self._why(ended))
+        return None
+
+    def _ready(self) -> dict[str, Any] | None:
+        if not self._order.stock:
+            return json.loads(self._serving.read("ready.json") or b"null")
+        with contextlib.suppress(OSError, http.client.HTTPException):  # it does not listen yet
+            return stock.about(self._order.stock, lambda path: self._get(path, ""))
         return None
 
     def _patiently(self, ask: Callable[[], Any]) -> Any:

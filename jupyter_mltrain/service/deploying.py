@@ -55,6 +55,11 @@ async def make_spec(
     """The spec that a request means. Raises `WebserviceException`, `ModelNotFound`, `ResourceUnavailable`."""
     check_service_name(request.name)
     asked = request.deployment
+    if asked.image is not None and asked.auth_enabled:
+        raise WebserviceException(
+            f"The server of the image {asked.image!r} asks for no keys.",
+            mend="Leave auth_enabled out, or the image: then our own server answers.",
+        )
     entries = await find_models(service, request.models, script=request.inference is not None)
     registered: dict[str, Any] = (entries[0].get("resources") or {}) if entries else {}
     spec = EndpointSpec(
@@ -187,6 +192,7 @@ def _script_path(inference: InferenceRequest | None) -> str | None:
 
 async def _checked(service: Service, spec: EndpointSpec, entries: list[dict[str, Any]]) -> EndpointSpec:
     """The spec with a memory limit in which its framework can start, and one that the place it is for has."""
+    deploying_there.check_image(spec)
     spec = _within_reason(service, spec, entries)
     if spec.target == LOCAL:
         _check_machine(spec)

@@ -14,11 +14,12 @@ from jupyter_mltrain import computes
 from jupyter_mltrain.core.addresses import redact
 from jupyter_mltrain.core.deployment import EndpointPlan, EndpointSpec
 from jupyter_mltrain.core.serving import ServingHost, ServingOrder
+from jupyter_mltrain.core.target import LOCAL
 from jupyter_mltrain.deployments import contained
 from jupyter_mltrain.deployments.contained import ContainerInputs
 from jupyter_mltrain.deployments.place import Place
 from jupyter_mltrain.environments.uv import there_failed
-from jupyter_mltrain.errors import BuildFailed, ResourceUnavailable, WebserviceException
+from jupyter_mltrain.errors import BuildFailed, EngineError, EngineUnreachable, ResourceUnavailable, WebserviceException
 from jupyter_mltrain.service.long_work import in_thread
 from jupyter_mltrain.service.serving import definition_of, lacks_server
 
@@ -39,6 +40,22 @@ def host_of(service: Service, target: str) -> ServingHost:
             mend="Leave the target out, or name one of Docker with a single host.",
         )
     return compute
+
+
+def check_image(spec: EndpointSpec) -> None:
+    """Raise `WebserviceException` where an image's own server cannot serve what is asked."""
+    if spec.image is None:
+        return
+    if spec.target == LOCAL:
+        raise WebserviceException(
+            f"The image {spec.image!r} needs a target with containers.",
+            mend='Name one: deployment_target="docker", or one that is attached.',
+        )
+    if spec.entry_script is not None or [model.format for model in spec.models] != ["SavedModel"]:
+        raise WebserviceException(
+            f"The image {spec.image!r} serves one SavedModel, and no entry script.",
+            mend="Leave the image out: then our own server answers.",
+        )
 
 
 async def check(service: Service, spec: EndpointSpec) -> None:
@@ -66,6 +83,14 @@ async def prepare(
     """
     host = host_of(service, spec.target)
     compute = cast("ContainerCompute", host)
+    inputs = ContainerInputs(
+        id=record["id"],
+        folder=place.folder,
+        engine=cast("Any", host).name,
+        settings=host.reach(),
+        published=host.publishes,
+        workspace=service.config.id,
+    )
     with place.build_log.open("a", encoding="utf-8", errors="replace") as file:
 
         def log(line: str) -> None:
@@ -73,23 +98,33 @@ async def prepare(
                 file.write(line.rstrip("\n") + "\n")
                 file.flush()
 
+        if spec.image is not None:
+            step(f"image {spec.image}")
+            image = await _image(host, spec.image, log, step)
+            return contained.plan(spec, dataclasses.replace(inputs, image=image))
         step(f"environment {spec.environment}")
         order = await _order(service, compute, spec.environment, log)
         ready = await _made(compute, order, log, step)
         overlay = await _overlay(service, compute, ready, log, step)
-    inputs = ContainerInputs(
-        id=record["id"],
-        folder=place.folder,
-        engine=cast("Any", host).name,
-        settings=host.reach(),
+    inputs = dataclasses.replace(
+        inputs,
         image=ready.prepared.image,
         python=ready.prepared.python,
         overlay=overlay,
         variables=ready.prepared.variables,
         shm_size=ready.prepared.shm_size,
-        published=host.publishes,
     )
     return contained.plan(spec, inputs)
+
+
+async def _image(host: ServingHost, name: str, log: Say, step: Say) -> str:
+    try:
+        return await host.find_image(name, log, _in_loop(step))
+    except EngineUnreachable:
+        raise
+    except EngineError as error:
+        mend = "Pull it there, name another one, or leave the image out: then our own server answers."
+        raise WebserviceException(error.message, mend=mend) from error
 
 
 async def _order(service: Service, compute: ContainerCompute, reference: str, log: Say) -> EnvironmentOrder:
@@ -98,19 +133,29 @@ async def _order(service: Service, compute: ContainerCompute, reference: str, lo
 
 
 async def _made(compute: ContainerCompute, order: EnvironmentOrder, log: Say, step: Say) -> ReadyEnvironment:
-    loop = asyncio.get_running_loop()
+    say = _in_loop(step)
 
     def tell(line: str) -> None:
         log(redact(line, order.secrets))
 
     def phrase(text: str) -> None:
-        loop.call_soon_threadsafe(step, f"environment {order.name}: {text}"[:160])
+        say(f"environment {order.name}: {text}"[:160])
 
     try:
         return await compute.prepare(order, tell, phrase)
     except BuildFailed as error:
         output = redact(str(error.details.get("output", "")), order.secrets)
         raise there_failed(error, output, order.name) from error
+
+
+def _in_loop(step: Say) -> Say:
+    """The same from any thread."""
+    loop = asyncio.get_running_loop()
+
+    def say(text: str) -> None:
+        loop.call_soon_threadsafe(step, text)
+
+    return say
 
 
 async def _overlay(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_mltrain.core import wire_endpoints as wire
 from jupyter_mltrain.core.deployment import EndpointSpec
+from jupyter_mltrain.core.target import LOCAL
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.endpoints import Held
@@ -58,8 +60,8 @@ def endpoint_state(service: Service, held: Held) -> wire.Endpoint:
         "environment": spec.environment,
         "framework": about.get("framework") or "",
         "url": url,
-        "scoring_uri": f"{url}/score" if url else None,
-        "swagger_uri": f"{url}/swagger.json" if url else None,
+        "scoring_uri": f"{url}{score_path(about)}" if url else None,
+        "swagger_uri": f"{url}/swagger.json" if url and spec.image is None else None,
         "port": port,
         "auth_enabled": keys["required"],
         "cpu": spec.cpu,
@@ -71,18 +73,30 @@ def endpoint_state(service: Service, held: Held) -> wire.Endpoint:
         "restarts": seen.restarts,
         "failure": _failure(record, seen.failure, seen.serving),
         "substitutions": [cast("Any", vars(each)) for each in spec.substitutions],
-        "notices": list(spec.notices),
+        "notices": [*spec.notices, *_where(spec)],
         "description": record["description"],
         "tags": record["tags"],
         "properties": record["properties"],
         "signatures": signatures,
         "default_signature": about.get("default"),
         "image": image,
-        "snippets": _snippets(held.name, spec, url, keys["required"], signatures, about.get("default")),
+        "snippets": _snippets(held.name, spec, url, keys["required"], about),
         "news": held.news,
         "workspace": {"id": service.config.id, "name": service.config.name},
         "recorded": time.time(),
     }
+
+
+def _where(spec: EndpointSpec) -> list[str]:
+    if spec.target == LOCAL:
+        return []
+    whose = f", with the server of {spec.image}" if spec.image else ""
+    return [f"Runs in a container on the target {spec.target}{whose}."]
+
+
+def score_path(about: Mapping[str, Any]) -> str:
+    """Where requests go: an image's own server has a path of its own for that."""
+    return str(about.get("score") or "/score")
 
 
 def _failure(record: dict[str, Any], seen: Any, serving: int | None) -> wire.EndpointFailure | None:
@@ -122,9 +136,10 @@ def image_of(signatures: Any, default: str | None) -> wire.EndpointImage | None:
 
 
 def _snippets(
-    name: str, spec: EndpointSpec, url: str | None, auth: bool, signatures: Any, default: str | None
+    name: str, spec: EndpointSpec, url: str | None, auth: bool, about: dict[str, Any]
 ) -> wire.EndpointSnippets:
-    address = f"{url or 'http://localhost:PORT'}/score"
+    signatures, default = about.get("signatures"), about.get("default")
+    address = f"{url or 'http://localhost:PORT'}{score_path(about)}"
     sample = _sample(signatures, default)
     body = json.dumps({"instances": [sample]}) if spec.entry_script is None else '{"data": [[0, 1, 2]]}'
     shown = body if len(body) <= 300 else '{"instances": [SAMPLE]}'
@@ -143,13 +158,14 @@ def _snippets(
             f" -e MODEL_NAME={model.name} tensorflow/serving"
         )
     models = ", ".join(f'"{model.id}"' for model in spec.models)
+    models += f'], deployment_target="{spec.target}"' if spec.target != LOCAL else "]"
     return {
         "curl": f"curl -s{key} -H 'Content-Type: application/json' -d '{shown}' {address}",
         "python": f'import requests\n\nrequests.post("{address}", json={value}{headers}).json()',
         "serve": serve,
         "deploy": (
             f"from jupyter_mltrain import Model, Workspace\n\nws = Workspace.from_config()\n"
-            f'service = Model.deploy(ws, "{name}", [{models}], overwrite=True)\nservice.wait_for_deployment(show_output=True)'
+            f'service = Model.deploy(ws, "{name}", [{models}, overwrite=True)\nservice.wait_for_deployment(show_output=True)'
         ),
     }
 

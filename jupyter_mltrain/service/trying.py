@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_mltrain.core import wire_endpoints as wire
 from jupyter_mltrain.core.deployment import MEMORY_FLOOR_GB, SCRIPT_FLOOR_GB, SERVABLE, check_service_name
+from jupyter_mltrain.core.target import LOCAL
 from jupyter_mltrain.deployments import smoke as smoke_process
 from jupyter_mltrain.errors import MLTrainError, WebserviceException
 from jupyter_mltrain.service import deploying
 from jupyter_mltrain.service.endpoint_keys import read_keys
+from jupyter_mltrain.service.endpoint_state import score_path
 from jupyter_mltrain.service.endpoints import SMOKE, Held
 from jupyter_mltrain.service.long_work import in_thread
 from jupyter_mltrain.service.serving import server_packages
@@ -72,13 +74,14 @@ async def ask(held: Held, request: TestRequest) -> wire.EndpointAnswer:
 
 
 def _ask(held: Held, request: TestRequest, port: int) -> wire.EndpointAnswer:
-    posts = request.path == "/score" or request.path.endswith(":predict")
+    path = score_path(held.seen.about or {}) if request.path == "/score" else request.path
+    posts = path == "/score" or path.endswith(":predict")
     body = request.text if request.text is not None else json.dumps(request.body)
     headers = {"Authorization": f"Bearer {read_keys(held.place)['primary']}", "Content-Type": "application/json"}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ASK_SECONDS)
     began = time.perf_counter()
     try:
-        connection.request("POST" if posts else "GET", request.path, body.encode() if posts else None, headers)
+        connection.request("POST" if posts else "GET", path, body.encode() if posts else None, headers)
         response = connection.getresponse()
         data = response.read(_MOST_ANSWER + 1)
     except OSError as error:
@@ -119,10 +122,12 @@ async def plan(service: Service, request: EndpointRequest) -> wire.EndpointPlan:
             found["signatures"] = entries[0].get("signature")
             found["servable"] = script or entries[0]["format"] in SERVABLE
         spec = await deploying.make_spec(service, request, 1, None)
-        state = await asyncio.to_thread(
-            service.environments.state, spec.environment, kernel_python=request.kernel_python
-        )
-        found["environment"], found["environment_state"] = spec.environment, state.state
+        found["environment"] = spec.environment
+        if spec.target == LOCAL:  # elsewhere its engine knows
+            state = await asyncio.to_thread(
+                service.environments.state, spec.environment, kernel_python=request.kernel_python
+            )
+            found["environment_state"] = state.state
         found["memory_gb"], found["cpu"] = spec.memory_gb, spec.cpu
         found["substitutions"] = [cast("Any", vars(each)) for each in spec.substitutions]
     except MLTrainError as error:
@@ -135,9 +140,11 @@ def _cell(request: EndpointRequest) -> str:
     asked = request.deployment
     given = {
         "cpu_cores": asked.cpu, "memory_gb": asked.memory_gb, "auth_enabled": asked.auth_enabled, "port": asked.port,
+        "image": asked.image,
     }  # fmt: skip
     options = ", ".join(f"{key}={value!r}" for key, value in given.items() if value is not None)
     config = f", deployment_config=AciWebservice.deploy_configuration({options})" if options else ""
+    config += f', deployment_target="{asked.target}"' if asked.target != LOCAL else ""
     config += ", overwrite=True" if request.overwrite else ""
     names = "AciWebservice, Model, Workspace" if options else "Model, Workspace"
     return (

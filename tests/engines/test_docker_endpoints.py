@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import http.client
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jupyter_mltrain import AciWebservice, ComputeTarget, InferenceConfig, Model, Webservice, Workspace
+from jupyter_mltrain import AciWebservice, ComputeTarget, InferenceConfig, Model, Webservice, Workspace, computes
+from jupyter_mltrain.api.compute import AmlCompute
 from jupyter_mltrain.api.docker import DockerCompute
 from jupyter_mltrain.api.environment import Environment
+from jupyter_mltrain.commands import verbs
+from jupyter_mltrain.commands.context import Context
+from jupyter_mltrain.computes.docker import housekeeping
 from jupyter_mltrain.errors import EngineUnreachable, WebserviceException
 from tests.faults.world import World, alive, eventually, kill
 from tests.hosts.daemon import Engine
 from tests.hosts.remote import RemoteHost
 from tests.integration.endpoints.scoring import Clients, Source, place_of
+from tests.unit.tracking.test_inspection import SERVING, graph
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -197,3 +203,121 @@ def test_who_kills_what_an_endpoint_in_a_container_is_kept(
     assert "It needed more memory than its limit of 0.50 GB" in service.get_logs()
     service.delete()
     assert ours(docker_engine, workspace) == []
+
+
+STAND_IN = r"""
+import http.server, json, os
+name, base = os.environ["MODEL_NAME"], os.environ["MODEL_BASE_PATH"]
+[version] = os.listdir(f"{base}/{name}")
+assert os.path.isfile(f"{base}/{name}/{version}/saved_model.pb")
+print("serves", name, version, flush=True)
+def tensor(dtype, *sizes):
+    return {"dtype": dtype, "tensor_shape": {"dim": [{"size": str(size), "name": ""} for size in sizes]}, "name": "t"}
+READS = {
+    f"/v1/models/{name}": {"model_version_status": [{"version": version, "state": "AVAILABLE", "status": {}}]},
+    f"/v1/models/{name}/metadata": {"metadata": {"signature_def": {"signature_def": {
+        "serving_default": {"inputs": {"x": tensor("DT_FLOAT", -1, 784)}, "outputs": {"y": tensor("DT_INT32", -1)}},
+        "__saved_model_init_op": {"inputs": {}, "outputs": {}},
+    }}}},
+}
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def answer(self, status, document):
+        data = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+    def do_GET(self):
+        self.answer(200 if self.path in READS else 404, READS.get(self.path, {"error": "Not found"}))
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        assert self.path == f"/v1/models/{name}:predict"
+        self.answer(200, {"predictions": [len(row) for row in asked["instances"]]})
+http.server.ThreadingHTTPServer(("0.0.0.0", 8501), Handler).serve_forever()
+"""
+
+
+def stand_in(engine: Engine, folder: Path) -> str:
+    """An image that is started, and answers, as that of TensorFlow Serving does."""
+    name = "jupyter-mltrain-test:serving"
+    (folder / "serve.py").write_text(STAND_IN)
+    container = engine.docker("create", engine.image, "true").strip()
+    try:
+        engine.docker("cp", folder / "serve.py", f"{container}:/usr/bin/serve.py")
+        entry = 'ENTRYPOINT ["/usr/bin/python3", "-u", "/usr/bin/serve.py"]'
+        engine.docker("commit", "--change", entry, container, name)
+    finally:
+        engine.docker("rm", "--force", container)
+    return name
+
+
+def test_a_saved_model_behind_the_server_of_an_image(
+    world: World, docker_engine: Engine, workspace: Workspace, source: Source, tmp_path: Path
+) -> None:
+    attach(workspace, docker_engine)
+    files = tmp_path / "saved"
+    files.mkdir()
+    (files / "saved_model.pb").write_bytes(graph(SERVING))
+    model = Model.register(workspace, files, "mnist")
+    image = stand_in(docker_engine, tmp_path)
+
+    def deploy_as(image: str, target: str | None = "box", **more: Any) -> Webservice:
+        config = AciWebservice.deploy_configuration(image=image, **more)
+        return Model.deploy(workspace, "stock", [model], None, config, target, overwrite=True)
+
+    with pytest.raises(WebserviceException, match="needs a target with containers"):
+        deploy_as(image, None)
+    with pytest.raises(WebserviceException, match="asks for no keys"):
+        deploy_as(image, auth_enabled=True)
+    service = deploy_as("localhost:1/no/serving")
+    with pytest.raises(
+        WebserviceException, match="'localhost:1/no/serving' is not on the engine, and cannot be pulled"
+    ) as refused:
+        service.wait_for_deployment()
+    assert "or leave the image out" in refused.value.mend
+    service = verbs.call(
+        Context(folder=world.root), "deploy", ["mnist", "--name", "stock", "-t", "box", "--image", image]
+    )
+    service.wait_for_deployment()
+    assert service.entry["notices"] == [f"Runs in a container on the target box, with the server of {image}."]
+    assert service.scoring_uri is not None
+    assert service.scoring_uri.endswith("/v1/models/mnist:predict")
+    assert service.run({"instances": [[0.0] * 784]}) == {"predictions": [784]}
+    assert service.sample_request() == {"instances": [[0] * 784]}
+    assert "serves mnist 1" in service.get_logs()
+    assert workspace.connection.post("/v1/endpoints/stock/test", {"body": {"instances": []}})["body"] == {
+        "predictions": []
+    }
+    [name] = servers(docker_engine, workspace)
+    [container] = json.loads(docker_engine.docker("inspect", name))
+    assert container["HostConfig"]["ReadonlyRootfs"]
+    assert list(container["HostConfig"]["PortBindings"]) == ["8501/tcp"]
+    service.delete()
+    assert ours(docker_engine, workspace) == []
+
+
+async def test_what_endpoints_leave_is_found_when_it_is_old(
+    docker_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, label = f"mltrain-endpoint-{uuid.uuid4().hex}", "org.jupyter-mltrain.kind=endpoint"
+    docker_engine.docker("volume", "create", "--label", label, name)
+    docker_engine.docker("create", "--label", label, "--name", name, docker_engine.image, "true")
+    try:
+        compute = computes.load("docker", url=docker_engine.url, base_image=docker_engine.image)
+        left = {(one.kind, one.name): one.why for one in await compute.leftovers(set())}
+        assert not {key for key in left if key[1] == name}, "what was made just now may be about to be used"
+        monkeypatch.setattr(housekeeping, "HELPER_SECONDS", -1)
+        left = {(one.kind, one.name): one.why for one in await compute.leftovers(set())}
+        assert left["container", name] == "an endpoint's server that has ended"
+        assert left["volume", name] == "files of an endpoint that has no server there, sent again when it starts"
+    finally:
+        docker_engine.docker("rm", name)
+        docker_engine.docker("volume", "rm", name)
+
+
+def test_a_target_without_containers_has_no_endpoints(workspace: Workspace, source: Source) -> None:
+    config = InferenceConfig("deep/score.py", source_directory=source.folder, environment="current")
+    pool = ComputeTarget.create(workspace, "pool", AmlCompute.provisioning_configuration(vm_size="STANDARD_D2_V2"))
+    with pytest.raises(WebserviceException, match="in containers of one host, not on 'pool'"):
+        Model.deploy(workspace, "scorer", [], config, deployment_target=pool)

@@ -149,7 +149,7 @@ VERBS: dict[str, Verb] = {
         _verb(
             "deploy",
             "endpoints:deploy",
-            "Serve a registered model on this machine; an endpoint of that name gets it without a failed request.",
+            "Serve a registered model, here or in a container; an endpoint of that name gets it without a failed request.",
             (Argument("model", "NAME[:VERSION]", completes="models"),),
             (
                 Option(("--name",), "name of the endpoint; default: the model's", "NAME", completes="endpoints"),
@@ -158,6 +158,8 @@ VERBS: dict[str, Verb] = {
                 Option(
                     ("--port",), "port on this machine; default: a free one, kept from then on", "PORT", values.port
                 ),
+                Option(("-t", "--target"), "compute target in whose containers it is", "NAME", completes="targets"),
+                Option(("--image",), "image with a server of its own (tensorflow/serving)", "IMAGE"),
                 Option(("--auth",), "requests need a key (`%mltrain endpoints keys NAME`)"),
                 Option(("--wait",), "wait until it answers, and say what is going on"),
             ),
@@ -216,7 +218,9 @@ VERBS: dict[str, Verb] = {
                     choices=("list", "show", "create", "update", "rm", "sizes", "attach", "detach", "prune"),
                 ),
                 Argument("name", "the target", optional=True, completes="targets"),
-                Argument("urls", "attach: ssh://user@host, tcp://host:port (TLS), unix:///path; several", repeated=True),
+                Argument(
+                    "urls", "attach: ssh://user@host, tcp://host:port (TLS), unix:///path; several", repeated=True
+                ),
             ),
             (
                 Option(("--size",), "create: what a node has, such as STANDARD_D2_V2", "SIZE", completes="sizes"),

@@ -27,20 +27,23 @@ def deploy(
     memory: float | None = None,
     port: int | None = None,
     auth: bool = False,
+    target: str | None = None,
+    image: str | None = None,
     wait: bool = False,
 ) -> Webservice:
     """Serve the model `NAME[:VERSION]` (default: its newest version) as an endpoint; one of that name gets it without a
-    failed request. Raises `ModelNotFound`, `WebserviceException`."""
+    failed request. Raises `ModelNotFound`, `TargetNotFound`, `WebserviceException`."""
     from jupyter_mltrain.api.deployment import DeploymentConfiguration  # noqa: PLC0415 - loaded when it is used
     from jupyter_mltrain.api.deployment import deploy as deploy_model  # noqa: PLC0415
 
     reference = named(model, "Model")
-    config = DeploymentConfiguration("ACI", cpus, memory, port, True if auth else None)
+    config = DeploymentConfiguration("ACI", cpus, memory, port, True if auth else None, image=image)
     service = deploy_model(
         context.workspace(),
         check_service_name(name or service_name(reference.name)),
         [str(reference)],
         deployment_config=config,
+        deployment_target=target,
         overwrite=True,
     )
     if wait:

@@ -7,12 +7,15 @@ mltrain-endpoint-<id>-<start>         volume of one server: what it says, its ke
 
 from __future__ import annotations
 
+import asyncio
 import calendar
 import contextlib
+import functools
 import socket
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from posixpath import dirname
 from typing import Any
 
@@ -22,6 +25,7 @@ from docker.utils import parse_bytes
 
 from jupyter_mltrain.computes.archives import Entry, archive, of_tree
 from jupyter_mltrain.computes.docker import containers
+from jupyter_mltrain.computes.docker import image as images
 from jupyter_mltrain.computes.docker.connection import Connection, status_of
 from jupyter_mltrain.computes.docker.labels import ENVIRONMENTS, KIND, labels
 from jupyter_mltrain.computes.docker.plan import ENVIRONMENTS_PLACE, volume
@@ -167,6 +171,8 @@ class DockerServing:
         yield Entry(top, mode=0o755)
         for name, place in self._order.files.items():
             path = Path(place)
+            for parent in reversed(PurePosixPath(name).parents[:-1]):
+                yield Entry(f"{top}/{parent}", mode=0o755)
             if path.is_file():
                 yield Entry(f"{top}/{name}", path, mode=0o644)
                 continue
@@ -254,6 +260,14 @@ class ServesEndpoints:
     @property
     def publishes(self) -> bool:
         return Tunnel.of(self.connection.address)
+
+    async def find_image(self, name: str, log: Callable[[str], None], progress: Callable[[str], None]) -> str:
+        stop = threading.Event()
+        work = functools.partial(images.pulled, self.connection, name, log, progress, stop)
+        try:
+            return str((await asyncio.to_thread(work))["Id"])
+        finally:
+            stop.set()
 
     def reach(self) -> dict[str, Any]:
         address = self.connection.address
