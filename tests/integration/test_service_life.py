@@ -13,14 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
-import psutil
 import pytest
 
 from jupyter_mltrain._version import PROTOCOL
 from jupyter_mltrain.client import starter
 from jupyter_mltrain.client.connection import Connection
 from jupyter_mltrain.errors import ProtocolMismatch
-from tests.faults.world import REPOSITORY, World, alive, eventually, kill, steady
+from tests.faults.world import REPOSITORY, UNTIL_TOLD, World, alive, eventually, kill, steady
 
 _HELLO = """
 import sys
@@ -48,13 +47,13 @@ def test_many_that_start_it_at_once_get_one(world: World) -> None:
 def test_it_starts_although_whoever_waited_for_it_was_killed(world: World) -> None:
     command = [sys.executable, "-P", "-m", "jupyter_mltrain.service", "--root", str(world.root)]
     with subprocess.Popen(command, cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}) as waiting:
-        [child] = eventually(lambda: psutil.Process(waiting.pid).children(), "the service is not there")
+        service = eventually(world.service_pid, "the service is not there")
         kill(waiting.pid)
     eventually(lambda: starter.answers(world.layout), "it does not answer")
-    assert world.service_pid() == child.pid
+    assert world.service_pid() == service
     # It is still there once its first request is over: the broken pipe ended it in the middle of that.
     for _ in range(3):
-        assert world.connection.get("/v1/hello")["pid"] == child.pid
+        assert world.connection.get("/v1/hello")["pid"] == service
         time.sleep(0.05)
 
 
@@ -108,7 +107,7 @@ def test_a_run_goes_on_while_a_newer_service_takes_over(
     world: World, service_of_protocol: Callable[[int], None]
 ) -> None:
     service_of_protocol(PROTOCOL - 1)
-    run = world.submit("while not os.path.exists('../../../../on'):\n    time.sleep(0.01)\n" + steady(20))
+    run = world.submit(UNTIL_TOLD + steady(20))
     eventually(lambda: run.starts, "the script does not start")
     old = world.service_pid()
     assert old is not None
@@ -116,10 +115,9 @@ def test_a_run_goes_on_while_a_newer_service_takes_over(
     assert connection.get("/v1/hello")["protocol"] == PROTOCOL
     assert not alive(old)
     assert world.service_pid() not in {None, old}
-    state = world.state(run)
-    assert state["status"] == "Running"
+    world.wait_status(run, "Running")
     assert len(run.starts) == 1
-    (world.root / "on").touch()
+    world.go_on()
     assert world.check(run)["status"] == "Completed"
 
 
