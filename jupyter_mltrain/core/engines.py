@@ -29,8 +29,9 @@ class ManyHosts(Protocol):
         """What each host has, by its name. Raises what the first one that cannot be asked raises."""
         ...
 
-    async def checks(self) -> Mapping[str, Health]:
-        """Whether each host can be used, by its name. Never raises."""
+    async def checks(self, within: float | None = None) -> Mapping[str, Health]:
+        """Whether each host can be used, by its name; one that has not answered within so many seconds cannot. Never
+        raises."""
         ...
 
 

@@ -143,10 +143,12 @@ class HostsPool:
 
     async def likely(self, resources: Resources) -> str:
         """The host that would be taken now, were there a slot. Raises `EngineUnreachable` where none can be used."""
-        await self._look()
         want = Want(resources.gpus or 0, resources.cpus, resources.memory_gb)
-        usable = [host for host in self._hosts.values() if host.usable and host.could(want)]
-        if not usable:
+        await self._look()
+        while not (usable := [host for host in self._hosts.values() if host.usable and host.could(want)]):
+            if slow := [host.look for host in self._hosts.values() if host.look is not None and not host.look.done()]:
+                await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)
+                continue
             raise EngineUnreachable(self._problems(), mend="Are those hosts up?")
         return max(usable, key=lambda host: (host.fits(want), *_room(host, want))).name
 

@@ -94,7 +94,7 @@ async def _answer(target: Target) -> answers.Target:
     pool, compute, definition = target.pool, target.compute, target.definition
     seen: Mapping[str, Health] = {}
     if isinstance(pool, HostsPool) and isinstance(compute, ManyHosts):
-        seen = await compute.checks()
+        seen = await compute.checks(HEALTH_SECONDS)
         pool.seen(seen)
         health = together(seen)
     else:

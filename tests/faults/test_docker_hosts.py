@@ -8,18 +8,25 @@ from typing import Any
 
 import pytest
 
+from jupyter_mltrain.api.dataset import Dataset
 from jupyter_mltrain.api.docker import DockerCompute
 from jupyter_mltrain.api.environment import Environment
 from jupyter_mltrain.api.target import ComputeTarget
 from jupyter_mltrain.api.workspace import Workspace
+from jupyter_mltrain.commands import verbs
 from jupyter_mltrain.commands.context import Context
-from jupyter_mltrain.commands.verbs.compute import compute
+from jupyter_mltrain.errors import ComputeTargetException, PathNotFound
 from tests.faults.world import Submitted, World, eventually, steady
 from tests.hosts.daemon import Engine
 from tests.hosts.remote import RemoteHost
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
+READS = """
+from pathlib import Path
+place = Path(os.environ["MLTRAIN_DATA_WORDS"])
+print([file.read_text() for file in ([place] if place.is_file() else place.iterdir())], flush=True)
+"""
 LONG = steady(100_000, 0.02)
 
 
@@ -55,6 +62,17 @@ def submit(world: World, script: str, **more: Any) -> Submitted:
     return run
 
 
+def log(world: World, run: Submitted) -> bytes:
+    try:
+        return world.connection.bytes(f"/v1/runs/{run.id}/log", name="user_logs/std_log.txt", limit=1000)[0]
+    except PathNotFound:
+        return b""
+
+
+def health(world: World) -> dict[str, bool]:
+    return {host["name"]: host["health"]["ok"] for host in world.connection.get("/v1/targets/boxes")["hosts"]}
+
+
 def running(world: World, *runs: Submitted) -> list[str]:
     """Once they all run: on which hosts."""
     for run in runs:
@@ -63,13 +81,20 @@ def running(world: World, *runs: Submitted) -> list[str]:
     return [nodes[run.id] for run in runs]
 
 
-def test_runs_are_spread_and_a_fifth_one_waits(world: World, boxes: DockerCompute, remote_host: RemoteHost) -> None:
-    runs = [submit(world, LONG) for _ in range(4)]
+def test_runs_are_spread_and_a_fifth_one_waits(
+    world: World, boxes: DockerCompute, remote_host: RemoteHost, tmp_path: Path
+) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("on every host")
+    Dataset.File.from_files(str(words)).register(boxes.workspace, "words")
+    runs = [submit(world, READS + LONG, data=[{"name": "words"}]) for _ in range(4)]
     places = running(world, *runs)
     assert sorted(places) == ["here", "here", "there", "there"]
     there = [run for run, place in zip(runs, places, strict=True) if place == "there"]
     names = remote_host.engine.ours()["containers"]
     assert all(f"mltrain-{run.id}" in names for run in there)
+    for run in runs:
+        eventually(lambda run=run: log(world, run).startswith(b"['on every host']"), "it did not read its data")
     waits = submit(world, "print('after')")
     eventually(lambda: world.state(waits)["status"] == "Queued", "it does not wait")
     assert "all 4 slots are busy" in str(world.state(waits)["stages"])
@@ -86,6 +111,18 @@ def test_runs_are_spread_and_a_fifth_one_waits(world: World, boxes: DockerComput
     assert {node["host"] for node in boxes.list_nodes()} == {"here", "there"}
 
 
+def test_a_target_of_several_urls_is_attached_in_one_line(
+    world: World, docker_engine: Engine, remote_host: RemoteHost
+) -> None:
+    context, urls = Context(folder=world.root), [docker_engine.url, remote_host.ssh_url]
+    said = str(verbs.call(context, "compute", ["attach", "two", *urls, "--max-nodes", "3"])).splitlines()
+    assert "3 runs at once" in said[1]
+    # Whether they answer at this moment is the machine's business; that they did is why it is attached.
+    assert [line[4:].split(":")[0] for line in said if " runs, " in line] == ["this machine", remote_host.address]
+    with pytest.raises(ComputeTargetException, match="three, "):
+        verbs.call(context, "compute", ["attach", "three", *urls, "ssh://127.0.0.1:9"])
+
+
 def test_one_host_is_down_and_the_others_go_on(world: World, boxes: DockerCompute, remote_host: RemoteHost) -> None:
     """Runs there do not respond, new ones go elsewhere, and who looks is told; afterwards all is whole."""
     runs = [submit(world, LONG) for _ in range(2)]
@@ -96,12 +133,10 @@ def test_one_host_is_down_and_the_others_go_on(world: World, boxes: DockerComput
     after = submit(world, steady(5))
     assert world.wait(after)["status"] == "Completed"
     assert world.state(places["here"])["status"] == "Running"
-    target = world.connection.get("/v1/targets/boxes")
-    assert {host["name"]: host["health"]["ok"] for host in target["hosts"]} == {"here": True, "there": False}
-    assert target["health"]["ok"]
-    assert "there: " in target["health"]["problem"]
-    shown = str(compute(Context(folder=world.root), action="show", name="boxes"))
-    assert "✓ here: 1 of 2 runs" in shown
+    expected = {"here": True, "there": False}
+    eventually(lambda: health(world) == expected, "it is not told which host is away", lambda: health(world))
+    shown = str(verbs.call(Context(folder=world.root), "compute", ["show", "boxes"]))
+    assert "here: 1 of 2 runs" in shown
     assert "✗ there: 1 of 2 runs" in shown
     assert {one["host"] for one in boxes.leftovers()} <= {"here"}
     remote_host.network.mend()

@@ -33,8 +33,6 @@ T = TypeVar("T")
 
 _OF_A_HOST = frozenset({"name", "url", "context", "tls_ca", "tls_cert", "tls_key", "max_nodes", "base_image", "user"})
 _TLS = ("tls_ca", "tls_cert", "tls_key")
-_CHECK_SECONDS = 4.0
-"""How long the others wait for a host that does not answer, when somebody looks at all of them."""
 
 
 def compute(*, hosts: Sequence[str | Mapping[str, Any]] = (), **settings: Any) -> DockerCompute | DockerHosts:
@@ -125,14 +123,14 @@ class DockerHosts:
             tuple(gpu for one in each for gpu in one.gpus),
         )
 
-    async def checks(self) -> dict[str, Health]:
+    async def checks(self, within: float | None = None) -> dict[str, Health]:
         async def check(engine: DockerCompute) -> Health:
             try:
-                async with asyncio.timeout(_CHECK_SECONDS):
+                async with asyncio.timeout(within):
                     return await engine.check()
             except TimeoutError:
                 where = engine.connection.address.words
-                return Health(ok=False, problem=f"No answer from {where} within {_CHECK_SECONDS:g} s.")
+                return Health(ok=False, problem=f"No answer from {where} within {within:g} s.")
 
         return dict(zip(self._engines, await self._all(check), strict=True))
 

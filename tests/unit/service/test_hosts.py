@@ -132,6 +132,17 @@ async def test_the_likely_host_is_one_that_answers() -> None:
         await hosts.pool.likely(NOTHING)
 
 
+async def test_where_none_answers_soon_the_first_that_does_is_likely() -> None:
+    hosts = Hosts(a=LARGE, b=SMALL)
+    hosts.silent |= {"a", "b"}
+    likely = asyncio.create_task(hosts.pool.likely(NOTHING))
+    while not all(node.state is NodeState.UNUSABLE for node in hosts.pool.nodes):
+        await asyncio.sleep(0.001)
+    assert not likely.done()
+    hosts.pool.seen({"b": Health(ok=True)})
+    assert await likely == "b"
+
+
 async def test_a_run_keeps_its_place_over_a_restart() -> None:
     hosts = Hosts(a=SMALL, b=SMALL)
     hosts.pool.restore("r0", Grant(cpus=2, node=3, host="b"))
