@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+
 @dataclass(frozen=True)
 class SolvedConda:
     """What was solved: `lock` as text, the exact version of Python, and `name==version` of each Python package among it,
@@ -116,6 +117,14 @@ def tool() -> str:
         return f"py-rattler=={version('py-rattler')}"
     except PackageNotFoundError:
         return "py-rattler"
+
+
+def mirrors() -> dict[str, list[str]]:
+    """Where the user's own settings of rattler's tools send who asks for a channel, by its address."""
+    try:
+        return {str(channel): [str(one) for one in places] for channel, places in (_config().mirrors or {}).items()}
+    except ModuleNotFoundError:
+        return {}
 
 
 def _rattler(name: str) -> Any:

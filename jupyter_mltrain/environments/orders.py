@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from jupyter_mltrain.core.addresses import passwords
 from jupyter_mltrain.core.compute import EnvironmentOrder
 from jupyter_mltrain.core.container_arguments import read
 from jupyter_mltrain.core.environment import (
@@ -59,6 +61,10 @@ def order_of(
     settings = index_settings(environ)
     notices: list[str] = []
     told = _reachable({**_own(environ), **settings.variables}, notices.append)
+    mirrors = conda.mirrors() if lock.conda else {}
+    if mirrors:
+        told[CONDA_MIRRORS] = json.dumps(mirrors)
+    hidden = [*settings.secrets, *passwords(place for places in mirrors.values() for place in places)]
     return replace(
         order,
         imports=definition.imports,
@@ -67,11 +73,13 @@ def order_of(
         certificates=_certificates(told.pop(_CERTIFICATES, ""), notices.append),
         settings=told,
         flags=settings.flags,
-        secrets=tuple({*settings.secrets, *(v for n, v in told.items() if n.endswith("_PASSWORD") and len(v) >= 4)}),
+        secrets=tuple({*hidden, *(v for n, v in told.items() if n.endswith("_PASSWORD") and len(v) >= 4)}),
         notices=tuple(notices),
     )
 
 
+CONDA_MIRRORS = "MLTRAIN_CONDA_MIRRORS"
+"""The variable that tells what installs conda packages of mirrors, as JSON."""
 _CERTIFICATES = "SSL_CERT_FILE"
 _PLACES = {
     "UV_DEFAULT_INDEX": " ",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import http.server
+import threading
 
 import pytest
 
@@ -27,15 +30,37 @@ def channel(docker_engine, tmp_path):
     return made
 
 
-@pytest.mark.parametrize("image", ["", BUILD])
-async def test_conda_packages_and_pip_packages_are_one_environment(docker_engine, channel, tmp_path, image):
+@pytest.fixture
+def mirrored(docker_engine, channel, tmp_path, monkeypatch):
+    """The same channel under a name that leads nowhere, but for a mirror in the user's settings of rattler's tools: at an
+    address that containers reach, too."""
+    gateway = docker_engine.docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+    serve = functools.partial(http.server.SimpleHTTPRequestHandler, directory=channel.folder)
+    with http.server.ThreadingHTTPServer((gateway, 0), serve) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings = tmp_path / "settings" / "rattler"
+        settings.mkdir(parents=True)
+        name = "https://channel.invalid/team"
+        mirror = f'[mirrors]\n"{name}" = ["http://{gateway}:{server.server_port}"]\n'
+        (settings / "config.toml").write_text(mirror)
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(settings.parent))
+        yield name
+        server.shutdown()
+
+
+@pytest.mark.parametrize(("image", "where"), [("", "mirrored"), (BUILD, "channel")])
+async def test_conda_packages_and_pip_packages_are_one_environment(
+    docker_engine, tmp_path, monkeypatch, image, where, request
+):
+    monkeypatch.setenv("JUPYTER_MLTRAIN_CACHE", str(tmp_path / "cache"))
+    place = request.getfixturevalue(where)
     compute = DockerCompute(url=docker_engine.url, base_image=docker_engine.image)
     environments = Environments(tmp_path / ".mltrain" / "environments")
     definition = EnvironmentDefinition(
         "mixed",
         pip=("six==1.17.0",),
         conda=("gamma=2.1",),
-        channels=(channel.url,),
+        channels=(place if where == "mirrored" else place.url,),
         imports=("gamma", "six"),
         docker=ContainerSettings(image=image),
     )

@@ -198,6 +198,7 @@ async def test_what_would_be_made_is_told_and_nothing_is(docker_engine, clean):
 
 
 async def test_the_dockerfile_that_is_saved_makes_the_same(docker_engine, clean, tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_MLTRAIN_CACHE", str(tmp_path / "cache"))
     environments = Environments(tmp_path / ".mltrain" / "environments")
     settings = ContainerSettings(base_image=docker_engine.image)
     python = docker_engine.docker("run", "--rm", docker_engine.image, "python3", "-c", _MINOR)

@@ -107,7 +107,7 @@ def test_an_environment_becomes_an_image_whose_making_is_seen(docker_engine, wor
     environment.register(workspace)
     planned = plan(workspace, environment="built", target="box", secrets={"KEY": "s3cret"})
     assert planned["environment"]["state"] == "to build"
-    assert planned["environment"]["steps"][0].startswith("build the environment, 1 packages as mltrain/environment:")
+    assert planned["environment"]["steps"][0].startswith("build the environment, 1 package as mltrain/environment:")
     assert planned["plan"]["container"]["Image"].startswith("mltrain/environment:")
     assert planned["plan"]["container"]["HostConfig"]["ShmSize"] == 96 << 20
     assert "s3cret" not in json.dumps(planned)

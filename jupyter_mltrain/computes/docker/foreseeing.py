@@ -43,7 +43,8 @@ def foresee(
         steps.append(f"pull the image {base}")
     if order.interpreter:
         return _foreseen(order, base, order.interpreter, "the image, as it is", steps)
-    making = f"make the environment: {len(order.packages)} packages"
+    packages = f"{len(order.packages)} package{'s' * (len(order.packages) != 1)}"
+    making = f"make the environment: {packages}"
     if not order.built:
         folder = volume_folder(order, image) if image else join(ENVIRONMENTS_PLACE, "envs", "<its key>")
         if image is None or not _is_ready(connection, image, folder):
@@ -55,7 +56,7 @@ def foresee(
         return _foreseen(order, f"{images.REPOSITORY}/environment:<its key>", join(IN_IMAGE, "bin/python"), "", steps)
     tag = images.tag("environment", str(image["Id"]), order.key)
     if images.find(connection, tag) is None:
-        build(tag, f"the environment, {len(order.packages)} packages")
+        build(tag, f"the environment, {packages}")
     return _foreseen(order, tag, join(IN_IMAGE, "bin/python"), "the image", steps)
 
 

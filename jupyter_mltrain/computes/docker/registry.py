@@ -176,7 +176,7 @@ class Registry:
         host = self._place.partition("/")[0]
         if _REFUSED.search(said):
             return f"{host} lets nobody in whom it does not know: `docker login {host}`"
-        return f"{host}: {said.rstrip('.')}"
+        return f"{host}: {(said.partition(' refused: ')[2] or said).rstrip('.')}"
 
 
 def _events(client: Any, repository: str, version: str) -> Iterator[Mapping[str, Any]]:

@@ -6,6 +6,7 @@ Started by a Python that has py-rattler, which is not that of the prefix. No scr
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from pathlib import Path
@@ -22,7 +23,11 @@ def main(lock: str, prefix: str, cache: str) -> None:
     say(f"Installing {len(records)} conda packages")
     # A slim image may have no certificates of its own.
     known = os.environ.get("SSL_CERT_FILE") or any(Path("/etc/ssl/certs").glob("*"))
-    config = rattler.Config.from_toml(f'tls-root-certs = "{"system" if known else "webpki"}"')
+    mirrors = json.loads(os.environ.get("MLTRAIN_CONDA_MIRRORS", "{}"))
+    settings = [f'tls-root-certs = "{"system" if known else "webpki"}"', "[mirrors]"]
+    # JSON's strings and lists are TOML's.
+    settings += [f"{json.dumps(channel)} = {json.dumps(places)}" for channel, places in mirrors.items()]
+    config = rattler.Config.from_toml("\n".join(settings))
     try:
         asyncio.run(
             rattler.install(
