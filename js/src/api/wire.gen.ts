@@ -194,11 +194,13 @@ export interface BuildRequest {
   gpus?: boolean | null;
 }
 /**
- * `keep`: stop, but do not lose: time to write a checkpoint, and an exit code of 0 then counts as completed.
+ * `keep`: stop, but do not lose: time to write a checkpoint, and an exit code of 0 then counts as completed. `give_up`:
+ * do not wait any more for a host that does not answer; the run has then failed, whatever goes on there.
  */
 export interface CancelRequest {
   reason?: string;
   keep?: boolean;
+  give_up?: boolean;
   grace?: number | null;
 }
 export interface ContainerRequest {
@@ -259,13 +261,16 @@ export interface DatastoreRequest {
   };
 }
 /**
- * How it is served; what is None is left to the model's registration, and then to this machine.
+ * How it is served; what is None is left to the model's registration, and then to this machine. `target`: the compute
+ * target whose containers hold its server; `image`: one with a server of its own, in place of ours.
  */
 export interface DeploymentRequest {
   kind?: "Local" | "ACI";
   cpu?: number | null;
   memory_gb?: number | null;
   port?: number | null;
+  target?: string;
+  image?: string | null;
   auth_enabled?: boolean | null;
   tags?: {
     [k: string]: string;
