@@ -31,6 +31,10 @@ class TestPodman(DockerContract):
     def settings(self, podman_engine):
         return {"url": podman_engine.url, "base_image": podman_engine.image}
 
+    async def test_is_there_and_has_something_to_give(self, compute):
+        await super().test_is_there_and_has_something_to_give(compute)
+        assert (await compute.check()).steps[1].startswith("Podman ")
+
 
 assert all(callable(getattr(TestPodman, name)) for name in CHOSEN)
 if os.environ.get("JUPYTER_MLTRAIN_TEST_PODMAN") != "all":

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from posixpath import basename, dirname, isabs, join, normpath, relpath
+from typing import Any
 
 import docker.errors
 
@@ -18,20 +20,32 @@ from jupyter_mltrain.core.compute import Handle
 _WORK = f"{ROOT}/work"
 _LINKS = 10
 """Links that lead to links that are followed."""
+_ENDING = 30.0
+_STEP = 0.05
 
 
 def collect(client: Client, handle: Handle, into: Path) -> None:
     """Bring the kept folders. What is there is replaced; what a run did not make is none."""
-    state = seeing.state_of(client, handle["container"])
 
     def fetch(container: str) -> None:
         for name in KEPT:
             _fetch(client, container, f"{_WORK}/{name}", into / name)
 
     try:
-        seeing.of_folder(client, handle, state, fetch)
+        seeing.of_folder(client, handle, _state(client, handle), fetch)
     except docker.errors.NotFound:
         return  # nothing of the run is there (any more)
+
+
+def _state(client: Client, handle: Handle) -> dict[str, Any] | None:
+    """Of the container. Podman cuts an archive short where the container ends just then, with no word of it: there, after
+    its end, which is near."""
+    until = time.monotonic() + _ENDING
+    while (state := seeing.state_of(client, handle["container"])) is not None and state["Running"]:
+        if not client.is_podman or time.monotonic() > until:
+            break
+        time.sleep(_STEP)
+    return state
 
 
 def _fetch(client: Client, container: str, path: str, target: Path, links: int = _LINKS) -> None:

@@ -46,6 +46,8 @@ class Client(APIClient):
 
     workspace = ""
     """The id of the workspace that asks."""
+    is_podman = False
+    """Whether Podman has answered."""
 
     def create_container_from_config(self, config: Any, *given: Any, **named: Any) -> Any:
         config = {**config, "Labels": owned(config.get("Labels") or {}, self.workspace)}
@@ -59,7 +61,9 @@ class Client(APIClient):
 
     def send(self, request: requests.PreparedRequest, **given: Any) -> requests.Response:
         send = super().send
-        return podman.asked(lambda: send(request, **given))
+        response = podman.asked(lambda: send(request, **given))
+        self.is_podman = podman.answered(response)
+        return response
 
     def _disable_socket_timeout(self, socket: Any) -> None:
         for one in (socket, getattr(socket, "_sock", None)):

@@ -12,7 +12,9 @@ from jupyter_mltrain.errors import MLTrainError
 async def check(connection: Connection) -> Health:
     """Address, daemon, permission, certificates and keys; then what the engine says of itself. Never raises."""
     try:
-        info: dict[str, Any] = await connection.call(lambda client: client.info())
+        info: dict[str, Any]
+        version: dict[str, Any]
+        info, version = await connection.call(lambda client: (client.info(), client.version()))
     except MLTrainError as error:
         return Health(ok=False, problem=error.message, mend=error.mend)
     where = connection.address.words
@@ -20,13 +22,16 @@ async def check(connection: Connection) -> Health:
         return Health(
             ok=False, problem=f"Containers of {where} are no Linux.", mend="Switch Docker to Linux containers there."
         )
-    return Health(ok=True, steps=(f"reached {where}", _engine(info), _has(info)))
+    return Health(ok=True, steps=(f"reached {where}", _engine(info, version), _has(info)))
 
 
-def _engine(info: dict[str, Any]) -> str:
+def _engine(info: dict[str, Any], version: dict[str, Any]) -> str:
     """`Docker 24.0.7 on Debian GNU/Linux 12 (bookworm), x86_64`."""
     system = info.get("OperatingSystem") or "Linux"
-    return f"Docker {info.get('ServerVersion', '')} on {system}, {info.get('Architecture', '')}".rstrip(", ")
+    podman = any("Podman" in part.get("Name", "") for part in version.get("Components") or ())
+    return f"{'Podman' if podman else 'Docker'} {info.get('ServerVersion', '')} on {system}, {info.get('Architecture', '')}".rstrip(
+        ", "
+    )
 
 
 def _has(info: dict[str, Any]) -> str:

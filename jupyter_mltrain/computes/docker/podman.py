@@ -17,13 +17,18 @@ _PATIENCE = 10.0
 _STEP = 0.05
 
 
+def answered(response: requests.Response) -> bool:
+    """Whether it is Podman's answer."""
+    return response.headers.get("Server", "").startswith("Libpod/")
+
+
 def asked(send: Callable[[], requests.Response]) -> requests.Response:
     """What `send` answers, as Docker would say it; Docker's own answers are left as they are.
 
     Reads the body of an answer that tells of an error, and asks again where only the moment was wrong.
     """
     response, until = send(), time.monotonic() + _PATIENCE
-    if not response.headers.get("Server", "").startswith("Libpod/"):
+    if not answered(response):
         return response
     while _came_too_early(response) and time.monotonic() < until:
         time.sleep(_STEP)
