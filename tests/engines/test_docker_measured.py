@@ -1,4 +1,4 @@
-"""How fast what a run says and makes is here, from a container of this machine and of another host, reached by ssh."""
+"""What a run logs is here while it goes on, from a container of this machine and of another host, reached by ssh."""
 
 from __future__ import annotations
 
@@ -11,21 +11,15 @@ from pathlib import Path
 import pytest
 
 from jupyter_mltrain.computes.docker import DockerCompute
-from jupyter_mltrain.testing.bench import Bench
+from jupyter_mltrain.testing.bench import PATIENCE, Bench
 
 TALKS = """
 from jupyter_mltrain import Run
 import time
 run = Run.get_context()
-for i in range(100):
+for i in range(40):
     run.log("sent", time.time())
     time.sleep(0.05)
-"""
-MAKES = """
-import os
-for i in range(5):
-    with open(f"outputs/{i}.bin", "wb") as file:
-        file.write(os.urandom(10_000_000))
 """
 
 
@@ -53,29 +47,15 @@ async def test_what_a_run_logs_is_here_at_once(
     handle = await bench.run(TALKS, python="/usr/bin/python3")
     late: list[float] = []
     partial = b""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         async for frame in bench.compute.stream(handle, {}):
             if frame.stream.endswith(".metrics"):
                 now = time.time()
                 *whole, partial = (partial + frame.data).split(b"\n")
                 late += [now - json.loads(line)[3] for line in whole]
-    p95 = sorted(late)[94]
+    assert len(late) == 40
+    p95 = sorted(late)[37]
     record_property("log_to_service_p95_s", p95)
-    print(f"{place}: log to service p50 {sorted(late)[49]:.3f} s, p95 {p95:.3f} s")
-    assert len(late) == 100
-    assert p95 <= 0.3
-
-
-async def test_50_mb_of_outputs_are_here_soon(
-    bench: Bench, place: str, record_property: Callable[[str, object], None]
-) -> None:
-    plan = bench.prepare(MAKES, python="/usr/bin/python3")
-    handle = await bench.launch(plan)
-    assert (await bench.exit(handle)).code == 0
-    began = time.monotonic()
-    await bench.compute.collect(handle, bench.record(plan.run_id))
-    took = time.monotonic() - began
-    record_property("collect_50_mb_s", took)
-    print(f"{place}: 50 MB collected in {took:.2f} s")
-    assert sum(path.stat().st_size for path in (bench.record(plan.run_id) / "outputs").iterdir()) == 50_000_000
-    assert took <= {"local": 2, "ssh": 4}[place]
+    print(f"{place}: log to service p50 {sorted(late)[19]:.3f} s, p95 {p95:.3f} s")
+    # 0.1 s on an idle machine; how late a busy one may be is no matter of right and wrong, but not for ever.
+    assert p95 <= 30

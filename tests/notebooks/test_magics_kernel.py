@@ -55,7 +55,7 @@ def executed(folder: Path, *cells: str, raises: bool = False, **options: Any) ->
         cells=[nbformat.v4.new_code_cell(c) for c in ("%load_ext jupyter_mltrain", *cells)]
     )
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    client = NotebookClient(notebook, timeout=90, resources={"metadata": {"path": str(folder)}}, **options)
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}, **options)
     if raises:
         with pytest.raises(CellExecutionError):
             client.execute()
@@ -161,23 +161,25 @@ def test_the_cell_returns_while_the_run_goes_on(project: Path) -> None:
         project,
         "%mltrain init",
         "%mltrain runs",
-        "import time; begun = time.monotonic()",
-        "%%mltrain -e current\nimport time\ntime.sleep(3)\n",
-        "took = time.monotonic() - begun; took",
+        "1",
+        "%%mltrain -e current\nimport time\ntime.sleep(6000)\n",
+        "run.status in {'Completed', 'Failed', 'Canceled'}",
         "run.cancel(); run.wait_for_completion(wait_post_processing=True)['status']",
     )
-    assert float(text(notebook.cells[5])) < 2.0
+    assert text(notebook.cells[5]) == "False"
     assert text(notebook.cells[6]) == "'Canceled'"
     assert card(notebook.cells[4])[MIME]["state"]["status"] == "Canceled"
 
 
 def test_an_interrupt_detaches_and_says_how_to_come_back(project: Path) -> None:
     interrupt = """
-import os, pathlib, signal, threading, time
+import os, pathlib, signal, sys, threading, time, traceback
 def press():
     while not pathlib.Path("on").exists():
         time.sleep(0.01)
-    time.sleep(0.3)
+    main = threading.main_thread().ident
+    while "_stream" not in [one.name for one in traceback.extract_stack(sys._current_frames()[main]) if "magics" in one.filename]:
+        time.sleep(0.01)  # it has not come to the wait
     os.kill(os.getpid(), signal.SIGINT)
 threading.Thread(target=press, daemon=True).start()
 """
@@ -185,7 +187,7 @@ threading.Thread(target=press, daemon=True).start()
         project,
         "%mltrain init",
         interrupt,
-        f"%%mltrain -e current --wait\nimport pathlib, time\npathlib.Path({str(project)!r}, 'on').touch()\ntime.sleep(30)\n",
+        f"%%mltrain -e current --wait\nimport pathlib, time\npathlib.Path({str(project)!r}, 'on').touch()\ntime.sleep(6000)\n",
         raises=True,
     )
     error = notebook.cells[3].outputs[-1]
@@ -207,7 +209,7 @@ def test_tab_completes_in_a_kernel(project: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(project)
     manager, client = start_new_kernel(kernel_name="python3")
     try:
-        assert client.execute_interactive("%load_ext jupyter_mltrain", timeout=30)["content"]["status"] == "ok"
+        assert client.execute_interactive("%load_ext jupyter_mltrain", timeout=120)["content"]["status"] == "ok"
         for code, offered in (
             ("%mltrain doc", "doctor"),
             ("%%mltrain --exp", "--experiment"),
@@ -215,7 +217,7 @@ def test_tab_completes_in_a_kernel(project: Path, monkeypatch: pytest.MonkeyPatc
             ("x = 1\n%mltrain env bu", "build"),
             ("%mltrain show ", "latest"),
         ):
-            reply = client.complete(code, reply=True, timeout=30)["content"]
+            reply = client.complete(code, reply=True, timeout=120)["content"]
             assert reply["matches"] == [offered], code
             assert code[reply["cursor_start"] :] == code.split(" ")[-1]
         assert not (project / ".mltrain").exists()

@@ -33,12 +33,13 @@ pytestmark = [
 ]
 
 VERSIONS = ["7.1.0", "7.2.0", "7.3.0", "7.4.0"]
-BLOCKED = 6
+BLOCKED = "import os, time\nwhile not os.path.exists({!r}):\n    time.sleep(0.05)"
+"""A cell that is busy until a file is there."""
 SCRIPT = """
 import time
 from jupyter_mltrain import Run
 run = Run.get_context()
-for step in range(600):
+for step in range(100_000):
     run.log("loss", 1 / (step + 1), step=step)
     time.sleep(0.2)
 """
@@ -111,7 +112,7 @@ class Page:
     def begin(self, code: str) -> str:
         return str(self.client.execute(code))
 
-    def until(self, true: Callable[[], object], patience: float = 30) -> None:
+    def until(self, true: Callable[[], object], patience: float = 120) -> None:
         deadline = time.monotonic() + patience
         while not true():
             assert time.monotonic() < deadline, "never came true"
@@ -159,7 +160,7 @@ def page(request: pytest.FixtureRequest, workspace: Workspace, run: Run, tmp_pat
     client = manager.client()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=60)
+        client.wait_for_ready(timeout=180)
         made = Page(client)
         made.run(WIDGET.format(folder=str(workspace.root), version=request.param))
         assert made.comm
@@ -173,25 +174,23 @@ def subshell_of(page: Page) -> str:
     message = page.client.session.msg("create_subshell_request", {})
     page.client.control_channel.send(message)
     while True:
-        reply = page.client.get_control_msg(timeout=10)
+        reply = page.client.get_control_msg(timeout=120)
         if reply["parent_header"]["msg_id"] == message["header"]["msg_id"]:
             return str(reply["content"]["subshell_id"])
 
 
-def test_a_kernel_that_is_blocked(page: Page, workspace: Workspace, run: Run) -> None:
+def test_a_kernel_that_is_blocked(page: Page, workspace: Workspace, run: Run, tmp_path: Path) -> None:
     subshell = subshell_of(page)
     route = f"workspaces/{workspace.id}/runs/{run.id}"
     begun = time.time()
-    cell = page.begin(f"time.sleep({BLOCKED})")
-    page.until(lambda: len([one for one in page.states() if one[0] > begun + 0.5]) >= 3)
+    cell = page.begin(BLOCKED.format(str(tmp_path / "free")))
+    page.until(lambda: len([one for one in page.states() if one[0] > begun + 0.5]) >= 5)
     # Over the main shell it waits, over a subshell it is done at once.
     page.send("note", "PATCH", route, {"notes": "waited"}, subshell=None)
-    sent = time.time()
     page.send("cancel", "POST", f"{route}/cancel", {"keep": False}, subshell=subshell)
     page.until(lambda: page.answered("cancel"))
-    took = page.answered("cancel")[0] - sent
-    assert took < 2.0
     assert cell not in page.ended
+    (tmp_path / "free").touch()
     page.until(lambda: cell in page.ended)
     ended = page.ended[cell]
     assert page.answered("note") == [] or page.answered("note")[0] > ended - 0.2
@@ -207,14 +206,18 @@ def test_a_kernel_that_is_blocked(page: Page, workspace: Workspace, run: Run) ->
 
 
 @pytest.mark.parametrize("page", ["7.4.0"], indirect=True)
-def test_what_ipykernel_74_does_by_itself(page: Page, workspace: Workspace, run: Run) -> None:
+def test_what_ipykernel_74_does_by_itself(page: Page, workspace: Workspace, run: Run, tmp_path: Path) -> None:
     """It sends a page's message to the shell that last spoke on the comm: to the main one, for a thread. If this fails,
     `_let_pages_choose_the_thread` can go."""
     page.run("del widget.comm._reply_subshell_for")
     subshell = subshell_of(page)
-    cell = page.begin("time.sleep(3)")
-    page.until(page.states)
+    cell = page.begin(BLOCKED.format(str(tmp_path / "free")))
+    known = len(page.states())
+    page.until(lambda: len(page.states()) > known)
     page.send("c", "GET", f"workspaces/{workspace.id}/runs/{run.id}", {}, subshell=subshell)
+    known = len(page.states())
+    page.until(lambda: len(page.states()) > known + 3)
+    (tmp_path / "free").touch()
     page.until(lambda: cell in page.ended)
     page.until(lambda: page.answered("c"))
     assert page.answered("c")[0] > page.ended[cell] - 0.2
