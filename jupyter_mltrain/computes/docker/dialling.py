@@ -62,7 +62,7 @@ class Client(APIClient):
     def send(self, request: requests.PreparedRequest, **given: Any) -> requests.Response:
         send = super().send
         response = podman.asked(lambda: send(request, **given))
-        self.is_podman = podman.answered(response)
+        self.is_podman = self.is_podman or podman.answered(response)
         return response
 
     def _disable_socket_timeout(self, socket: Any) -> None:
