@@ -239,7 +239,9 @@ class _Shim:
         """The main process ended by itself: end what it left behind, and name it."""
         left = self._living()
         self.leftovers = [str(process) for process in left]
-        self._stop("", min(self.grace, LEFTOVER_GRACE))
+        # One that only serves others may break down over their end: that is none of its own.
+        reason = peers.DONE if self.peers.verdict() == peers.DONE else ""
+        self._stop(reason, min(self.grace, LEFTOVER_GRACE))
 
     def _stop(self, reason: str, grace: float, first: signal.Signals = signal.SIGTERM) -> None:
         self.reason = reason
