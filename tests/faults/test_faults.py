@@ -1,4 +1,4 @@
-"""Every fault, a few rounds each (`MLTRAIN_FAULT_ROUNDS`, default 3); `python -m tests.faults.repeat CASE N` does more."""
+"""Every fault, a few rounds each (`MLTRAIN_FAULT_ROUNDS`, default 2); `python -m tests.faults.repeat CASE N` does more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.faults.catalog import CASES
 from tests.faults.repeat import repeat
 
-ROUNDS = int(os.environ.get("MLTRAIN_FAULT_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("MLTRAIN_FAULT_ROUNDS", "2"))
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ from jupyter_mltrain.errors import (
     TargetNotFound,
     UsageError,
 )
-from tests.faults.world import World, eventually, steady
+from tests.faults.world import UNTIL_TOLD, World, eventually, steady
 
 SLEEPS = "import time\ntime.sleep(600)\n"
 
@@ -192,7 +192,7 @@ def test_targets_survive_a_restart_and_a_file_that_cannot_be_read(world: World, 
     listing = world.connection.get("/v1/targets")
     assert [target["name"] for target in listing["targets"]] == ["local", "pool"]
     assert len(listing["problems"]) == 2
-    problems = [one["problem"] for one in world.connection.get("/v1/doctor", timeout=60)["problems"]]
+    problems = [one["problem"] for one in world.connection.get("/v1/doctor", timeout=120)["problems"]]
     assert set(listing["problems"]) <= set(problems)
     run.cancel()
     run.wait_for_completion(wait_post_processing=True, raise_on_error=False)
@@ -300,15 +300,16 @@ def test_other_things_that_cannot_be(workspace: Workspace) -> None:
 @pytest.mark.slow
 def test_twenty_runs_share_three_nodes_in_their_order(world: World, workspace: Workspace) -> None:
     pool(workspace, max_nodes=3)
-    runs = [world.submit(steady(5), target="pool") for _ in range(20)]
+    runs = [world.submit(UNTIL_TOLD + steady(5), target="pool") for _ in range(20)]
+    eventually(lambda: sum(bool(run.starts) for run in runs) == 3, "three nodes do not start three runs")
+    world.go_on()
     states = [world.check(run) for run in runs]
     assert [state["status"] for state in states] == ["Completed"] * 20
     placed = [next(c["time"] for c in s["history"] if c["status"] == "Starting") for s in states]
     over = [next(c["time"] for c in s["history"] if c["status"] == "Finalizing") for s in states]
     busy = [sum(a <= moment < b for a, b in zip(placed, over, strict=True)) for moment in placed]
     assert max(busy) == 3
-    queued = [next(c["time"] for c in s["history"] if c["status"] == "Queued") for s in states]
-    order = sorted(range(20), key=lambda i: queued[i])
+    order = sorted(range(20), key=lambda i: next(c["time"] for c in states[i]["history"] if c["status"] == "Queued"))
     assert sorted(range(20), key=lambda i: placed[i]) == order, "somebody was overtaken"
 
 
@@ -360,8 +361,7 @@ def test_the_verb(world: World, workspace: Workspace) -> None:
     )
     assert made.endswith("Use it with `-t small`.")
     run = world.submit(steady(10_000), target="small")
-    world.wait_running(run)
-    name = world.state(run)["display_name"]
+    name = world.wait_status(run, "Running")["display_name"]
     shown = said("show small")
     assert re.search(rf"\n  node 1     running {name} for \d", shown), shown
     assert [entry["name"] for entry in verbs.call(context, "compute", [])] == ["local", "small"]

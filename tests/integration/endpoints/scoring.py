@@ -12,7 +12,7 @@ from typing import Any
 from jupyter_mltrain import InferenceConfig, LocalWebservice, Model, Webservice
 from jupyter_mltrain.api.workspace import Workspace
 from jupyter_mltrain.deployments.place import Place
-from tests.faults.world import World
+from tests.faults.world import PATIENCE, World
 
 SCORE = """
 import json, os, time
@@ -79,7 +79,7 @@ class Clients:
             thread.join()
 
     def _ask(self, keep: bool) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
         while not self._stop.is_set():
             try:
                 connection.request("POST", "/score", b"{}")
