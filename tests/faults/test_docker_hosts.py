@@ -73,10 +73,15 @@ def health(world: World) -> dict[str, bool]:
     return {host["name"]: host["health"]["ok"] for host in world.connection.get("/v1/targets/boxes")["hosts"]}
 
 
+def stands(world: World, run: Submitted, status: str) -> dict[str, Any]:
+    """The run's state once it has that status."""
+    return world.wait(run, lambda state: state["status"] == status)
+
+
 def running(world: World, *runs: Submitted) -> list[str]:
     """Once they all run: on which hosts."""
     for run in runs:
-        eventually(lambda run=run: world.state(run)["status"] == "Running", f"{run.id} does not run")
+        stands(world, run, "Running")
     nodes = {node["run"]: node["host"] for node in world.connection.get("/v1/targets/boxes")["nodes"]}
     return [nodes[run.id] for run in runs]
 
@@ -96,18 +101,16 @@ def test_runs_are_spread_and_a_fifth_one_waits(
     for run in runs:
         eventually(lambda run=run: log(world, run).startswith(b"['on every host']"), "it did not read its data")
     waits = submit(world, "print('after')")
-    eventually(lambda: world.state(waits)["status"] == "Queued", "it does not wait")
-    assert "all 4 slots are busy" in str(world.state(waits)["stages"])
+    world.wait(waits, lambda state: "all 4 slots are busy" in str(state["stages"]))
     world.cancel(there[0])
-    eventually(lambda: world.state(waits)["status"] == "Completed", "the fifth did not get its place")
-    assert [change["reason"] for change in world.state(waits)["history"] if change["status"] == "Starting"] == [
-        "on there"
-    ]
+    state = world.wait(waits)
+    assert state["status"] == "Completed"
+    assert [change["reason"] for change in state["history"] if change["status"] == "Starting"] == ["on there"]
     for run in runs:
         if run is not there[0]:
             world.cancel(run)
     for run in runs:
-        eventually(lambda run=run: world.state(run)["status"] == "Canceled", "it was not canceled")
+        assert world.wait(run)["status"] == "Canceled"
     assert {node["host"] for node in boxes.list_nodes()} == {"here", "there"}
 
 
@@ -129,7 +132,7 @@ def test_one_host_is_down_and_the_others_go_on(world: World, boxes: DockerComput
     places = dict(zip(running(world, *runs), runs, strict=True))
     assert sorted(places) == ["here", "there"]
     remote_host.cut()
-    eventually(lambda: world.state(places["there"])["status"] == "NotResponding", "nobody noticed")
+    stands(world, places["there"], "NotResponding")
     after = submit(world, steady(5))
     assert world.wait(after)["status"] == "Completed"
     assert world.state(places["here"])["status"] == "Running"
@@ -140,9 +143,9 @@ def test_one_host_is_down_and_the_others_go_on(world: World, boxes: DockerComput
     assert "✗ there: 1 of 2 runs" in shown
     assert {one["host"] for one in boxes.leftovers()} <= {"here"}
     remote_host.network.mend()
-    eventually(lambda: world.state(places["there"])["status"] == "Running", "it did not come back")
+    stands(world, places["there"], "Running")
     for run in runs:
         world.cancel(run)
     for run in runs:
-        eventually(lambda run=run: world.state(run)["status"] == "Canceled", "it was not canceled")
+        assert world.wait(run)["status"] == "Canceled"
     assert set(boxes.hosts) == {"here", "there"}
