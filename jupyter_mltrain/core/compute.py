@@ -22,6 +22,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
+from jupyter_mltrain.core.leftover import Leftover
+from jupyter_mltrain.core.mounts import Mount
 from jupyter_mltrain.core.ranks import RankPlan
 from jupyter_mltrain.core.spec import RunSpec
 
@@ -51,21 +53,6 @@ class Health:
     mend: str = ""
     steps: tuple[str, ...] = ()
     """What was tried and is right, in order: `reached ssh://me@host`, `engine 24.0, Linux, x86_64`."""
-
-
-@dataclass(frozen=True)
-class Leftover:
-    """Something that an engine keeps for us and that no live run needs."""
-
-    kind: str
-    """`container`, `volume` or `image`."""
-    name: str
-    bytes: int | None
-    """None where the engine does not say."""
-    why: str
-    """`run tidy-otter-3 has ended`, `environments, built again when they are needed`."""
-    host: str = ""
-    """Where it is, of a target that has several hosts."""
 
 
 @dataclass(frozen=True)
@@ -179,50 +166,6 @@ class EnvironmentOrder:
     secrets: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     """What a build's log should say of what does not go along."""
-
-
-OWN = "own-"
-"""Begins the key of a copy that one run may change."""
-
-
-@dataclass(frozen=True)
-class WebFile:
-    """A file of the web whose content is known: its path in the dataset, where it is, bytes, SHA-256."""
-
-    path: str
-    address: str
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Mount:
-    """A dataset on the service's machine, to be readable at the run: a folder, which may hold links out of itself, or a
-    single file."""
-
-    name: str
-    path: Path
-    variable: str
-    key: str
-    """Hash of the content, so that a remote engine sends it once."""
-    place: str = ""
-    """Where else the run finds it: a path in its working folder, made as a link."""
-    web: tuple[WebFile, ...] = field(default=(), compare=False)
-    """All its files, where each can be had from the web by anybody; not kept."""
-
-    @property
-    def private(self) -> bool:
-        """Whether it is a copy for this run alone, which may change it."""
-        return self.key.startswith(OWN)
-
-    def to_json(self) -> dict[str, Any]:
-        known = {**dataclasses.asdict(self), "path": str(self.path)}
-        del known["web"]
-        return known
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Mount:
-        return cls(raw["name"], Path(raw["path"]), raw["variable"], raw["key"], raw.get("place", ""))
 
 
 @dataclass(frozen=True)

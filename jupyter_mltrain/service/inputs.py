@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 from jupyter_mltrain.cache import Stopped, disk_errors, remove_tree, write_whole
 from jupyter_mltrain.computes.workfolder import KEPT
 from jupyter_mltrain.core import data_paths
-from jupyter_mltrain.core.compute import OWN, Mount, WebFile
 from jupyter_mltrain.core.dataset import DatasetDefinition, FileDatasetDefinition
 from jupyter_mltrain.core.datastore import value_missing, variables_in
+from jupyter_mltrain.core.mounts import OWN, Mount, WebFile
 from jupyter_mltrain.core.spec import DataInput, Substitution
 from jupyter_mltrain.data import FetchedDataset, FetchProgress
 from jupyter_mltrain.data.observed import changes, observe

@@ -13,7 +13,7 @@ import pytest
 
 from jupyter_mltrain.computes.docker import data, fetching
 from jupyter_mltrain.computes.docker.connection import Connection
-from jupyter_mltrain.core.compute import Mount, WebFile
+from jupyter_mltrain.core.mounts import Mount, WebFile
 from tests.engines.docker_contract import PYTHON
 from tests.hosts.remote import RemoteHost
 from tests.hosts.web import Web, web

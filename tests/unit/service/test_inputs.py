@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_mltrain.core.compute import Mount, WebFile
 from jupyter_mltrain.core.dataset import FileDatasetDefinition
+from jupyter_mltrain.core.mounts import Mount, WebFile
 from jupyter_mltrain.data import FetchedDataset
 from jupyter_mltrain.data.definitions import ContentFile
 from jupyter_mltrain.service.inputs import web_files
