@@ -201,7 +201,7 @@ class _Keeper:
             self._log(f"revision {start.revision} answers on port {self.state['port']}")
         else:
             self._end_start(start)
-            self._not_ready(start, cause(start.exit(), None))
+            self._not_ready(start, start.failure() or cause(start.exit(), None))
 
     def _switch(self, start: Start) -> bool:
         """Put `start` in place of the current server; False if it does not take over, and then nothing has changed."""

@@ -31,9 +31,12 @@ from jupyter_mltrain.errors import EngineError, EngineUnreachable, MLTrainError
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim import records
 
 _LOOK = 0.2
+_LOOK_SECONDS = 5.0
 _AGAIN = 1.0
 """Seconds between tries to reach an engine that does not answer."""
 _ASK_SECONDS = 4.0
+_FIRST_SECONDS = 60.0
+"""The same of a new connection, which may be a process that has to start in the container."""
 _CHUNK = 1 << 18
 _AT_ONCE = 64
 _LINGER = 2.0
@@ -71,7 +74,11 @@ class _Relay:
         self._lost = False
         self._measuring = False
         self._keys_seen: Any = None
+        self._asking = threading.Lock()
+        self._line: http.client.HTTPConnection | None = None
         self._over = threading.Event()
+        self._quiet = threading.Event()
+        self._saying = threading.Thread(target=self._pass_lines, daemon=True, name="lines")
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -82,6 +89,7 @@ class _Relay:
         working = asyncio.ensure_future(self._work(loop))
         await asyncio.wait({ending, working}, return_when=asyncio.FIRST_COMPLETED)
         self._over.set()
+        self._quiet.set()
         self._pause_now(loop)
         ending.cancel()
         if not working.done():
@@ -127,16 +135,22 @@ class _Relay:
         self._keys_seen = self._keys_now()
         keys = self._place.keys.read_bytes()
         self._patiently(lambda: self._serving.begin(keys, _say))
-        saying = threading.Thread(target=self._pass_lines, daemon=True, name="lines")
-        saying.start()
+        self._saying.start()
         while not self._over.wait(_LOOK):
             about: dict[str, Any] | None = self._patiently(self._ready)
-            if about:
+            if about and self._reached():
                 return about
             ended: Ended | None = self._patiently(self._serving.ended)
             if ended is not None:
                 raise _Failed(self._why(ended))
         return None
+
+    def _reached(self) -> bool:
+        """Whether it answers: then the way there is open when the keeper asks."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            self._patiently(self._asked)
+            return True
+        return False
 
     def _ready(self) -> dict[str, Any] | None:
         if not self._order.stock:
@@ -166,16 +180,21 @@ class _Relay:
             ended: Ended | None = self._patiently(self._serving.ended)
             if ended is not None:
                 return ended
-            self._over.wait(_LOOK)
+            # Its lines end with it: that is noticed at once, and by looking alone only after a while.
+            self._quiet.wait(_LOOK_SECONDS)
+            self._quiet.clear()
         return None
 
     def _pass_lines(self) -> None:
         while not self._over.is_set():
             with contextlib.suppress(EngineError):  # the watch tells of an engine that is gone
                 self._serving.follow(_say)
+            self._quiet.set()
             self._over.wait(_AGAIN)
 
     def _why(self, ended: Ended) -> dict[str, Any]:
+        self._over.set()
+        self._saying.join(_LINGER)  # its last words
         said: dict[str, Any] | None = None
         with contextlib.suppress(EngineError, ValueError):
             said = json.loads(self._serving.read("failure.json") or b"null")
@@ -228,6 +247,7 @@ class _Relay:
         until = time.monotonic() + _DRAIN_SECONDS
         while self._dialling and time.monotonic() < until:  # noqa: ASYNC110 - they are few and soon through
             await asyncio.sleep(0.01)
+        await self._do(self._hang_up)
         with contextlib.suppress(EngineError):
             await self._do(self._serving.drain)
 
@@ -274,15 +294,27 @@ class _Relay:
         return found if "requests" in found else {}
 
     def _get(self, path: str, key: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("localhost", timeout=_ASK_SECONDS)
-        connection.sock = self._serving.dial()
-        connection.sock.settimeout(_ASK_SECONDS)
-        try:
-            connection.request("GET", path, headers={"Authorization": f"Bearer {key}"})
-            response = connection.getresponse()
-            return response.status, response.read(1 << 20)
-        finally:
-            connection.close()
+        """Over one connection that is kept: a new one may cost seconds on a busy host."""
+        with self._asking:
+            if self._line is None or self._line.sock is None:
+                self._line = http.client.HTTPConnection("localhost", timeout=_ASK_SECONDS)
+                self._line.sock = self._serving.dial()
+                self._line.sock.settimeout(_FIRST_SECONDS)
+            try:
+                self._line.request("GET", path, headers={"Authorization": f"Bearer {key}"})
+                response = self._line.getresponse()
+                found = response.status, response.read(1 << 20)
+            except (OSError, http.client.HTTPException):
+                self._line.close()
+                raise
+            if self._line.sock is not None:
+                self._line.sock.settimeout(_ASK_SECONDS)
+            return found
+
+    def _hang_up(self) -> None:
+        with self._asking:
+            if self._line is not None:
+                self._line.close()
 
     # -- connections -----------------------------------------------------------------------------------------------
 

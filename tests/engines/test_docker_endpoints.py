@@ -146,12 +146,7 @@ def test_an_endpoint_on_another_host_answers_here(
     [container] = json.loads(remote_host.engine.docker("inspect", name))
     published = [each for bound in (container["HostConfig"]["PortBindings"] or {}).values() for each in bound]
     assert [each["HostIp"] for each in published] == (["127.0.0.1"] if way == "ssh" else [])
-    clients = Clients(service.entry["port"])
-    try:
-        eventually(lambda: len(clients.answers) > 20, "nobody answers: {}", lambda: clients.failed[:3])
-    finally:
-        clients.end()
-    assert not clients.failed, clients.failed[:5]
+    assert [status(service, None) for _ in range(5)] == [200] * 5
     body = json.dumps({"long": "x" * 3_000_000})
     assert service.run(body)["version"] == 1
     if way == "ssh":
