@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 from jupyter_mltrain.computes.docker import DockerCompute
 from jupyter_mltrain.core.compute import Phase
@@ -10,11 +12,15 @@ from jupyter_mltrain.testing.bench import Bench
 from jupyter_mltrain.testing.compute_contract import LONG
 from tests.engines.docker_contract import PYTHON
 from tests.faults.world import kill
+from tests.hosts.remote import RemoteHost
 
 
-async def test_a_container_whose_engine_lost_its_shim_has_said_all_once_it_is_seen_to_be_gone(remote_host, tmp_path):
+async def test_a_container_whose_engine_lost_its_shim_has_said_all_once_it_is_seen_to_be_gone(
+    remote_host: RemoteHost, tmp_path: Path
+) -> None:
     """Its connection would be silent until that counts as lost."""
-    compute = DockerCompute(**remote_host.tls, base_image=remote_host.image)
+    settings: dict[str, Any] = {**remote_host.tls, "base_image": remote_host.image}
+    compute = DockerCompute(**settings)
     bench = Bench(compute, tmp_path / "workspace", PYTHON)
     handle = await bench.run(LONG)
     reads = asyncio.Event()
