@@ -66,6 +66,7 @@ class _Relay:
         self._folder, self._place, self._order, self._host = folder, place, order, host
         self._serving: Serving = host.serving(order, folder.name)
         self._threads = ThreadPoolExecutor(_THREADS, "relay")
+        self._dials = ThreadPoolExecutor(_THREADS, "dial")  # of their own: clients do not hold up who asks for health
         self._listening = socket.socket(fileno=os.dup(int(os.environ["MLTRAIN_LISTEN_FD"])))
         self._listening.setblocking(False)
         self._open: set[asyncio.Task[None]] = set()
@@ -333,7 +334,8 @@ class _Relay:
             client.setblocking(False)
             self._dialling += 1
             try:
-                there: socket.socket = await self._do(self._serving.dial)
+                loop = asyncio.get_running_loop()
+                there: socket.socket = await loop.run_in_executor(self._dials, self._serving.dial)
             except (OSError, EngineError):
                 await _refuse(client)
                 return

@@ -25,7 +25,7 @@ from tests.hosts.remote import RemoteHost
 from tests.integration.endpoints.scoring import Clients, Source, place_of
 from tests.unit.tracking.test_inspection import SERVING, graph
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
