@@ -167,7 +167,9 @@ def running() -> tuple[dict[str, Any], Recorded]:
 def completed() -> tuple[dict[str, Any], Recorded]:
     series = {"val_accuracy": accuracy(), "loss": loss(), "test_accuracy": [0.9786]}
     used = {"memory": "2.0 GB", "CPU": "93 s"}
-    return base("Completed", used=used), Recorded(series, b"downloading\nepoch 20 accuracy 0.9786\nsaved outputs/model\n")
+    return base("Completed", used=used), Recorded(
+        series, b"downloading\nepoch 20 accuracy 0.9786\nsaved outputs/model\n"
+    )
 
 
 @pytest.fixture
