@@ -78,11 +78,12 @@ def explain_first(exits: Sequence[Exit], streams: Path) -> Failure | None:
 
 
 def _follows(exit_: Exit, log: Path) -> int:
-    """How much a rank looks as if it ended because another did: 2 where its shim ended it for that, 1 where it lost touch."""
-    if exit_.stopped == PEER_FAILED:
-        return 2
-    said = _last_line(last_traceback(log) or "")
-    return int(exit_.signal == signal.SIGABRT or bool(_LOST_TOUCH.search(said)))
+    """How much a rank looks as if it ended because another did: 2 where its shim ended it for that, 1 where it lost touch.
+    One that raised something of its own does not, also where it was ended meanwhile."""
+    traceback = last_traceback(log)
+    if traceback is not None and exit_.signal != signal.SIGABRT:
+        return int(bool(_LOST_TOUCH.search(_last_line(traceback))))
+    return 2 if exit_.stopped == PEER_FAILED else int(exit_.signal == signal.SIGABRT)
 
 
 def explain(exit_: Exit, log: Path, *, ranks: int = 1) -> Failure:
@@ -107,7 +108,7 @@ def explain(exit_: Exit, log: Path, *, ranks: int = 1) -> Failure:
             "Give it more with --memory, or use a smaller batch.",
         )
     traceback = last_traceback(log)
-    if exit_.signal is not None:
+    if exit_.signal is not None and not (traceback and exit_.stopped == PEER_FAILED):
         name = _signal_name(exit_.signal)
         hint = " (probably out of memory: nothing else kills without a trace)" if exit_.signal == signal.SIGKILL else ""
         return Failure(f"The process was ended by {name}{on_rank}{hint}.", evidence, traceback, exit_.rank)

@@ -84,6 +84,20 @@ def test_who_lost_touch_with_the_cause_is_not_it(tmp_path):
     assert found.evidence[-1] == "ended for it: rank 2"
 
 
+def test_who_was_slow_to_end_is_the_cause_all_the_same(tmp_path):
+    lost = TRACE.replace(b"InvalidArgumentError: shapes [1] and [2]", b"HorovodInternalError: another has shut down")
+    (tmp_path / "r0.log").write_bytes(lost)
+    (tmp_path / "r1.log").write_bytes(TRACE)
+    exits = (
+        made(rank=0, code=1, ended=1.0),
+        made(rank=1, signal=15, ended=2.0, stopped=PEER_FAILED),
+        made(rank=2, signal=15, ended=1.5, stopped=PEER_FAILED),
+    )
+    found = explain_first(exits, tmp_path)
+    assert found is not None
+    assert found.title == "tensorflow.errors.InvalidArgumentError: shapes [1] and [2] on rank 1"
+
+
 def test_who_is_ended_because_the_others_are_done_ended_well():
     assert failed_ranks((made(rank=0, code=0), made(rank=1, signal=15, stopped=PEERS_DONE))) == []
 
