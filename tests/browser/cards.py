@@ -158,9 +158,13 @@ def saved(page: Page, path: Path, wanted: Callable[[dict[str, Any]], bool], *, c
 def saved_once(page: Page, path: Path, *, press: Callable[[], None] | None = None) -> dict[str, Any]:
     """The card's output in the notebook's file, as one save (`press`: what starts it) has written it."""
     before = path.stat().st_mtime_ns
-    (press or (lambda: save(page)))()
-    until(page, lambda: path.stat().st_mtime_ns != before, lambda: "not saved")
-    return output_of(path)
+    for _ in range(20):
+        (press or (lambda: save(page)))()  # JupyterLab does not hear it while it still ends the last one
+        for _ in range(100):
+            if path.stat().st_mtime_ns != before:
+                return output_of(path)
+            page.wait_for_timeout(50)
+    pytest.fail("not saved")
 
 
 def until(page: Page, holds: Callable[[], bool], what: Callable[[], object] = lambda: "", *, times: int = 1) -> None:

@@ -73,7 +73,7 @@ def test_saved_mid_run_it_holds_the_run_of_that_moment(lab, page, folder, app, r
     # Some steps on: too little news for the notebook to be written by itself.
     gates[0].unlink()
     until(page, lambda: points(run) == 25, lambda: points(run))
-    for _ in range(5):  # a save does not wait long for a service that is busy
+    for _ in range(20):  # a save does not wait long for a service that is busy
         data = saved_once(page, path)
         if data[MIME]["series"][0]["total"] > 1:
             break
@@ -101,7 +101,7 @@ def test_a_run_that_ended_out_of_sight_is_saved_as_ended(lab, page, folder, run,
         gate.unlink()
     run.wait_for_completion(wait_post_processing=True)
     assert output_of(path)[MIME]["state"]["status"] == "Running"
-    for _ in range(5):  # a save does not wait long for a service that is busy
+    for _ in range(20):  # a save does not wait long for a service that is busy
         data = saved_once(page, path, press=lambda: page.keyboard.press("Control+s"))
         if data[MIME]["state"]["status"] != "Running":
             break
