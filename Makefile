@@ -76,14 +76,14 @@ browser:
 	    echo "Chromium is missing for the browser tests: as root, 'apt-get update && apt-get install chromium'." >&2; exit 1; \
 	  fi; }
 
-# A driver of GPUs that are not there is a C file of the tests.
+# A driver of GPUs that are not there is a C file of the tests; Horovod is compiled for those of several processes.
 compiler:
-	@command -v cc >/dev/null || { \
+	@command -v cmake >/dev/null && command -v g++ >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "== installing a C compiler for the tests of GPUs"; \
-	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends gcc libc6-dev; \
+	    echo "== installing the compilers that the tests need"; \
+	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends gcc g++ cmake make libc6-dev; \
 	  else \
-	    echo "A C compiler is missing for the tests of GPUs: as root, 'apt-get update && apt-get install gcc libc6-dev'." >&2; exit 1; \
+	    echo "Compilers are missing for the tests: as root, 'apt-get update && apt-get install gcc g++ cmake make libc6-dev'." >&2; exit 1; \
 	  fi; }
 
 # The tests with containers start an engine of their own where none answers, with an image of Debian packages. Who is not

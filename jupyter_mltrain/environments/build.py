@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Generator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from uv import find_uv_bin
 
 from jupyter_mltrain.cache import POLL_SECONDS, Stopped, cache_root, disk_errors, exclusive, remove_tree, write_whole
 from jupyter_mltrain.core.environment import EnvironmentDefinition, EnvironmentLock
-from jupyter_mltrain.environments import conda
+from jupyter_mltrain.environments import compiled, conda
 from jupyter_mltrain.environments.adaptations import adapt
 from jupyter_mltrain.environments.indexes import index_settings
 from jupyter_mltrain.environments.interpreters import find_interpreter
@@ -165,13 +165,34 @@ class _Build:
                 # Beside what conda brought; its versions are in the lock.
                 self._install(uv, ["pip", "install", "--no-deps", "--requirement", "lock.txt"], log, progress)
             return
+        requirements, sources = compiled.split(self.lock)
+        for source in sources:
+            source.check(name)
         interpreter = find_interpreter(self.lock.python)
         log(f"Building {name}: {len(self.lock.packages)} packages for Python {interpreter.version}")
         made = ["venv", "--quiet", "--no-project", "--python", interpreter.path, str(venv)]
         code, output = uv.run(made, log, pass_fds=self._held)
         if code != 0:
             raise failure(output, name=name, resolving=False, folder=self.folder)
-        self._install(uv, ["pip", "sync", "lock.txt", "--allow-empty-requirements"], log, progress)
+        (self.folder / "wheels.txt").write_text(requirements, encoding="utf-8")
+        self._install(uv, ["pip", "sync", "wheels.txt", "--allow-empty-requirements"], log, progress)
+        for source in sources:
+            self._compile(uv, source, log)
+
+    def _compile(self, uv: Uv, source: compiled.Compiled, log: Log) -> None:
+        """A package that is compiled against those that are installed, or what an earlier build made of it."""
+        log(f"Compiling {source.name}, unless that was done before; it takes minutes")
+        (self.folder / "source.txt").write_text(source.requirement, encoding="utf-8")
+        settings = replace(uv.settings, variables={**uv.settings.variables, **source.variables})
+        command = self._installing(uv, source.arguments)
+        with exclusive(source.folder.with_suffix(".lock"), self.cancelled):
+            code, output = replace(uv, settings=settings).run(
+                command, compiled.Percent(source.name, log), pass_fds=self._held
+            )
+            if code == 0:
+                source.tidy()
+        if code != 0:
+            raise failure(compiled.words(output), name=self.definition.name, resolving=False, folder=self.folder)
 
     @property
     def _held(self) -> tuple[int, ...]:
@@ -179,13 +200,17 @@ class _Build:
         here before uv is gone."""
         return (self.descriptor,)
 
-    def _install(self, uv: Uv, command: list[str], log: Log, progress: BuildProgress | None) -> None:
-        name = self.definition.name
-        reader = ProgressReader(len(self.lock.requirement_lines), log, progress)
-        sync = [
+    def _installing(self, uv: Uv, command: list[str]) -> list[str]:
+        """`command` with what every installation here has."""
+        return [
             *(*command, "--python", str(self.folder / "venv" / "bin" / "python"), "--compile-bytecode"),
             *("--link-mode", _link_mode(self.folder), *uv.settings.flags),
         ]
+
+    def _install(self, uv: Uv, command: list[str], log: Log, progress: BuildProgress | None) -> None:
+        name = self.definition.name
+        reader = ProgressReader(len(self.lock.requirement_lines), log, progress)
+        sync = self._installing(uv, command)
         code, output = uv.run(sync, reader.line, pass_fds=self._held, while_running=reader.look)
         if code != 0 and is_unreachable(output):
             # The lock says exactly what is needed, with hashes: if uv has it all in its cache, no index is.

@@ -10,6 +10,8 @@ _COMMON = (
 )
 # TensorBoard of that time imports pkg_resources, which setuptools 81 took out.
 _ERA = ("numpy==1.23.5", "setuptools<81", "matplotlib", "pandas", "pillow", "scikit-learn>=1.2,<1.8")
+# Horovod is compiled (`compiled.RECIPES`) with the setuptools of its time.
+_HOROVOD = ("horovod==0.28.1", "numpy<2", "setuptools<70", "wheel", "packaging", "matplotlib>=3.8")
 _HAS_CPU_WHEEL = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 
 CURATED: dict[str, EnvironmentDefinition] = {
@@ -42,6 +44,21 @@ CURATED: dict[str, EnvironmentDefinition] = {
         curated=True,
         description="The last TensorFlow that runs scripts of 2.0 to 2.10: Keras 2 with its optimizers of that time, and"
         " NumPy with np.float.",
+    ),
+    "tensorflow-horovod": EnvironmentDefinition(
+        name="tensorflow-horovod",
+        python=">=3.9,<3.12",
+        pip=(
+            f"tensorflow-cpu==2.15.1; {_HAS_CPU_WHEEL}",
+            "tensorflow==2.15.1; sys_platform != 'linux' or platform_machine != 'x86_64'",
+            *_HOROVOD,
+        ),
+        pip_gpu=("tensorflow[and-cuda]==2.15.1", *_HOROVOD),
+        imports=("tensorflow", "horovod.tensorflow.keras"),
+        environment_variables={"TF_CPP_MIN_LOG_LEVEL": "1"},
+        curated=True,
+        description="Horovod 0.28 on TensorFlow 2.15, the last with Keras 2, which Horovod needs. It is compiled on this"
+        " machine, once, in some minutes: that takes cmake, make and g++.",
     ),
     "scikit-learn-1.5": EnvironmentDefinition(
         name="scikit-learn-1.5",

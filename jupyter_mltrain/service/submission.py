@@ -30,6 +30,7 @@ from jupyter_mltrain.core.spec import (
 )
 from jupyter_mltrain.core.status import Change, Status
 from jupyter_mltrain.core.target import NODE_SUBSTITUTIONS
+from jupyter_mltrain.environments.compiled import is_compiled
 from jupyter_mltrain.environments.interpreters import find_interpreter
 from jupyter_mltrain.errors import ConflictError, DiskFull, PathNotFound, PreflightError, PythonNotFound, UsageError
 from jupyter_mltrain.service import git
@@ -63,12 +64,7 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
     await service.targets.first_use(target)
     other_nodes = service.targets.substitutions(target)
     resources = Resources(**request.resources.model_dump())
-    distribution = Distribution(**request.distribution.model_dump()) if request.distribution is not None else None
-    if distribution is not None and not service.compute(target).capabilities.multi_node:
-        raise UsageError(
-            f"The target {target!r} runs one process for a run; {distribution.processes} are asked for.",
-            mend="Choose a target of this machine, such as `-t local`.",
-        )
+    distribution = _distribution(service, request, target)
     service.pool(target).check(resources, distribution.nodes if distribution is not None else 1)
     reference = request.environment or str(defaults.get("environment", DEFAULT_ENVIRONMENT))
     name, _, version = reference.partition(":")
@@ -87,6 +83,8 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
         definition = await asyncio.to_thread(service.environments.get, reference)
         name = definition.name
         instead = service.environments.for_target(definition, containers=containers)
+        if containers:
+            _check_compiled(definition)
         if request.script is not None and not definition.user_managed:
             with suppress(*((PythonNotFound,) if containers else ())):  # a container has it, or fetches it
                 await asyncio.to_thread(_check_syntax, request, request.script, definition)
@@ -116,6 +114,28 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
     if distribution is not None:
         await asyncio.to_thread(_check_together, service, request, spec, reference)
     return spec
+
+
+def _distribution(service: Service, request: RunRequest, target: str) -> Distribution | None:
+    """How many processes are asked for; None for one. Raises `UsageError` where the target has no more."""
+    if request.distribution is None:
+        return None
+    distribution = Distribution(**request.distribution.model_dump())
+    if not service.compute(target).capabilities.multi_node:
+        raise UsageError(
+            f"The target {target!r} runs one process for a run; {distribution.processes} are asked for.",
+            mend="Choose a target of this machine, such as `-t local`.",
+        )
+    return distribution
+
+
+def _check_compiled(definition: EnvironmentDefinition) -> None:
+    """Raise `UsageError` for an environment that no container can have."""
+    if is_compiled((*definition.packages.pip, *definition.packages.pip_gpu)):
+        raise UsageError(
+            f"The environment {definition.name!r} has a package that is compiled, which is done on this machine alone.",
+            mend="Run it with `-t local`, or name an environment with an image that has it.",
+        )
 
 
 def _check_together(service: Service, request: RunRequest, spec: RunSpec, reference: str) -> None:
