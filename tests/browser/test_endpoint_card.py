@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Error, Locator, Page, Response, expect
 
 from jupyter_mltrain.api.model import Model
 from jupyter_mltrain.api.run import Run
@@ -70,7 +71,13 @@ def recognised(card: Locator, digit: int) -> None:
 def test_from_a_run_to_a_drawn_digit(lab: Lab, place: Workspace, run: Run, wide: Page, artifact: Path) -> None:
     page = wide
     heard: list[str] = []
-    page.on("response", lambda got: heard.append(got.text()) if "/mltrain/workspaces/" in got.url and got.ok else None)
+
+    def hear(got: Response) -> None:
+        if "/mltrain/workspaces/" in got.url and got.ok:
+            with contextlib.suppress(Error):  # the browser keeps no body of what the page has given up
+                heard.append(got.text())
+
+    page.on("response", hear)
     page.on("request", lambda sent: heard.append(str(sent.headers)) if "/mltrain/" in sent.url else None)
     lab.write("digits/run.ipynb", [run._repr_mimebundle_()])
     lab.visit(page, "digits/run.ipynb")
