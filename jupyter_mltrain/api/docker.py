@@ -97,7 +97,7 @@ class DockerCompute(ComputeTarget, kind=DOCKER):
 
 
 def _host(given: Mapping[str, Any]) -> dict[str, Any]:
-    settings = {name: str(value) for name, value in given.items() if value and name != "max_nodes"}
+    settings: dict[str, Any] = {name: str(value) for name, value in given.items() if value and name != "max_nodes"}
     if given.get("max_nodes") is not None:
         settings["max_nodes"] = whole(given["max_nodes"], "max_nodes")
     return settings
