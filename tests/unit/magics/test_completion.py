@@ -40,7 +40,7 @@ def running(project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> R
     monkeypatch.setenv("JUPYTER_MLTRAIN_STATE", str(tmp_path / "state"))
     Workspace.create(path=project)
     fake = Running()
-    monkeypatch.setattr(Connection, "running", classmethod(lambda cls, root: fake))
+    monkeypatch.setattr(Connection, "running", classmethod(lambda cls, root, **_: fake))
     return fake
 
 

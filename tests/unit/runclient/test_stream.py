@@ -208,6 +208,33 @@ def test_a_cut_record_is_completed_once_there_is_room(tmp_path: Path, monkeypatc
     assert path.read_bytes() == b"[1,1,1]\n[2,2,2]\n[5,5,5]\n"
 
 
+@pytest.mark.parametrize("missing", [1, 4])
+def test_what_follows_a_cut_record_is_lost_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], missing: int
+) -> None:
+    """Also where but a line's end is missing, which is the end of every record."""
+    room = [8 - missing]
+    real = os.write
+
+    def write(fd: int, data: bytes) -> int:
+        taken = data[: room[0]]
+        if not taken:
+            raise OSError(28, "No space left on device")
+        room[0] -= len(taken)
+        return real(fd, taken)
+
+    monkeypatch.setattr(_stream.os, "write", write)
+    stream = Stream(str(tmp_path), "0")
+    for record in (b"[1,1,1]\n", b"[2,2,2]\n", b"[3,3,3]\n"):
+        stream.write(record)
+    room[0] = 1000
+    stream.write(b"[4,4,4]\n")
+    stream.closing()
+    (path,) = tmp_path.iterdir()
+    assert path.read_bytes() == b"[1,1,1]\n[4,4,4]\n"
+    assert "2 records of this run" in capfd.readouterr().err
+
+
 def test_a_record_that_is_written_in_parts_stays_whole_among_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

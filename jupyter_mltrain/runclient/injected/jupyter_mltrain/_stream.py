@@ -40,7 +40,7 @@ class Stream:
                 else:
                     written = os.write(self._fd, record)
                     if written != len(record):
-                        self._complete(record[written:])
+                        self._cut(record[written:])
         except OSError as error:
             self._after(error, record)
 
@@ -75,7 +75,14 @@ class Stream:
             self._complete(self._rest)
         written = os.write(self._fd, record)
         if written != len(record):
-            self._complete(record[written:])
+            self._cut(record[written:])
+
+    def _cut(self, rest: bytes) -> None:
+        """Write the rest of a record; where there is no room it is not lost yet: it goes first when there is some."""
+        try:
+            self._complete(rest)
+        except OSError as error:
+            _warn(error)
 
     def _complete(self, rest: bytes) -> None:
         """Write the rest of a record whose beginning is in the file; keep what does not fit, so that what comes after it
@@ -110,11 +117,13 @@ class Stream:
                 error = again
             else:
                 return
-        # A record that is cut in the middle is not lost yet: its end goes first when there is room.
-        if not (self._rest and record.endswith(self._rest) and len(self._rest) < len(record)):
-            self._lost += 1
-            self._problem = str(error)
-        warn_once("stream", f"what this run logs cannot be written: {error}")
+        self._lost += 1
+        self._problem = str(error)
+        _warn(error)
+
+
+def _warn(error: OSError) -> None:
+    warn_once("stream", f"what this run logs cannot be written: {error}")
 
 
 def warn_once(key: str, message: str) -> None:
