@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
 import statistics
 import time
@@ -41,6 +42,8 @@ for i in range(5):
 def measure(place: Place, *, quick: bool) -> list[Row]:
     rows: list[Row] = []
     with shared.engine() as engine, remote.host() as host:
+        # There the `ssh` lies that has the key of the host and its own.
+        os.environ["PATH"] = os.pathsep.join([str(host.sshd.programs), os.environ["PATH"]])
         ways: dict[str, tuple[Engine, dict[str, Any]]] = {
             "socket": (engine, {"url": engine.url, "base_image": engine.image}),
             "ssh": (host.engine, {"url": host.ssh_url, "base_image": host.image}),
