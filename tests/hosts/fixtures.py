@@ -24,34 +24,34 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             image.archive()
 
 
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """A host that cannot be had here fails the test in one line: what is missing."""
+    try:
+        yield
+    except NoHostError as missing:
+        pytest.fail(str(missing), pytrace=False)
+
+
 @pytest.fixture(scope="session")
 def docker_engine() -> Iterator[Engine]:
     """This machine's engine: one that runs and answers, or one of ours for this session."""
-    try:
-        with shared.engine() as engine:
-            yield engine
-    except NoHostError as missing:
-        pytest.fail(str(missing), pytrace=False)
+    with told(), shared.engine() as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")
 def podman_engine() -> Iterator[Podman]:
     """A Podman of this session."""
-    try:
-        with podman.engine() as engine:
-            yield engine
-    except NoHostError as missing:
-        pytest.fail(str(missing), pytrace=False)
+    with told(), podman.engine() as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")
 def remote_host_of_session() -> Iterator[RemoteHost]:
     """Another host, for this session alone; tests take `remote_host`."""
-    try:
-        with remote.host() as host:
-            yield host
-    except NoHostError as missing:
-        pytest.fail(str(missing), pytrace=False)
+    with told(), remote.host() as host:
+        yield host
 
 
 @pytest.fixture(scope="session")
@@ -59,11 +59,8 @@ def image_registry(
     remote_host_of_session: RemoteHost, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ImageRegistry]:
     """A registry of images that this machine's engine and the other host's reach at one address."""
-    try:
-        with registry.registry(tmp_path_factory.mktemp("registry"), remote_host_of_session) as made:
-            yield made
-    except NoHostError as missing:
-        pytest.fail(str(missing), pytrace=False)
+    with told(), registry.registry(tmp_path_factory.mktemp("registry"), remote_host_of_session) as made:
+        yield made
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from jupyter_mltrain.computes.docker import image as images
 from jupyter_mltrain.computes.docker.connection import Connection, status_of
 from jupyter_mltrain.computes.docker.labels import ENVIRONMENTS, KIND, labels
 from jupyter_mltrain.computes.docker.plan import ENVIRONMENTS_PLACE, volume
-from jupyter_mltrain.computes.docker.starting import _owner  # pyright: ignore[reportPrivateUsage]
+from jupyter_mltrain.computes.docker.starting import owner_in
 from jupyter_mltrain.computes.docker.tunnels import Tunnel
 from jupyter_mltrain.core.serving import KEYS, REVISION, START, Ended, ServingOrder
 from jupyter_mltrain.errors import EngineError
@@ -94,7 +94,7 @@ class DockerServing:
 
     def write(self, name: str, data: bytes) -> None:
         def ask(client: Any) -> None:
-            owner = _owner(client, self.name, self._user)
+            owner = owner_in(client, self.name, self._user)
             client.put_archive(self.name, START, b"".join(archive([Entry(name, data=data)], owner)))
 
         self._connection.do(ask)
@@ -158,7 +158,7 @@ class DockerServing:
             def own(client: Any) -> None:
                 top = START.rpartition("/")[2]
                 entries = [Entry(top), Entry(f"{top}/home"), Entry(f"{top}/{KEYS}", data=keys)]
-                owner = _owner(client, helper, self._user)
+                owner = owner_in(client, helper, self._user)
                 client.put_archive(helper, dirname(START), b"".join(archive(entries, owner)))
 
             self._connection.do(own)

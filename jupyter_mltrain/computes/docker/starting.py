@@ -129,7 +129,7 @@ def _choose_cpus(client: Client, request: dict[str, Any], count: int) -> None:
 
 def fill(client: Client, plan: LaunchPlan, container: str, secrets: Sequence[str]) -> None:
     """All that the run needs, in one archive."""
-    owner = _owner(client, container, str((plan.container or {})["User"]))
+    owner = owner_in(client, container, str((plan.container or {})["User"]))
     client.put_archive(container, dirname(ROOT), archive(_contents(plan, secrets), owner))
 
 
@@ -149,7 +149,7 @@ def _contents(plan: LaunchPlan, secrets: Sequence[str]) -> Iterator[Entry]:
         yield Entry(f"{top}/shim/r{rank.rank}.launch.json", data=json.dumps(launch).encode())
 
 
-def _owner(client: Client, container: str, user: str) -> tuple[int, int]:
+def owner_in(client: Client, container: str, user: str) -> tuple[int, int]:
     """The numbers of a user, looked up in the image where it is a name."""
     name, _, group = user.partition(":")
     if name.isdigit() and (not group or group.isdigit()):

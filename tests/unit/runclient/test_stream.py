@@ -184,9 +184,9 @@ def test_a_file_that_may_not_grow_costs_a_warning_and_no_whole_record_is_spoilt(
     assert f" {500 - len(lines) - torn} records" in ended.stderr
 
 
-def test_a_cut_record_is_completed_once_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Room runs out in the middle of a record, stays out for two, and comes back."""
-    room = [12]
+def disk_with_room(monkeypatch: pytest.MonkeyPatch, bytes_: int) -> list[int]:
+    """What is written takes of the room that is returned; a test may give it more."""
+    room = [bytes_]
     real = os.write
 
     def write(fd: int, data: bytes) -> int:
@@ -197,6 +197,12 @@ def test_a_cut_record_is_completed_once_there_is_room(tmp_path: Path, monkeypatc
         return real(fd, taken)
 
     monkeypatch.setattr(_stream.os, "write", write)
+    return room
+
+
+def test_a_cut_record_is_completed_once_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room runs out in the middle of a record, stays out for two, and comes back."""
+    room = disk_with_room(monkeypatch, 12)
     stream = Stream(str(tmp_path), "0")
     stream.write(b"[1,1,1]\n")
     stream.write(b"[2,2,2]\n")  # four of its bytes fit
@@ -213,17 +219,7 @@ def test_what_follows_a_cut_record_is_lost_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], missing: int
 ) -> None:
     """Also where but a line's end is missing, which is the end of every record."""
-    room = [8 - missing]
-    real = os.write
-
-    def write(fd: int, data: bytes) -> int:
-        taken = data[: room[0]]
-        if not taken:
-            raise OSError(28, "No space left on device")
-        room[0] -= len(taken)
-        return real(fd, taken)
-
-    monkeypatch.setattr(_stream.os, "write", write)
+    room = disk_with_room(monkeypatch, 8 - missing)
     stream = Stream(str(tmp_path), "0")
     for record in (b"[1,1,1]\n", b"[2,2,2]\n", b"[3,3,3]\n"):
         stream.write(record)
