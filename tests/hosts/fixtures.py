@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -25,7 +25,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
+def told() -> Generator[None]:
     """A host that cannot be had here fails the test in one line: what is missing."""
     try:
         yield
