@@ -198,7 +198,13 @@ class LaunchPlan:
     container: Mapping[str, Any] | None = None
     """What an engine with containers is asked to make: the body of its API's request."""
     host: str = ""
-    """Which of the target's hosts, where it has several."""
+    """Which of the target's hosts, where it has several; the first node's where the run is on more than one."""
+    hosts: tuple[str, ...] = ()
+    """The host of each node, where the run is on more than one; empty where all nodes are on `host`."""
+    addresses: tuple[str, ...] = ()
+    """The address of each node, as all reach it; empty where they find each other by the engine's own means."""
+    here: tuple[int, ...] = ()
+    """The nodes that one engine is to start where others start the rest; empty: all."""
     lead: tuple[int, ...] = ()
     """The ranks whose good end is the run's; the others are ended then. Empty where there is one rank."""
     ports: int = 0

@@ -157,6 +157,10 @@ class LaunchPlan(TypedDict):
     container: dict[str, Any] | None
     host: str
     """Which of the target's hosts; empty where it has one."""
+    hosts: list[str]
+    """Of each node, where the run is on more than one host."""
+    addresses: list[str]
+    here: list[int]
     lead: list[int]
     ports: int
     rendezvous: list[int] | None

@@ -1,7 +1,9 @@
 """Who runs next on a target of several hosts, and on which of them: first come, first served, on the one with most room.
 
-A run is on one host alone: what it asks for has to be free there. A host takes runs while it was seen to answer a moment
-ago; while somebody waits, those that do not are asked again and again. What waits goes to the others meanwhile.
+What a node asks for has to be free on one host. A run of several nodes gets all of them at once or waits, and who came
+later waits behind it: on one host where that has room for all, else on as few as can be. A host takes runs while it was
+seen to answer a moment ago; while somebody waits, those that do not are asked again and again. What waits goes to the
+others meanwhile.
 """
 
 from __future__ import annotations
@@ -9,15 +11,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from jupyter_mltrain.core.compute import Capacity, Grant, Health
 from jupyter_mltrain.core.spec import Resources
 from jupyter_mltrain.core.target import Size
 from jupyter_mltrain.errors import EngineError, EngineUnreachable, ResourceUnavailable, TargetNotFound
-from jupyter_mltrain.service.machine import Machine, Room, Want
-from jupyter_mltrain.service.scheduler import Node, NodeState, Scale
+from jupyter_mltrain.service.host import Host, granted, parts, spread, sum_of
+from jupyter_mltrain.service.machine import Machine, Want
+from jupyter_mltrain.service.nodes import Node, NodeState, Scale
 
 FRESH_SECONDS = 10.0
 """For so long a host that answered counts as one that does; as often others are asked again."""
@@ -26,59 +29,12 @@ _PATIENCE = 3.0
 
 
 @dataclass(eq=False)
-class _Host:
-    """`looked`: when its `health` was found, by the pool's clock; `look`: while somebody is finding out; `since`: when
-    it last changed."""
-
-    name: str
-    ledger: Machine
-    health: Health | None = None
-    looked: float = 0.0
-    since: float = 0.0
-    runs: dict[str, Node] = field(default_factory=dict)
-    look: asyncio.Task[None] | None = None
-
-    @property
-    def capacity(self) -> Capacity:
-        return self.ledger.capacity
-
-    @property
-    def usable(self) -> bool:
-        return self.health is not None and self.health.ok
-
-    @property
-    def bad(self) -> bool:
-        """Whether it is known that it cannot be used."""
-        return self.health is not None and not self.health.ok
-
-    @property
-    def problem(self) -> str:
-        return self.health.problem if self.health is not None else ""
-
-    @property
-    def spare(self) -> int:
-        return max(0, self.capacity.slots - len(self.runs))
-
-    @property
-    def free_cpus(self) -> int:
-        """Of a run that asks for none, those of its slot count."""
-        each = max(1, self.capacity.cpus // max(1, self.capacity.slots))
-        return self.capacity.cpus - sum(self.ledger.held[run].cpus or each for run in self.runs)
-
-    def fits(self, want: Want) -> bool:
-        asked = sum(self.ledger.held[run].cpus or 0 for run in self.runs)
-        return self.spare > 0 and self.ledger.room.fits(want) and (want.cpus or 0) + asked <= self.capacity.cpus
-
-    def could(self, want: Want) -> bool:
-        """Whether it could, were nothing else there."""
-        whole = Room(tuple(range(len(self.capacity.gpus))), self.capacity.memory_gb)
-        return whole.fits(want) and (want.cpus or 0) <= self.capacity.cpus
-
-
-@dataclass(eq=False)
 class _Waiting:
+    """`want`: of each of its `nodes`."""
+
     run_id: str
     want: Want
+    nodes: int
     granted: asyncio.Future[Grant]
 
 
@@ -101,13 +57,14 @@ class HostsPool:
         self.target = target
         self.scale = scale
         self.changed = clock()
-        self.machine = Machine(_sum(hosts.values(), scale.max_nodes))
+        self.machine = Machine(sum_of(hosts.values(), scale.max_nodes))
         """What all hosts have together; nobody has anything of it."""
-        self._hosts = {name: _Host(name, Machine(one), since=clock()) for name, one in hosts.items()}
+        self._hosts = {name: Host(name, Machine(one), since=clock()) for name, one in hosts.items()}
         self._check = check
         self._moved = moved
         self._clock = clock
         self._queue: list[_Waiting] = []
+        self._granted: dict[str, Grant] = {}
         self._told: dict[str, str] = {}
         self._news = asyncio.Event()
         self._attending: asyncio.Task[None] | None = None
@@ -115,12 +72,12 @@ class HostsPool:
 
     # -- what a run asks of it -------------------------------------------------------------------------------------
 
-    def check(self, resources: Resources, nodes: int = 1) -> None:  # noqa: ARG002 - a run is on one host
-        """Raise `ResourceUnavailable` for what no host can ever give."""
-        want = Want(resources.gpus or 0, resources.cpus, resources.memory_gb)
+    def check(self, resources: Resources, nodes: int = 1) -> None:
+        """Raise `ResourceUnavailable` for what the hosts can never give to a run of so many nodes."""
+        want, have = _want(resources), self.machine.capacity
         if any(host.could(want) for host in self._hosts.values()):
+            self._check_count(want, nodes)
             return
-        have = self.machine.capacity
         for asked, most, what in (
             (want.gpus, max(len(host.capacity.gpus) for host in self._hosts.values()), "GPUs"),
             (want.cpus, max(host.capacity.cpus for host in self._hosts.values()), "CPUs"),
@@ -134,37 +91,54 @@ class HostsPool:
                 )
         raise ResourceUnavailable(
             f"No host of target {self.target!r} has all of that: together they have {have.cpus} CPUs,"
-            f" {have.memory_gb:.1f} GB and {len(have.gpus)} GPUs, but a run is on one of them.",
+            f" {have.memory_gb:.1f} GB and {len(have.gpus)} GPUs, but a {'node' if nodes > 1 else 'run'} is on one of them.",
             mend="Ask for less, or choose another target with `-t`.",
+        )
+
+    def _check_count(self, want: Want, nodes: int) -> None:
+        most = self.scale.max_nodes
+        together = sum(host.could(want) for host in self._hosts.values())
+        if nodes <= min(most, together):
+            return
+        each = f" with {_words(want)} each" if together < nodes and _words(want) != "room" else ""
+        raise ResourceUnavailable(
+            f"{nodes} nodes asked for; the hosts of target {self.target!r} have room for {min(most, together)}{each}.",
+            mend="Ask for fewer or smaller ones, or attach it with a larger max_nodes."
+            if together
+            else "Ask for fewer or smaller ones.",
         )
 
     def gives(self, resources: Resources) -> Resources:
         return resources
 
-    async def likely(self, resources: Resources) -> str:
-        """The host that would be taken now, were there a slot. Raises `EngineUnreachable` where none can be used."""
-        want = Want(resources.gpus or 0, resources.cpus, resources.memory_gb)
+    async def likely(self, resources: Resources, nodes: int = 1) -> tuple[str, ...]:
+        """The host that each node would get now, were there a slot. Raises `EngineUnreachable` where too few can be used."""
+        want = _want(resources)
         await self._look()
-        while not (usable := [host for host in self._hosts.values() if host.usable and host.could(want)]):
-            if slow := [host.look for host in self._hosts.values() if host.look is not None and not host.look.done()]:
-                await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)
-                continue
-            raise EngineUnreachable(self._problems(), mend="Are those hosts up?")
-        return max(usable, key=lambda host: (host.fits(want), *_room(host, want))).name
+        while True:
+            usable = [host for host in self._hosts.values() if host.usable]
+            found = spread([(host, host.fits(want)) for host in usable], want, nodes)
+            found = found or spread([(host, host.could(want)) for host in usable], want, nodes)
+            if found:
+                return tuple(host.name for host in found)
+            slow = [host.look for host in self._hosts.values() if host.look is not None and not host.look.done()]
+            if not slow:
+                raise EngineUnreachable(self._problems(), mend="Are those hosts up?")
+            await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)
 
     async def acquire(self, run_id: str, resources: Resources, preemptions: int = 0, nodes: int = 1) -> Grant:  # noqa: ARG002
-        """Wait for a place. Cancelling the wait leaves the queue. Raises `TargetNotFound` when the target goes."""
-        for host in self._hosts.values():
-            if run_id in host.runs:
-                return host.ledger.held[run_id]
+        """Wait for a place, of so many nodes. Cancelling the wait leaves the queue. Raises `TargetNotFound` when the target
+        goes."""
+        if run_id in self._granted:
+            return self._granted[run_id]
         if self._retired:
             raise TargetNotFound.of(self.target)
-        granted = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(run_id, Want(resources.gpus or 0, resources.cpus, resources.memory_gb), granted)
+        future = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(run_id, _want(resources), nodes, future)
         self._queue.append(waiting)
         self._wake()
         try:
-            return await granted
+            return await future
         except asyncio.CancelledError:
             if waiting in self._queue:
                 self._queue.remove(waiting)
@@ -173,13 +147,14 @@ class HostsPool:
 
     def restore(self, run_id: str, grant: Grant, preemptions: int = 0) -> None:  # noqa: ARG002
         """A run that was live before the service restarted keeps what it has; also on a host that is named no more."""
-        host = self._hosts.get(grant.host)
-        if host is None:
-            host = self._hosts[grant.host] = _Host(grant.host, Machine(Capacity(0, 0, 0.0)), since=self._clock())
-        self._take(host, run_id, grant)
+        for name in parts(grant):
+            if name not in self._hosts:
+                self._hosts[name] = Host(name, Machine(Capacity(0, 0, 0.0)), since=self._clock())
+        self._take(run_id, grant)
 
     def release(self, run_id: str) -> None:
         """Give back what a run has. Harmless when it has nothing."""
+        self._granted.pop(run_id, None)
         for host in self._hosts.values():
             if host.runs.pop(run_id, None) is not None:
                 host.ledger.release(run_id)
@@ -198,19 +173,19 @@ class HostsPool:
     def note(self, run_id: str) -> str:
         """What a waiting run waits for; empty for others."""
         position = self.position(run_id)
-        return self._lacks(self._queue[position - 1].want) if position else ""
+        return self._lacks(self._queue[position - 1]) if position else ""
 
     # -- what is seen of it ----------------------------------------------------------------------------------------
 
     @property
     def hosts(self) -> Mapping[str, tuple[Capacity, int]]:
-        """What each host has, and how many runs."""
-        return {name: (host.capacity, len(host.runs)) for name, host in self._hosts.items()}
+        """What each host has, and how many nodes of it runs have."""
+        return {name: (host.capacity, host.busy) for name, host in self._hosts.items()}
 
     @property
     def nodes(self) -> Sequence[Node]:
         """Those that have a run, and where the next ones would be, as many as there may be; by number."""
-        busy = [node for host in self._hosts.values() for node in host.runs.values()]
+        busy = self._busy
         taken = {node.number for node in busy}
         free = (number for number in range(1, self.scale.max_nodes + 1) if number not in taken)
         spare = {host.name: host.spare for host in self._hosts.values()}
@@ -227,7 +202,7 @@ class HostsPool:
     @property
     def runs(self) -> list[str]:
         """The ids of runs that have a place or wait for one."""
-        return [run for host in self._hosts.values() for run in host.runs] + [one.run_id for one in self._queue]
+        return [*self._granted, *(one.run_id for one in self._queue)]
 
     @property
     def queued(self) -> int:
@@ -281,55 +256,66 @@ class HostsPool:
             if waiting.granted.done():
                 self._queue.remove(waiting)  # cancelled this very moment
                 continue
-            want = waiting.want
-            if not any(host.usable and host.could(want) for host in self._hosts.values()):
+            want, nodes = waiting.want, waiting.nodes
+            usable = [host for host in self._hosts.values() if host.usable]
+            if sum(host.could(want) for host in usable) < nodes:
                 continue  # it waits for a host, not for its turn
-            host = self._best(want)
-            if host is None:
-                return
+            hosts = spread([(host, host.fits(want)) for host in usable], want, nodes)
+            if not hosts or len(self._busy) + nodes > self.scale.max_nodes:
+                return  # so that those behind it take nothing of what it needs
             self._queue.remove(waiting)
-            grant = Grant(host.ledger.room.gpus[: want.gpus], want.cpus, want.memory_gb, host=host.name)
-            waiting.granted.set_result(self._take(host, waiting.run_id, grant))
+            waiting.granted.set_result(self._take(waiting.run_id, granted(hosts, want)))
 
-    def _best(self, want: Want) -> _Host | None:
-        if sum(len(host.runs) for host in self._hosts.values()) >= self.scale.max_nodes:
-            return None
-        fitting = [host for host in self._hosts.values() if host.usable and host.fits(want)]
-        return max(fitting, key=lambda host: _room(host, want), default=None)
+    @property
+    def _busy(self) -> list[Node]:
+        """The nodes that runs have."""
+        return [node for host in self._hosts.values() for nodes in host.runs.values() for node in nodes]
 
-    def _take(self, host: _Host, run_id: str, grant: Grant) -> Grant:
-        taken = {node.number for one in self._hosts.values() for node in one.runs.values()}
-        number = (
-            grant.node
-            if grant.node and grant.node not in taken
-            else next(n for n in itertools.count(1) if n not in taken)
-        )
-        grant = replace(grant, node=number)
-        host.runs[run_id] = Node(number, NodeState.RUNNING, self._clock(), run_id, host=host.name)
-        host.ledger.hold(run_id, grant)
+    def _take(self, run_id: str, grant: Grant) -> Grant:
+        taken = {node.number for node in self._busy}
+        wished = (grant.node, *grant.more)
+        free = (number for number in itertools.count(1) if number not in taken)
+        first, *more = wished if grant.node and not taken & {*wished} else itertools.islice(free, len(wished))
+        self._granted[run_id] = grant = replace(grant, node=first, more=tuple(more))
+        left = iter((first, *more))
+        for name, (count, part) in parts(grant).items():
+            host = self._hosts[name]
+            new = [Node(n, NodeState.RUNNING, self._clock(), run_id, host=name) for n in itertools.islice(left, count)]
+            host.runs[run_id] = new
+            host.ledger.hold(run_id, part)
         self.changed = self._clock()
         return grant
 
     def _tell(self) -> None:
         """Tell of each run that waits whose place, or what it waits for, is another than when it was last told."""
-        now = {one.run_id: f"{index} {self._lacks(one.want)}" for index, one in enumerate(self._queue)}
+        now = {one.run_id: f"{index} {self._lacks(one)}" for index, one in enumerate(self._queue)}
         before, self._told = self._told, now
         for run_id, said in now.items():
             if before.get(run_id) != said:
                 self._moved(run_id)
 
-    def _lacks(self, want: Want) -> str:
+    def _lacks(self, waiting: _Waiting) -> str:
         """What a run waits for."""
+        want, nodes = waiting.want, waiting.nodes
         bad = [host for host in self._hosts.values() if host.bad]
         good = [host for host in self._hosts.values() if not host.bad]
         if not good:
             return f"no host can be used: {self._problems()}"
         also = f"; {self._problems()}" if bad else ""
-        most, busy = self.scale.max_nodes, sum(len(host.runs) for host in self._hosts.values())
-        if not any(host.could(want) for host in good):
-            said = "the host that has what it asks for cannot be used"
-        elif busy >= most or not any(host.spare for host in good):
+        most, busy = self.scale.max_nodes, len(self._busy)
+        slots = min(most - busy, sum(host.spare for host in good))
+        fitting = sum(host.fits(want) for host in good)
+        if sum(host.could(want) for host in good) < nodes:
+            said = "the hosts that have" if nodes > 1 else "the host that has"
+            said += " what it asks for cannot be used"
+        elif slots <= 0:
             said = f"all {busy} slots are busy" if busy > 1 else "busy with another run"
+        elif slots < nodes:
+            said = f"needs {nodes} nodes at once, and {slots} {'is' if slots == 1 else 'are'} free"
+        elif fitting >= nodes:
+            said = "runs that came before it are next"
+        elif nodes > 1:
+            said = f"needs {nodes} nodes at once, and the hosts have room for {fitting}"
         else:
             said = f"no host has {_words(want)} free"
         return said + also
@@ -350,20 +336,20 @@ class HostsPool:
             if host.look is not None and host.look in asked and not host.look.done():
                 self._turn(host, Health(ok=False, problem=f"no answer within {_PATIENCE:g} s"))
 
-    async def _look_at(self, host: _Host) -> None:
+    async def _look_at(self, host: Host) -> None:
         try:
             health = await self._check(host.name)
         except EngineError as error:
             health = Health(ok=False, problem=error.message)
         self._found(host, health)
 
-    def _found(self, host: _Host, health: Health) -> None:
+    def _found(self, host: Host, health: Health) -> None:
         if host.look is not None and host.look is not asyncio.current_task():
             host.look.cancel()  # what it would find is older
         host.looked, host.look = self._clock(), None
         self._turn(host, health)
 
-    def _turn(self, host: _Host, health: Health) -> None:
+    def _turn(self, host: Host, health: Health) -> None:
         new = host.health is None or host.health.ok is not health.ok
         host.health = health
         if new:
@@ -375,15 +361,9 @@ class HostsPool:
         return ", ".join(f"{host.name}: {host.problem.rstrip('.')}" for host in self._hosts.values() if host.bad)
 
 
-def _room(host: _Host, want: Want) -> tuple[float, ...]:
-    """How much room a host has for such a run: the larger, the more."""
-    room = host.ledger.room
-    return (len(room.gpus) if want.gpus else 0, host.free_cpus, room.memory_gb)
-
-
-def _sum(each: Collection[Capacity], slots: int) -> Capacity:
-    gpus = tuple(gpu for one in each for gpu in one.gpus)
-    return Capacity(slots, sum(one.cpus for one in each), round(sum(one.memory_gb for one in each), 3), gpus)
+def _want(resources: Resources) -> Want:
+    """What a node takes of its host."""
+    return Want(resources.gpus or 0, resources.cpus, resources.memory_gb)
 
 
 def _words(want: Want) -> str:

@@ -1311,6 +1311,12 @@ export interface LaunchPlan {
    * Which of the target's hosts; empty where it has one.
    */
   host: string;
+  /**
+   * Of each node, where the run is on more than one host.
+   */
+  hosts: string[];
+  addresses: string[];
+  here: number[];
   lead: number[];
   ports: number;
   rendezvous: number[] | null;

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import json
 from collections.abc import Callable
 
 import pytest
@@ -39,12 +41,16 @@ class Hosts:
             await asyncio.Event().wait()
         return Health(ok=host not in self.away, problem=self.away.get(host, ""))
 
-    async def take(self, run: str, **asked: float) -> Grant:
-        return await asyncio.wait_for(self.pool.acquire(run, Resources(**asked)), 10)  # pyright: ignore[reportArgumentType]
+    async def take(self, run: str, nodes: int = 1, **asked: float) -> Grant:
+        asked_for = Resources(**asked)  # pyright: ignore[reportArgumentType]
+        return await asyncio.wait_for(self.pool.acquire(run, asked_for, nodes=nodes), 10)
 
-    async def waits(self, run: str, holds: Callable[[str], object], **asked: float) -> asyncio.Task[Grant]:
+    async def waits(
+        self, run: str, holds: Callable[[str], object], nodes: int = 1, **asked: float
+    ) -> asyncio.Task[Grant]:
         """A run that waits, once what it waits for is told so."""
-        task = asyncio.create_task(self.pool.acquire(run, Resources(**asked)))  # pyright: ignore[reportArgumentType]
+        asked_for = Resources(**asked)  # pyright: ignore[reportArgumentType]
+        task = asyncio.create_task(self.pool.acquire(run, asked_for, nodes=nodes))
         async with asyncio.timeout(10):
             while not (self.pool.position(run) and holds(self.pool.note(run))):
                 assert not task.done()
@@ -124,9 +130,9 @@ async def test_a_host_is_asked_again_while_somebody_waits_and_not_before_its_tim
 
 async def test_the_likely_host_is_one_that_answers() -> None:
     hosts = Hosts(a=LARGE, b=SMALL)
-    assert await hosts.pool.likely(NOTHING) == "a"
+    assert await hosts.pool.likely(NOTHING) == ("a",)
     hosts.pool.lost("a", "No route.")
-    assert await hosts.pool.likely(NOTHING) == "b"
+    assert await hosts.pool.likely(NOTHING) == ("b",)
     hosts.pool.lost("b", "No route.")
     with pytest.raises(EngineUnreachable, match="a: No route, b: No route"):
         await hosts.pool.likely(NOTHING)
@@ -140,7 +146,7 @@ async def test_where_none_answers_soon_the_first_that_does_is_likely() -> None:
         await asyncio.sleep(0.001)
     assert not likely.done()
     hosts.pool.seen({"b": Health(ok=True)})
-    assert await likely == "b"
+    assert await likely == ("b",)
 
 
 async def test_a_run_keeps_its_place_over_a_restart() -> None:
@@ -159,3 +165,89 @@ async def test_who_waits_for_a_target_that_goes_is_told() -> None:
     with pytest.raises(TargetNotFound):
         await waits
     assert hosts.told
+
+
+async def test_a_run_of_several_nodes_is_on_one_host_where_that_has_room_for_all() -> None:
+    hosts = Hosts(a=SMALL, b=LARGE)
+    grant = await hosts.take("r", 3, gpus=0, cpus=2, memory_gb=4.0)
+    assert grant == Grant((), 6, 12.0, node=1, more=(2, 3), host="b")
+    assert [(node.number, node.host) for node in hosts.pool.nodes if node.run_id] == [(1, "b"), (2, "b"), (3, "b")]
+    assert hosts.pool.hosts["b"][1] == 3
+
+
+async def test_else_it_is_over_as_few_as_can_be_and_each_host_counts_its_own_gpus() -> None:
+    three = Capacity(slots=3, cpus=6, memory_gb=12.0, gpus=("A", "B", "C"))
+    hosts = Hosts(a=Capacity(1, 4, 16.0, ("D",)), b=three, c=three)
+    assert (await hosts.take("first", gpus=1, cpus=3)).host in ("b", "c")
+    grant = await hosts.take("r", 4, gpus=1, cpus=2, memory_gb=2.0)
+    full, half = grant.hosts[0], grant.hosts[3]
+    assert {full, half} == {"b", "c"}
+    assert grant.hosts == (full, full, full, half), "the host with room for most comes first"
+    assert grant.gpus == (0, 1, 2, 1), "one of the other host's is taken"
+    assert (grant.cpus, grant.memory_gb, grant.host) == (8, 8.0, full)
+    assert Grant.from_json(json.loads(json.dumps(dataclasses.asdict(grant)))) == grant
+    # Nothing is left that a later run could be given twice.
+    assert (await hosts.take("next", gpus=1)).host in ("a", half)
+    hosts.pool.release("r")
+    assert [count for _, count in hosts.pool.hosts.values()].count(0) >= 1
+    assert sorted(hosts.pool.runs) == ["first", "next"]
+    again = await hosts.take("again", 3, gpus=1)
+    assert again.hosts == ()
+
+
+async def test_small_runs_do_not_hold_off_one_of_several_nodes_and_it_takes_all_or_none() -> None:
+    hosts = Hosts(a=SMALL, b=SMALL)
+    await hosts.take("s0")
+    await hosts.take("s1")
+    gang = await hosts.waits("gang", lambda said: said == "needs 3 nodes at once, and 2 are free", 3)
+    # Two places are free, and one that came later does not get them.
+    small = await hosts.waits("small", lambda said: said == "runs that came before it are next")
+    assert [count for _, count in hosts.pool.hosts.values()] == [1, 1], "it holds nothing while it waits"
+    hosts.pool.release("s0")
+    assert set((await gang).hosts) == {"a", "b"}
+    assert not small.done()
+    hosts.pool.release("gang")
+    assert (await small).host in ("a", "b")
+
+
+async def test_one_that_needs_a_host_that_is_away_holds_nobody_up() -> None:
+    hosts = Hosts(a=SMALL, b=SMALL)
+    hosts.away["b"] = "No route."
+    gang = await hosts.waits(
+        "gang", lambda said: said.startswith("the hosts that have what it asks for") and "No route" in said, 3
+    )
+    assert (await hosts.take("small")).host == "a"
+    hosts.away.clear()
+    hosts.pool.seen({"b": Health(ok=True)})
+    assert len((await gang).hosts) == 3
+
+
+async def test_how_many_nodes_there_can_never_be_is_told() -> None:
+    pool = Hosts(a=SMALL, b=LARGE).pool
+    pool.check(NOTHING, 6)
+    with pytest.raises(ResourceUnavailable, match=r"7 nodes asked for; the hosts of target 'boxes' have room for 6\."):
+        pool.check(NOTHING, 7)
+    with pytest.raises(ResourceUnavailable, match=r"3 nodes asked for; .* room for 2 with 1 GPU each"):
+        pool.check(Resources(gpus=1), 3)
+    with pytest.raises(ResourceUnavailable, match="a node is on one of them"):
+        Hosts(small=Capacity(2, 32, 16.0), large=LARGE).pool.check(Resources(gpus=1, cpus=20), 2)
+
+
+async def test_a_run_over_hosts_keeps_its_places_over_a_restart() -> None:
+    before, after = (Hosts(a=SMALL, b=SMALL) for _ in range(2))
+    grant = await before.take("r", 3, cpus=1, memory_gb=6.0)
+    after.pool.restore("r", grant)
+    assert [vars(node) for node in after.pool.nodes] == [vars(node) for node in before.pool.nodes]
+    assert await after.take("r", 3) == grant
+    waits = await after.waits("next", lambda said: said == "no host has 11 GB of memory free", memory_gb=11.0)
+    after.pool.release("r")
+    await waits
+
+
+async def test_the_likely_hosts_are_as_many_as_are_needed() -> None:
+    hosts = Hosts(a=SMALL, b=SMALL)
+    assert set(await hosts.pool.likely(NOTHING, 3)) == {"a", "b"}
+    assert len(set(await hosts.pool.likely(NOTHING, 2))) == 1
+    hosts.pool.lost("b", "No route.")
+    with pytest.raises(EngineUnreachable, match="b: No route"):
+        await hosts.pool.likely(NOTHING, 3)
