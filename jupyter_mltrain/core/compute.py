@@ -69,7 +69,8 @@ class Capacity:
 class Grant:
     """What the scheduler gives a run, of all its nodes together: GPU indexes, and numbers of CPUs and GB that it may use.
     `node`: which of the target's, from 1 on; `more`: the others that it has; `host`: which of a target's that has
-    several."""
+    several, of the first node; `hosts`: that of each node, empty where all are on `host`. GPUs are in the order of nodes,
+    of which each has an equal share, by the indexes of its own host."""
 
     gpus: tuple[int, ...] = ()
     cpus: int | None = None
@@ -77,11 +78,12 @@ class Grant:
     node: int = 0
     more: tuple[int, ...] = ()
     host: str = ""
+    hosts: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Grant:
-        more = tuple(raw.get("more", ()))
-        return cls(tuple(raw["gpus"]), raw["cpus"], raw["memory_gb"], raw.get("node", 0), more, raw.get("host", ""))
+        known = {f.name: raw[f.name] for f in dataclasses.fields(cls) if f.name in raw}
+        return cls(**{name: tuple(one) if isinstance(one, list) else one for name, one in known.items()})
 
 
 @dataclass(frozen=True)
