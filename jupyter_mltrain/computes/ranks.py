@@ -48,6 +48,20 @@ def ranks(distribution: Distribution | None, host: Callable[[int], str] = lambda
     return _horovod(distribution, host) if distribution.launcher == MPI else _tensorflow(distribution, host)
 
 
+def counting(distribution: Distribution | None) -> tuple[int, ...]:
+    """The ranks that go through examples of their own: with parameter servers it is their chief, where there is one, who
+    counts for all."""
+    return ranks(distribution).lead or (0,)
+
+
+def training(distribution: Distribution | None) -> int:
+    """How many processes train: parameter servers do not, nor a chief that has some."""
+    if distribution is None:
+        return 1
+    idle = distribution.parameter_servers + int(distribution.chief and distribution.parameter_servers > 0)
+    return distribution.processes - idle
+
+
 def _tensorflow(asked: Distribution, host: Callable[[int], str]) -> Ranks:
     """A chief or worker per node, parameter servers beside them; `TF_CONFIG` tells each of all."""
     kinds = [("chief" if asked.chief and node == 0 else "worker", node) for node in range(asked.nodes)]

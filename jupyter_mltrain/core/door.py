@@ -14,7 +14,7 @@ _PASS = (
     ("GET", r"runs"),
     ("GET", _RUN),
     ("PATCH", _RUN),
-    ("GET", _RUN + r"/(?:metrics|series|system(?:/series)?|values|logged|logs|log|files|file|inspect)"),
+    ("GET", _RUN + r"/(?:metrics|series|system(?:/series)?|values|logged|ranks|logs|log|files|file|inspect)"),
     ("POST", _RUN + r"/(?:cancel|rerun|models|smoke)"),
     ("GET", r"models(?:/[^/]+)?(?:/\d+)?"),
     ("GET", r"models/[^/]+/\d+/files"),

@@ -13,6 +13,8 @@ from typing import Any, Literal, NotRequired
 # Not typing's: before Python 3.12 pydantic cannot read that.
 from typing_extensions import TypeAliasType, TypedDict
 
+from jupyter_mltrain.core.wire_ranks import RunRanks
+
 StatusName = TypeAliasType(
     "StatusName",
     Literal[
@@ -254,6 +256,9 @@ class RunState(RunSummary):
     reruns: list[str]
     """Runs that were started again from a card in this one's output, oldest first: they are shown below it."""
     workspace: WorkspaceName
+    processes: int
+    ranks: RunRanks | None
+    """None for a run of one process."""
 
 
 class RunList(TypedDict):

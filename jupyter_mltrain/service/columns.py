@@ -157,10 +157,7 @@ class Columns:
         summary = self.series.get(key)
         if summary is None:
             return Window(0)
-        if self._pending:
-            with suppress(OSError):  # a full disk: what is in memory can be shown all the same
-                self.flush()
-        points = self._points(key)
+        points = self._whole_points(key)
         if summary.steps_ordered if axis == "step" else summary.times_ordered:
             first, last = _slice(points[axis], start, stop)
             return self._thin(key, points, first, last, pixels)
@@ -174,6 +171,25 @@ class Columns:
         chosen = points[inside]
         chosen = chosen[np.argsort(chosen[axis], kind="stable")]
         return Window(len(chosen), chosen[_extremes(chosen["value"], max(1, math.ceil(len(chosen) / pixels)))])
+
+    def passed(self, key: tuple[int, str], steps: Sequence[int]) -> list[tuple[float, float | None] | None]:
+        """For each step when the series came to it (between two points as if its pace were even), and when it first had
+        one beyond it, if it had. None for a step that it did not come to, and for all where its steps went back."""
+        summary = self.series.get(key)
+        if summary is None or not summary.steps_ordered:
+            return [None for _ in steps]
+        points = self._whole_points(key)
+        return [_passed(points, step) for step in steps]
+
+    def tail(self, key: tuple[int, str], count: int) -> Points:
+        """The last points of a series, at most so many."""
+        return self._whole_points(key)[-count:] if key in self.series else np.empty(0, POINT)
+
+    def _whole_points(self, key: tuple[int, str]) -> Points:
+        if self._pending:
+            with suppress(OSError):  # a full disk: what is in memory can be shown all the same
+                self.flush()
+        return self._points(key)
 
     def _thin(self, key: tuple[int, str], points: Points, first: int, last: int, pixels: int) -> Window:
         total = last - first
@@ -284,6 +300,20 @@ def _slice(along: NDArray[Any], start: float | None, stop: float | None) -> tupl
     first = 0 if start is None else bisect.bisect_left(along, start)
     last = len(along) if stop is None else bisect.bisect_right(along, stop)
     return first, max(first, last)
+
+
+def _passed(points: Points, step: int) -> tuple[float, float | None] | None:
+    steps, times = points["step"], points["time"]
+    at = bisect.bisect_left(steps, step)
+    if at == len(steps):
+        return None
+    beyond = bisect.bisect_right(steps, step)
+    after = float(times[beyond]) if beyond < len(steps) else None
+    then = float(times[at])
+    if at and steps[at] != step:
+        before = int(steps[at - 1])
+        then -= (then - float(times[at - 1])) * (int(steps[at]) - step) / (int(steps[at]) - before)
+    return then, after
 
 
 def _extremes(values: NDArray[Any], bucket: int) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_mltrain.core import records
 from jupyter_mltrain.core.compute import Compute, Frame, Handle
@@ -21,6 +21,8 @@ from jupyter_mltrain.errors import EngineUnreachable
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.columns import Columns, Window
+
+T = TypeVar("T")
 
 _CHUNK = 1 << 20
 _REST, _LONGEST_REST = 0.1, 1.0
@@ -122,6 +124,10 @@ class Ingest:
     async def window(self, key: tuple[int, str], **given: Any) -> Window:
         """`Columns.window`."""
         return await self._alone(lambda: self._open().window(key, **given))
+
+    async def read(self, function: Callable[[Columns], T]) -> T:
+        """What `function` makes of the columns, in their thread."""
+        return await self._alone(lambda: function(self._open()))
 
     def _offsets(self) -> dict[str, int]:
         return {p.name: p.stat().st_size for p in self.streams.glob("*")} if self.streams.is_dir() else {}

@@ -34,6 +34,7 @@ from jupyter_mltrain.service.launching import launched
 from jupyter_mltrain.service.patience import patiently
 from jupyter_mltrain.service.placing import placed, prepared
 from jupyter_mltrain.service.pruning import measure_outputs
+from jupyter_mltrain.service.ranks import saw
 from jupyter_mltrain.service.record import Record
 from jupyter_mltrain.service.system import used_words
 
@@ -115,6 +116,7 @@ async def _unless_canceled(record: Record, work: Any) -> None:
 
 
 async def _run(service: Service, record: Record) -> None:
+    record.seen = None
     compute = service.compute(record.spec.target)
     if record.doc.get("handle") is None:
         plan = compute.plan(record.spec, _inputs(service, record))
@@ -153,6 +155,7 @@ async def _watch(service: Service, record: Record, compute: Compute, following: 
         elif stopped is None and preemption.wanted(record):
             stopped = await preemption.give_way(service, record, compute)
         seen = await _observe(compute, handle)
+        saw(record, seen)
         if seen.phase is Phase.EXITED:
             if record.status is Status.STARTING and seen.started is not None:
                 # It was over before anybody looked: it ran all the same.

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from jupyter_mltrain.core.compute import Observation
 from jupyter_mltrain.core.spec import RunSpec
 from jupyter_mltrain.core.status import Change, Status, check_change
 from jupyter_mltrain.service.ingest import Ingest
@@ -38,6 +39,10 @@ class Record:
         self.preempt = asyncio.Event()
         self.preempted_for = ""
         """The id of the run that its place is wanted for, once `preempt` is set."""
+        self.seen: Observation | None = None
+        """What its engine last saw of it, since this service drives it."""
+        self.measured: Any = None
+        """What was last read of its ranks (`service.ranks`)."""
         self._store = store
         self._changed = asyncio.Event()
         self._writing = asyncio.Lock()

@@ -14,12 +14,14 @@ from starlette.background import BackgroundTask
 from jupyter_mltrain.core.wire import FileList, LogList, MetricList, SeriesWindow
 from jupyter_mltrain.core.wire_logged import LoggedItems
 from jupyter_mltrain.core.wire_models import Inspection
+from jupyter_mltrain.core.wire_ranks import RunRanks
 from jupyter_mltrain.core.wire_system import SystemUsage
 from jupyter_mltrain.errors import PathNotFound
 from jupyter_mltrain.service import logs, snapshot
 from jupyter_mltrain.service.logged import logged_items
 from jupyter_mltrain.service.metrics import metric_values
 from jupyter_mltrain.service.openapi import Router
+from jupyter_mltrain.service.ranks import run_ranks
 from jupyter_mltrain.service.system import system_usage, system_window
 from jupyter_mltrain.service.wire import LONGEST_WAIT, plain
 
@@ -49,6 +51,12 @@ def router(service: Service) -> Router:  # noqa: C901 - a list of small routes
         """Images and tables, the newest of them."""
         record = await service.record(key)
         return plain(await asyncio.to_thread(logged_items, record.ingest.streams))
+
+    @routes.get("/runs/{key}/ranks")
+    async def ranks(key: str, baseline: str | None = None) -> RunRanks:
+        """All processes of a run. `baseline`: the run of one process to compare its examples per second with."""
+        record = await service.record(key)
+        return plain(await run_ranks(service, record, await service.record(baseline) if baseline else None))
 
     @routes.get("/runs/{key}/series")
     async def series(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_mltrain.core import spec
 from jupyter_mltrain.core.status import STAGES, Status
 from jupyter_mltrain.core.wire import Progress, Resources, RunState, RunSummary, Stage
+from jupyter_mltrain.service.ranks import ranks_in_state
 from jupyter_mltrain.service.record import Record
 from jupyter_mltrain.service.wire import plain
 
@@ -49,6 +50,8 @@ async def run_state(service: Service, record: Record) -> RunState:
         "rerun_of": record.spec.rerun_of,
         "reruns": list(record.doc.get("reruns", [])),
         "workspace": {"id": service.config.id, "name": service.config.name},
+        "processes": record.spec.distribution.processes if record.spec.distribution is not None else 1,
+        "ranks": plain(await ranks_in_state(service, record)),
     }
 
 

@@ -135,6 +135,7 @@ def _records(world: World, documents: Documents, run: Submitted) -> None:
         )
 
     get("metrics")
+    get("ranks")
     get("values")
     get("logged")
     get("series", name="odd")

@@ -15,6 +15,7 @@ export type StatusName =
 export type EndpointPhase = "deploying" | "running" | "restarting" | "failed" | "stopped" | "unknown";
 export type LoggedNumber = number | ("NaN" | "Infinity" | "-Infinity");
 export type OutcomeName = "Completed" | "Failed" | "Canceled";
+export type RankStatus = "waiting" | "starting" | "running" | "completed" | "failed" | "ended" | "lost";
 
 /**
  * All of them, by name.
@@ -58,6 +59,7 @@ export interface Documents {
   jupyter_mltrain__service__wire__PruneRequest: JupyterMltrain_Service_Wire__PruneRequest;
   jupyter_mltrain__service__wire_environments__PruneRequest: JupyterMltrain_Service_WireEnvironments__PruneRequest;
   AliveMessage: AliveMessage;
+  Baseline: Baseline;
   Build: Build;
   Capabilities: Capabilities;
   Capacity: Capacity;
@@ -134,6 +136,8 @@ export interface Documents {
   PrunedRun: PrunedRun;
   PrunedTarget: PrunedTarget;
   RankPlan: RankPlan;
+  RankState: RankState;
+  RankStatus: RankStatus;
   RemovedEnvironments: RemovedEnvironments;
   RemovedTarget: RemovedTarget;
   Resources: Resources;
@@ -141,6 +145,7 @@ export interface Documents {
   RunEnvironment: RunEnvironment;
   RunFile: RunFile;
   RunList: RunList;
+  RunRanks: RunRanks;
   RunSpec: RunSpec;
   RunState: RunState;
   RunSummary: RunSummary;
@@ -148,6 +153,7 @@ export interface Documents {
   SavedModelVersion: SavedModelVersion;
   SavedRun: SavedRun;
   SavedSeries: SavedSeries;
+  Scaling: Scaling;
   SeriesWindow: SeriesWindow;
   ServedWorkspace: ServedWorkspace;
   Signature: Signature;
@@ -289,6 +295,8 @@ export interface DistributionRequest {
   processes_per_node?: number;
   parameter_servers?: number;
   chief?: boolean;
+  evaluator?: boolean;
+  join_seconds?: number | null;
 }
 /**
  * What is None stays as it is.
@@ -509,6 +517,8 @@ export interface RunRequest {
   };
   resources?: ResourcesRequest;
   distribution?: DistributionRequest | null;
+  resume_from?: string | null;
+  retries?: number;
   tags?: {
     [k: string]: string;
   };
@@ -576,6 +586,14 @@ export interface JupyterMltrain_Service_WireEnvironments__PruneRequest {
 }
 export interface AliveMessage {
   type: "alive";
+}
+/**
+ * The run of one process that others are compared with. `examples`: its examples per second, None where it told none.
+ */
+export interface Baseline {
+  run_id: string;
+  name: string;
+  examples: number | null;
 }
 /**
  * The last build that was asked for by name. `ready` says key, python, seconds and cached, `failed` the error.
@@ -779,6 +797,8 @@ export interface Distribution {
   processes_per_node: number;
   parameter_servers: number;
   chief: boolean;
+  evaluator: boolean;
+  join_seconds: number | null;
 }
 export interface Dockerfile {
   dockerfile: string;
@@ -1665,6 +1685,54 @@ export interface PrunedTarget {
   leftovers: Leftover[];
   removed: boolean;
 }
+/**
+ * One process of a run, as it was last seen.
+ */
+export interface RankState {
+  rank: number;
+  /**
+   * What it is among the others: `worker 1`; `node 0, process 1`.
+   */
+  role: string;
+  /**
+   * Which of the run's nodes it is on, from 0.
+   */
+  node: number;
+  /**
+   * The target's host that the node is, where it has several; else the target.
+   */
+  host: string;
+  status: RankStatus;
+  /**
+   * The last that it told, of the metric that most ranks log.
+   */
+  step: number | null;
+  /**
+   * Seconds behind the fastest: how much later it came to its step, or how long ago the fastest came to one that it has
+   * not told yet. None where its steps cannot be compared with another's.
+   */
+  behind: number | null;
+  /**
+   * Those of its node, which its processes share: number, model and load as far as they are known (`0 NVIDIA L4, 83 %`).
+   */
+  gpus: string[];
+  /**
+   * Percent of the CPUs given, lately.
+   */
+  cpu: number | null;
+  /**
+   * Bytes, lately.
+   */
+  memory: number | null;
+  /**
+   * Examples per second, lately.
+   */
+  examples: number | null;
+  /**
+   * How it ended, in short; empty while it lives.
+   */
+  exit: string;
+}
 export interface RemovedEnvironments {
   /**
    * `name:version` each.
@@ -1812,6 +1880,51 @@ export interface SnapshotSummary {
   digest: string;
 }
 /**
+ * The processes of a run. Of a run's state they are the first 32, and those that failed, were lost, or lag most.
+ */
+export interface RunRanks {
+  ranks: RankState[];
+  /**
+   * The rank that failed first, which is why the run did.
+   */
+  failed: number | null;
+  /**
+   * Examples per second of all ranks together, lately; None until each that trains has counted.
+   */
+  examples: number | null;
+  /**
+   * None while nothing was counted.
+   */
+  scaling: Scaling | null;
+}
+/**
+ * What more processes give. Rates are examples per second of the whole run but for each rank's first interval
+ * (compilation, warming up).
+ */
+export interface Scaling {
+  /**
+   * Those that train: without parameter servers, and without a chief that only gives out work.
+   */
+  processes: number;
+  /**
+   * Of all ranks together; None until each that trains has counted.
+   */
+  examples: number | null;
+  /**
+   * By rank; None of one that counted nothing.
+   */
+  per_rank: (number | null)[];
+  /**
+   * As given; else the latest completed run of one process of the same experiment, script, arguments, target and
+   * environment that counted its examples. None where there is none.
+   */
+  baseline: Baseline | null;
+  /**
+   * `examples / (processes * baseline.examples)`: 1 is as good as it gets.
+   */
+  efficiency: number | null;
+}
+/**
  * `spec.json`: the run as it was asked for (`core.spec.RunSpec`). `secrets` are names.
  */
 export interface RunSpec {
@@ -1847,6 +1960,8 @@ export interface RunSpec {
    */
   within: string | null;
   distribution: Distribution | null;
+  resume_from: string | null;
+  retries: number;
 }
 /**
  * The whole state of a run.
@@ -1943,6 +2058,11 @@ export interface RunState {
    */
   reruns: string[];
   workspace: WorkspaceName;
+  processes: number;
+  /**
+   * None for a run of one process.
+   */
+  ranks: RunRanks | null;
 }
 /**
  * One stage of a run's life (`core.status.STAGES`).
