@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +16,23 @@ MOST_PROCESSES = 256
 
 @dataclass
 class MpiConfiguration:
-    """`process_count_per_node` processes on each of `node_count` nodes, told of each other as Horovod expects it (Gloo)."""
+    """`process_count_per_node` processes on each of `node_count` nodes, told of each other as Horovod expects it (Gloo).
+
+    On one machine all of them have one working folder: what is to be written once (a model, a checkpoint), `hvd.rank() == 0`
+    writes. Logs and metrics are kept apart by rank.
+
+    Beyond the SDK: `join_timeout_seconds`: the run fails, naming who is missing, where not all have called `hvd.init()` so
+    long after the first; None: 300.
+    """
 
     process_count_per_node: int = 1
     node_count: int = 1
+    join_timeout_seconds: float | None = None
 
     def __post_init__(self) -> None:
         self.process_count_per_node = _count(self, "process_count_per_node", least=1)
         self.node_count = _count(self, "node_count", least=1)
+        self.join_timeout_seconds = _seconds(self, "join_timeout_seconds")
 
     @property
     def processes(self) -> int:
@@ -30,33 +40,47 @@ class MpiConfiguration:
         return self.process_count_per_node * self.node_count
 
     def spec(self) -> Distribution:
-        return Distribution(MPI, self.node_count, self.process_count_per_node)
+        return Distribution(MPI, self.node_count, self.process_count_per_node, join_seconds=self.join_timeout_seconds)
 
 
 @dataclass
 class TensorflowConfiguration:
     """`worker_count` workers and `parameter_server_count` parameter servers, told of each other by `TF_CONFIG`.
 
+    On one machine all of them have one working folder: what is to be written once (a model, a checkpoint), one of them
+    writes, and a strategy that has each worker save gives each a folder of its own. Logs and metrics are kept apart by rank.
+
     Beyond the SDK: `chief`: one process more, which is called so; with parameter servers it gives the workers their work, and
-    its end is the run's.
+    its end is the run's. `evaluator`: one process more, without a GPU, which is told of the others and is none of their
+    cluster; once they are done it has 60 seconds to evaluate what they left, and is then ended. `join_timeout_seconds`: the
+    run fails, naming who is missing, where not all listen at their address so long after the first; None: 300.
     """
 
     worker_count: int = 1
     parameter_server_count: int = 1
     chief: bool = False
+    evaluator: bool = False
+    join_timeout_seconds: float | None = None
 
     def __post_init__(self) -> None:
         self.worker_count = _count(self, "worker_count", least=1)
         self.parameter_server_count = _count(self, "parameter_server_count", least=0)
+        self.join_timeout_seconds = _seconds(self, "join_timeout_seconds")
 
     @property
     def processes(self) -> int:
         """Processes in all."""
-        return self.worker_count + self.parameter_server_count + self.chief
+        return self.worker_count + self.parameter_server_count + self.chief + self.evaluator
 
     def spec(self) -> Distribution:
-        nodes = self.worker_count + self.chief
-        return Distribution(TENSORFLOW, nodes, parameter_servers=self.parameter_server_count, chief=self.chief)
+        return Distribution(
+            TENSORFLOW,
+            self.worker_count + self.chief,
+            parameter_servers=self.parameter_server_count,
+            chief=self.chief,
+            evaluator=self.evaluator,
+            join_seconds=self.join_timeout_seconds,
+        )
 
 
 DistributedConfiguration = MpiConfiguration | TensorflowConfiguration
@@ -92,3 +116,14 @@ def _count(config: Any, name: str, *, least: int) -> int:
     if isinstance(given, bool | float) or number < least:
         raise UsageError(f"{type(config).__name__}({name}={given!r}): it must be an integer of at least {least}.")
     return number
+
+
+def _seconds(config: Any, name: str) -> float | None:
+    given = getattr(config, name)
+    try:
+        seconds = None if given is None else float(given)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if isinstance(given, bool) or (seconds is not None and not 0 < seconds < math.inf):
+        raise UsageError(f"{type(config).__name__}({name}={given!r}): it must be a number of seconds above zero.")
+    return seconds

@@ -46,6 +46,13 @@ RANKS = (
     Option(("--procs-per-node",), "so many on each node; default: 1", "N", values.positive),
     Option(("--workers",), "processes that train together with tf.distribute (`TF_CONFIG`)", "N", values.positive),
     Option(("--ps",), "parameter servers beside them", "N", values.count),
+    Option(("--evaluator",), "an evaluator beside them"),
+    Option(
+        ("--join-timeout",),
+        "fail where not all have found each other so long after the first; default: 5m",
+        "D",
+        values.duration,
+    ),
     Option(("--chief",), "a chief beside them"),
 )
 

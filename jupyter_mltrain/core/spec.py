@@ -74,7 +74,9 @@ class Distribution:
 
     `launcher` `MPI`: `processes_per_node` on each of `nodes`, told of each other as Horovod expects it. `TENSORFLOW`: a worker
     on each of `nodes`, the first of which is called chief where `chief`, and `parameter_servers` beside them, told of each
-    other by `TF_CONFIG`.
+    other by `TF_CONFIG`; an `evaluator` beside them knows of the others and is none of them.
+
+    `join_seconds`: how long those that have come wait for the others; None for the usual time.
     """
 
     launcher: str
@@ -82,11 +84,13 @@ class Distribution:
     processes_per_node: int = 1
     parameter_servers: int = 0
     chief: bool = False
+    evaluator: bool = False
+    join_seconds: float | None = None
 
     @property
     def processes(self) -> int:
         """Processes in all."""
-        return self.nodes * self.processes_per_node + self.parameter_servers
+        return self.nodes * self.processes_per_node + self.parameter_servers + self.evaluator
 
 
 @dataclass(frozen=True)

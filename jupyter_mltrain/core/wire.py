@@ -321,6 +321,8 @@ class Distribution(TypedDict):
     processes_per_node: int
     parameter_servers: int
     chief: bool
+    evaluator: bool
+    join_seconds: float | None
 
 
 class RunSpec(TypedDict):

@@ -41,6 +41,8 @@ class DistributionRequest(Wire):
     processes_per_node: Annotated[int, Field(ge=1)] = 1
     parameter_servers: Annotated[int, Field(ge=0)] = 0
     chief: bool = False
+    evaluator: bool = False
+    join_seconds: Annotated[float, Field(gt=0)] | None = None
 
 
 class RunRequest(Wire):

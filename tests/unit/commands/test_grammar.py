@@ -20,7 +20,7 @@ def parse(line: str, grammar: Grammar = CELL) -> dict[str, Any]:
 def test_every_option_of_a_cell() -> None:
     values = parse(
         "--experiment exp -t local -e tensorflow:3 -d mnist -d --data=test=fashion:2 -s src --gpus 1 --cpus 2 --memory 8 --max-run-time 2h"
-        " --nodes 2 --procs-per-node 3 --workers 4 --ps 0 --chief"
+        " --nodes 2 --procs-per-node 3 --workers 4 --ps 0 --chief --evaluator --join-timeout 2m"
         " --set A=1 --set B=x=y --secret KEY --tag t --tag k=v --as mine --wait --dry-run -- --lr 0.1 -- x".replace(
             "-d --data", "--data"
         )
@@ -40,6 +40,8 @@ def test_every_option_of_a_cell() -> None:
         "workers": 4,
         "ps": 0,
         "chief": True,
+        "evaluator": True,
+        "join_timeout": 120.0,
         "set": [("A", "1"), ("B", "x=y")],
         "secret": ["KEY"],
         "tag": [("t", ""), ("k", "v")],

@@ -77,37 +77,37 @@ def test_what_is_sent(
 
 
 @pytest.mark.parametrize(
-    ("line", "launcher", "nodes", "each", "servers", "chief"),
+    ("line", "asked"),
     [
-        ("--nodes 2", "mpi", 2, 1, 0, False),
-        ("--procs-per-node 2", "mpi", 1, 2, 0, False),
-        ("--workers 2", "tensorflow", 2, 1, 0, False),
-        ("--workers 2 --ps 1 --chief", "tensorflow", 3, 1, 1, True),
+        ("--nodes 2", {"launcher": "mpi", "nodes": 2}),
+        ("--procs-per-node 2 --join-timeout 2m", {"launcher": "mpi", "processes_per_node": 2, "join_seconds": 120.0}),
+        ("--workers 2", {"launcher": "tensorflow", "nodes": 2}),
+        (
+            "--workers 2 --ps 1 --chief --evaluator",
+            {"launcher": "tensorflow", "nodes": 3, "parameter_servers": 1, "chief": True, "evaluator": True},
+        ),
     ],
 )
 def test_processes_that_train_together(
-    context: Context,
-    service: FakeConnection,
-    line: str,
-    launcher: str,
-    nodes: int,
-    each: int,
-    servers: int,
-    chief: bool,
+    context: Context, service: FakeConnection, line: str, asked: dict[str, object]
 ) -> None:
     cell(context, line)
     assert sent(service)["distribution"] == {
-        "launcher": launcher,
-        "nodes": nodes,
-        "processes_per_node": each,
-        "parameter_servers": servers,
-        "chief": chief,
+        "nodes": 1,
+        "processes_per_node": 1,
+        "parameter_servers": 0,
+        "chief": False,
+        "evaluator": False,
+        "join_seconds": None,
+        **asked,
     }
 
 
 def test_one_way_to_find_each_other(context: Context) -> None:
     with pytest.raises(UsageError, match="`--nodes`, `--workers`"):
         cell(context, "--nodes 2 --workers 2")
+    with pytest.raises(UsageError, match="several processes"):
+        cell(context, "--join-timeout 1m")
 
 
 def test_what_is_not_said_is_left_to_the_workspace(context: Context, service: FakeConnection) -> None:
