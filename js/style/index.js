@@ -4,3 +4,4 @@ import "./live.css";
 import "./charts.css";
 import "./endpoint.css";
 import "./logged.css";
+import "./ranks.css";

@@ -14,7 +14,7 @@ KEPT = (
     "id", "experiment", "display_name", "status", "revision", "created", "started", "ended", "duration", "target",
     "environment", "data", "arguments", "command", "stages", "progress", "failure", "tracking", "metrics",
     "metric_points", "substitutions", "tags", "notes", "git", "resources", "snapshot", "outputs", "models",
-    "used", "queue_position", "notices", "workspace", "recorded",
+    "used", "queue_position", "processes", "ranks", "notices", "workspace", "recorded",
 )  # fmt: skip
 """Keys of RunState that the card shows. `history` and whatever a newer service adds stay out."""
 

@@ -13,7 +13,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from jupyter_mltrain.widgets import formats
+from jupyter_mltrain.widgets import formats, ranks
 from jupyter_mltrain.widgets.chart_svg import Line, as_number, chart_svg
 
 LOWER_IS_BETTER = re.compile(r"loss|err|mse|mae|rmse|perplexity|latency|seconds|time", re.IGNORECASE)
@@ -39,10 +39,11 @@ def card(payload: Mapping[str, Any], *, bound_to: str = "run", chart: Chart = ch
         f'<div class="mlt-card" role="group" aria-label="{label}">',
         _head(state, status, payload["recorded"]),
         _stages(state),
-        _why(state.get("failure")),
+        _why(state.get("failure"), ranks.failed_html(state)),
         _notes(state),
         _metrics(state, payload.get("series") or [], chart),
         _log(payload.get("log"), opened=state["status"] == "Failed"),
+        ranks.html(state),
         _details(state),
         _foot(state, payload["recorded"], bound_to),
         "</div>",
@@ -151,12 +152,12 @@ def _tracking_words(tracking: Mapping[str, Any]) -> list[str]:
             return []
 
 
-def _why(failure: Mapping[str, Any] | None) -> str:
+def _why(failure: Mapping[str, Any] | None, first: str) -> str:
     if not failure:
         return ""
     evidence = " · ".join(str(e) for e in failure.get("evidence") or [])
     mend = f'<span class="mlt-mend">{_text(failure["mend"])}</span>' if failure.get("mend") else ""
-    shown = f'<div class="mlt-why"><b>{_text(failure.get("title", ""))}</b><span>{_text(evidence)}</span>{mend}</div>'
+    shown = f'<div class="mlt-why"><b>{_text(failure.get("title", ""))}</b>{first}<span>{_text(evidence)}</span>{mend}</div>'
     if failure.get("traceback"):
         shown += (
             "<details open><summary>Traceback</summary>"

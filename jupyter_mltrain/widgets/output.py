@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from jupyter_mltrain.errors import MLTrainError
+from jupyter_mltrain.widgets import ranks
 from jupyter_mltrain.widgets.bounds import bounded_state, finite_or_name, short_paths
 from jupyter_mltrain.widgets.card_html import card
 from jupyter_mltrain.widgets.terminal import settled
@@ -17,7 +18,6 @@ MAX_SERIES = 12
 MAX_POINTS = 200
 LOG_BYTES = 4096
 LOG_LINES = 20
-LOG = "user_logs/std_log.txt"
 MAX_RERUNS = 5
 """So many of the runs that were started again from an output are saved in it, the newest."""
 
@@ -33,7 +33,7 @@ def bundle(state: Mapping[str, Any], connection: Source | None, *, bound_to: str
     """The mime bundle of a run as it stands: our mime type, static HTML, plain text.
 
     `state` is a RunState as the service sends it. With a `connection`, the charts' points and the end of the log are
-    fetched (at most 12 series of 200 points, 20 lines), and the runs that were started again from its output; what
+    fetched (at most 12 series of 200 points, of each metric its first rank's; 20 lines, of the rank that failed first), and the runs that were started again from its output; what
     cannot be fetched is left out: an output is better than an exception in a display. `bound_to` is the variable that
     holds the run, named in the card.
     """
@@ -74,16 +74,21 @@ def _reruns(state: Mapping[str, Any], connection: Source) -> list[dict[str, Any]
 
 
 def plain(state: Mapping[str, Any]) -> str:
-    """The run as the SDK prints it."""
-    return (
+    """The run as the SDK prints it; below it its ranks, where it has several."""
+    shown = (
         f"Run(Experiment: {state['experiment']},\nId: {state['id']},\n"
         f"Type: mltrain.scriptrun,\nStatus: {state['status']})"
     )
+    return "\n".join([shown, *ranks.lines(state)])
 
 
 def _series(state: Mapping[str, Any], connection: Source, points: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    for metric in (state.get("metrics") or [])[:MAX_SERIES]:
+    first: dict[str, Mapping[str, Any]] = {}
+    for metric in sorted(state.get("metrics") or [], key=lambda one: one.get("rank", 0)):
+        first.setdefault(metric["name"], metric)
+    charted = [one for one in state.get("metrics") or [] if first[one["name"]] is one]
+    for metric in charted[:MAX_SERIES]:
         name, rank = metric["name"], metric.get("rank", 0)
         try:
             raw = connection.get(f"/v1/runs/{state['id']}/series", name=name, rank=rank, points=points)
@@ -108,12 +113,13 @@ def _thinned(found: list[Any], points: int) -> list[Any]:
 
 
 def _log_tail(state: Mapping[str, Any], connection: Source) -> dict[str, Any] | None:
+    name = ranks.log_of(ranks.first_failed(state) or 0)
     try:
-        raw, _ = connection.bytes(f"/v1/runs/{state['id']}/log", name=LOG, offset=-LOG_BYTES, limit=LOG_BYTES)
+        raw, _ = connection.bytes(f"/v1/runs/{state['id']}/log", name=name, offset=-LOG_BYTES, limit=LOG_BYTES)
     except MLTrainError:
         return None
     tail = last_lines(raw)
-    return {"name": LOG, "tail": tail} if tail.strip() else None
+    return {"name": name, "tail": tail} if tail.strip() else None
 
 
 def last_lines(raw: bytes, lines: int = LOG_LINES) -> str:

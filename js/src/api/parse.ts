@@ -4,6 +4,7 @@
  */
 
 import { type Claimed, claimed } from "./claimed";
+import { parseRanks } from "./parseRanks";
 import {
   type Change,
   type Failure,
@@ -119,6 +120,8 @@ export function parseState(given: unknown, run: string): RunState {
     outputs: { files: number(outputs.files) ?? 0, bytes: number(outputs.bytes) ?? 0 },
     models: list(raw.models).map(versioned),
     queuePosition: number(raw.queue_position),
+    processes: number(raw.processes) ?? 1,
+    ranks: raw.ranks ? parseRanks(raw.ranks) : null,
   };
 }
 
@@ -196,6 +199,7 @@ function parseFailure(fields: Claimed<wire.Failure>): Failure {
     title: text(fields.title),
     evidence: list(fields.evidence).map(text),
     traceback: text(fields.traceback),
+    rank: number(fields.rank),
     mend: text(fields.mend),
   };
 }

@@ -32,6 +32,8 @@ export interface Failure {
   title: string;
   evidence: string[];
   traceback: string;
+  /** Of several processes, the first that failed. */
+  rank: number | null;
   mend: string;
 }
 
@@ -63,6 +65,41 @@ export interface Change {
   time: number;
   reason: string;
   evidence: string[];
+}
+
+/** One process of several. `behind`: seconds behind the fastest; `examples`: a second, lately; null: it has not said. */
+export interface RankState {
+  rank: number;
+  role: string;
+  host: string;
+  status: RankStatus;
+  step: number | null;
+  behind: number | null;
+  gpus: string[];
+  examples: number | null;
+  /** How it ended, in short; "" while it lives. */
+  exit: string;
+}
+
+export type RankStatus = wire.RankStatus;
+
+export interface RunRanks {
+  ranks: RankState[];
+  /** The first that failed. */
+  failed: number | null;
+  /** A second, of all ranks together, lately. */
+  examples: number | null;
+  scaling: Scaling | null;
+}
+
+/** What more processes give; `examples`: a second, of the whole run. */
+export interface Scaling {
+  /** Those that train. */
+  processes: number;
+  examples: number | null;
+  /** The run of one process that it is compared with. */
+  baseline: { name: string; examples: number | null } | null;
+  efficiency: number | null;
 }
 
 export interface Tracking {
@@ -110,6 +147,10 @@ export interface RunState {
   outputs: wire.OutputsSummary;
   models: Versioned[];
   queuePosition: number | null;
+  /** How many it has, which are its ranks. */
+  processes: number;
+  /** Those of several processes, the first of them; null where there is one. */
+  ranks: RunRanks | null;
 }
 
 export interface RunPayload {

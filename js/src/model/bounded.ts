@@ -36,6 +36,8 @@ const KEPT = [
   "outputs",
   "models",
   "queue_position",
+  "processes",
+  "ranks",
   "notices",
   "workspace",
   "recorded",

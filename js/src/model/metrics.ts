@@ -48,6 +48,28 @@ function unsummed(name: string, lines: readonly Line[]): Metric {
   };
 }
 
+/** In place of a rank: as many of them as a chart can tell apart. */
+export const ALL_RANKS = -1;
+export const MOST_RANKS = 16;
+
+/** The ranks that have logged something. */
+export function ranksOf(metrics: readonly Metric[]): number[] {
+  return [...new Set(metrics.map(({ rank }) => rank))].sort((a, b) => a - b);
+}
+
+/** What one rank logged, or all; where nobody has chosen (null), the first's: that is what `get_metrics` gives. */
+export function metricsOf(
+  metrics: readonly Metric[],
+  ranks: readonly number[],
+  rank: number | null,
+): readonly Metric[] {
+  if (ranks.length < 2) {
+    return metrics;
+  }
+  const wanted = new Set(rank === ALL_RANKS ? ranks.slice(0, MOST_RANKS) : [rank ?? ranks[0]]);
+  return metrics.filter((metric) => wanted.has(metric.rank));
+}
+
 /** Metrics of a live run by name, all ranks of one together: charts, and those with a single value or text. */
 export function chartsOf(
   metrics: readonly Metric[],

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import ranked from "../../../tests/fixtures/run-ranks.json";
 import running from "../../../tests/fixtures/run-running.json";
 import { parsePayload } from "../api/parse";
 import { shortPaths } from "./bounded";
@@ -38,6 +39,24 @@ describe("record", () => {
       ["val_accuracy", 5000, 180],
     ]);
     expect(log).toEqual({ name: "user_logs/std_log.txt", tail: "100%\nwrote …/y.txt" });
+  });
+
+  it("has of several ranks the first's points, and the log of the one that failed first", async () => {
+    const asked: string[] = [];
+    const watched = {
+      series: async (_w: string, _r: string, { name, rank }: { name: string; rank: number }) => {
+        asked.push(`${name} of ${rank}`);
+        return { total: 1, steps: [0], times: [], values: [1] };
+      },
+      log: async (_w: string, _r: string, name: string) => {
+        asked.push(name);
+        return new TextEncoder().encode("no such batch\n");
+      },
+    };
+    const made = parsePayload(await record(watched, "w", "r1", ranked.state));
+    expect(asked).toEqual(["loss of 0", "user_logs/std_log_2.txt"]);
+    expect(made.log?.name).toBe("user_logs/std_log_2.txt");
+    expect(made.state.ranks).toEqual(parsePayload(ranked).state.ranks);
   });
 
   it("holds no path of the machine, no variable, no history", async () => {

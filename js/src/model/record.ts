@@ -1,13 +1,15 @@
 /** The record of a live run for the notebook it is shown in: what the kernel would write, from what the service says. */
 
 import { parseState } from "../api/parse";
+import type { Metric } from "../api/payload";
 import type { Asked, Rest } from "../api/rest";
 import { boundedPayload, type Json } from "./bounded";
+import { logOf } from "./rankLogs";
+import { firstFailed } from "./ranks";
 import { shownLines, Terminal } from "./terminal";
 
 const MOST_SERIES = 12;
 const MOST_POINTS = 200;
-const LOG = "user_logs/std_log.txt";
 const LOG_BYTES = 4096;
 const LOG_LINES = 20;
 
@@ -19,15 +21,29 @@ export async function record(
   raw: unknown,
   asked: Asked = {},
 ): Promise<{ [key: string]: Json }> {
-  const metrics = parseState(raw, run).metrics.slice(0, MOST_SERIES);
+  const state = parseState(raw, run);
+  const metrics = firstOfEach(state.metrics).slice(0, MOST_SERIES);
   const found = await Promise.all(metrics.map((metric) => seriesOf(rest, workspace, run, metric, asked)));
-  const tail = await logTail(rest, workspace, run, asked);
+  const log = logOf(firstFailed(state) ?? 0);
+  const tail = await logTail(rest, workspace, run, log, asked);
   return boundedPayload(
     raw,
     { workspace, run },
     found.filter((one) => one !== null),
-    tail === "" ? null : { name: LOG, tail },
+    tail === "" ? null : { name: log, tail },
   );
+}
+
+/** Of a metric that several ranks log, the first's. */
+function firstOfEach(metrics: readonly Metric[]): Metric[] {
+  const first = new Map<string, Metric>();
+  for (const metric of metrics) {
+    const known = first.get(metric.name);
+    if (known === undefined || metric.rank < known.rank) {
+      first.set(metric.name, metric);
+    }
+  }
+  return metrics.filter((metric) => first.get(metric.name) === metric);
 }
 
 async function seriesOf(
@@ -61,11 +77,12 @@ async function logTail(
   rest: Pick<Rest, "log">,
   workspace: string,
   run: string,
+  log: string,
   asked: Asked,
 ): Promise<string> {
   let data: Uint8Array;
   try {
-    data = await rest.log(workspace, run, LOG, -LOG_BYTES, LOG_BYTES, asked);
+    data = await rest.log(workspace, run, log, -LOG_BYTES, LOG_BYTES, asked);
   } catch {
     return ""; // there need not be one yet
   }

@@ -128,7 +128,7 @@ describe("SystemStore", () => {
     await vi.advanceTimersByTimeAsync(2_000);
     open.shift()?.refuse();
     await vi.advanceTimersByTimeAsync(0);
-    expect([store.problem, store.usage?.series.length]).toEqual(["", 1]);
+    expect([store.problem, store.answer?.series.length]).toEqual(["", 1]);
   });
 
   it("takes no answer once it is disposed of", async () => {

@@ -1,84 +1,19 @@
-/**
- * What a run used of its nodes. It is asked for while somebody looks, and while there may be more: samples are no news that
- * a run's states bring.
- */
+/** What a run used of its nodes. */
 
 import type { SystemNode, SystemSeries, SystemUsage } from "../api/system";
 import type { Line } from "./chart";
-import { Emitter, type Schedule } from "./emitter";
+import type { Schedule } from "./emitter";
 import { formatNumber, formatSize } from "./formats";
 import { t } from "./language";
-import { Rounds, SHORTEST_PAUSE_MS } from "./rounds";
+import { Polled } from "./polled";
 
 export type FetchUsage = (signal: AbortSignal) => Promise<SystemUsage>;
 
-/** The longer a run, the rarer its samples: without a new one, the pause doubles up to this. */
-const LONGEST_PAUSE_MS = 30_000;
 const GB = 1e9;
 
-export class SystemStore {
-  readonly changes: Emitter;
-  usage: SystemUsage | null = null;
-  /** Why it could not be asked for, while nothing is known; "" otherwise. */
-  problem = "";
-  private looked = false;
-  private growing = true;
-  /** It was asked after the run's end: nothing will follow. */
-  private complete = false;
-  private pause = SHORTEST_PAUSE_MS;
-  private readonly rounds: Rounds;
-
-  constructor(
-    private readonly fetch: FetchUsage,
-    schedule?: Schedule,
-    now?: () => number,
-  ) {
-    this.changes = new Emitter(schedule);
-    this.rounds = new Rounds(
-      () => this.looked && !this.complete,
-      (signal) => this.load(signal),
-      now,
-    );
-  }
-
-  /** It is on the screen. `growing`: the run has not ended. */
-  want(growing: boolean): void {
-    this.looked = true;
-    this.growing = growing;
-    this.rounds.pump();
-  }
-
-  /** Nobody looks any more. */
-  rest(): void {
-    this.looked = false;
-    this.rounds.rest();
-  }
-
-  dispose(): void {
-    this.rest();
-    this.rounds.dispose();
-  }
-
-  private async load(signal: AbortSignal): Promise<number> {
-    const { growing } = this;
-    try {
-      const usage = await this.fetch(signal);
-      if (!signal.aborted) {
-        const grew = counted(usage) !== counted(this.usage);
-        this.pause = grew ? SHORTEST_PAUSE_MS : Math.min(2 * this.pause, LONGEST_PAUSE_MS);
-        this.complete = !growing;
-        this.usage = usage;
-        this.problem = "";
-        this.changes.changed();
-      }
-    } catch (error) {
-      if (!signal.aborted) {
-        this.pause = Math.min(2 * this.pause, LONGEST_PAUSE_MS);
-        this.problem = this.usage === null && error instanceof Error ? error.message : "";
-        this.changes.changed();
-      }
-    }
-    return this.pause;
+export class SystemStore extends Polled<SystemUsage> {
+  constructor(fetch: FetchUsage, schedule?: Schedule, now?: () => number) {
+    super(fetch, (before, usage) => counted(usage) !== counted(before), schedule, now);
   }
 }
 

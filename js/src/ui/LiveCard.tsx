@@ -8,6 +8,7 @@ import { formatClock, formatDate, formatNumber, formatSize } from "../model/form
 import { t } from "../model/language";
 import type { LogStore } from "../model/log";
 import { MetricList } from "../model/metricList";
+import { logOf } from "../model/rankLogs";
 import { type RunStore, terminal } from "../model/run";
 import { SeriesStore } from "../model/series";
 import { endWords, memoryMend, noteLines, places, statusWords, wayBack } from "../model/words";
@@ -19,6 +20,8 @@ import { Logged } from "./Logged";
 import { LogsTab } from "./LogsTab";
 import { MetricsTab } from "./MetricsTab";
 import { OutputsTab } from "./OutputsTab";
+import { FirstFailed } from "./RankMark";
+import { RanksTab } from "./RanksTab";
 import { Notes, RunCard, Stages, Title, Why } from "./RunCard";
 import { SystemTab } from "./SystemTab";
 import type { Surroundings } from "./surroundings";
@@ -69,6 +72,7 @@ function LiveCard({ store, around, asked }: { store: RunStore; around: Surroundi
   const [chosen, setChosen] = useState<string | null>(null);
   const command = useCommand();
   const logs = useRef(new Map<string, LogStore>());
+  const [log, setLog] = useState<string | null>(null);
   const series = useMemo(() => {
     const { rest } = around.door;
     const made = new SeriesStore(
@@ -121,10 +125,17 @@ function LiveCard({ store, around, asked }: { store: RunStore; around: Surroundi
       );
       store.root.rerun(raw);
     });
+  const openLog = (rank: number) => {
+    setLog(logOf(rank));
+    setChosen("logs");
+  };
   const tabs = [
     { key: "metrics", label: t("Metrics"), note: countWords(metrics.count(state)) },
     { key: "logs", label: t("Logs") },
     { key: "outputs", label: t("Outputs"), note: countWords(state.outputs.files) },
+    ...(state.processes > 1
+      ? [{ key: "ranks", label: t("Ranks"), note: formatNumber(state.processes) }]
+      : []),
     { key: "system", label: t("System") },
     { key: "details", label: t("Details") },
   ];
@@ -147,6 +158,7 @@ function LiveCard({ store, around, asked }: { store: RunStore; around: Surroundi
       {state.failure && (
         <Why
           failure={state.failure}
+          first={<FirstFailed state={state} />}
           open={tab !== "logs"}
           action={<MoreMemory state={state} rerun={rerun} />}
         />
@@ -156,7 +168,10 @@ function LiveCard({ store, around, asked }: { store: RunStore; around: Surroundi
       <Tabs tabs={tabs} chosen={tab} choose={setChosen}>
         {tab === "metrics" && <MetricsTab store={store} list={metrics} series={series} around={around} />}
         {tab === "metrics" && <Logged store={store} around={around} />}
-        {tab === "logs" && <LogsTab store={store} logs={logs.current} around={around} />}
+        {tab === "logs" && (
+          <LogsTab store={store} logs={logs.current} around={around} chosen={log} choose={setLog} />
+        )}
+        {tab === "ranks" && <RanksTab store={store} around={around} openLog={openLog} />}
         {tab === "outputs" && <OutputsTab store={store} around={around} />}
         {tab === "system" && <SystemTab store={store} around={around} />}
         {tab === "details" && <DetailsTab store={store} around={around} />}

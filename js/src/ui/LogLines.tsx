@@ -16,8 +16,9 @@ export function LogLines(props: {
   setFollow: (follow: boolean) => void;
   found: ReadonlySet<number>;
   at: number | null;
+  height?: number;
 }) {
-  const { log, name, follow, setFollow, found, at } = props;
+  const { log, name, follow, setFollow, found, at, height = HEIGHT } = props;
   const host = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   const count = log.count;
@@ -29,7 +30,7 @@ export function LogLines(props: {
   });
   useEffect(() => {
     if (at !== null && host.current) {
-      host.current.scrollTop = Math.max(0, at * LINE - HEIGHT / 2);
+      host.current.scrollTop = Math.max(0, at * LINE - height / 2);
     }
   }, [at]);
 
@@ -43,9 +44,9 @@ export function LogLines(props: {
   };
   const first = Math.max(
     0,
-    Math.floor((follow ? Math.max(0, count * LINE - HEIGHT) : top) / LINE) - OVERSCAN,
+    Math.floor((follow ? Math.max(0, count * LINE - height) : top) / LINE) - OVERSCAN,
   );
-  const last = Math.min(count, first + Math.ceil(HEIGHT / LINE) + 2 * OVERSCAN);
+  const last = Math.min(count, first + Math.ceil(height / LINE) + 2 * OVERSCAN);
   const lines = Array.from({ length: Math.max(0, last - first) }, (_, index) => first + index);
   return (
     <div
@@ -58,7 +59,7 @@ export function LogLines(props: {
       ref={host}
       onScroll={scrolled}
       // What will not grow takes the room it needs.
-      style={log.complete ? { height: `${Math.min(HEIGHT, count * LINE + 10)}px` } : undefined}
+      style={{ height: `${log.complete ? Math.min(height, count * LINE + 10) : height}px` }}
     >
       <div style={{ height: `${count * LINE}px` }}>
         <div style={{ transform: `translateY(${first * LINE}px)` }}>

@@ -1,26 +1,43 @@
+import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 
 import type { LogFile } from "../api/rest";
 import { runPath } from "../api/rest";
 import { formatNumber } from "../model/formats";
 import { t } from "../model/language";
-import { LogStore, TAIL_BYTES } from "../model/log";
+import { LogStore } from "../model/log";
+import { preferredLog, rankLogs } from "../model/rankLogs";
 import { type RunStore, terminal } from "../model/run";
 import { Button, CopyButton, Problem } from "./controls";
-import { useChanges, useCommand } from "./hooks";
+import { useFollowed } from "./followLog";
+import { useCommand } from "./hooks";
+import { LogLanes } from "./LogLanes";
 import { LogLines } from "./LogLines";
+import { RankMark } from "./RankMark";
 import type { Surroundings } from "./surroundings";
 
-const BUILD = "build.log";
 const EARLIER_BYTES = 256 << 10;
 
-/** The logs of a run as they are written: the script's, one per rank, and that of its environment's build. */
-export function LogsTab(props: { store: RunStore; logs: Map<string, LogStore>; around: Surroundings }) {
-  const { store, logs, around } = props;
+const MOST_LOGS = 16;
+/** What is chosen where all ranks are shown beside each other. */
+const ALL = "*";
+
+/**
+ * The logs of a run as they are written: the script's, one per rank, and that of its environment's build. `chosen`: the name
+ * of one; null where nobody has chosen.
+ */
+export function LogsTab(props: {
+  store: RunStore;
+  logs: Map<string, LogStore>;
+  around: Surroundings;
+  chosen: string | null;
+  choose: (name: string) => void;
+}) {
+  const { store, logs, around, chosen, choose } = props;
   const { workspace, run } = store.recorded;
   const { status } = store.state;
+  const over = terminal(status);
   const [listed, setListed] = useState<LogFile[] | null>(null);
-  const [chosen, setChosen] = useState<string | null>(null);
   const command = useCommand();
 
   useEffect(() => {
@@ -29,31 +46,58 @@ export function LogsTab(props: { store: RunStore; logs: Map<string, LogStore>; a
     return () => given.abort();
   }, [status, store.standing]);
 
-  const preferred = listed?.find((log) => log.name !== BUILD)?.name ?? listed?.[0]?.name ?? null;
-  const name = chosen ?? preferred;
+  const name = chosen ?? preferredLog(store.state, listed ?? []);
   if (name === null) {
     return (
       <>
         <Problem text={command.problem} />
-        {listed !== null && (
-          <p class="mlt-empty">{t(terminal(status) ? "Nothing was logged" : "No log yet")}</p>
-        )}
+        {listed !== null && <p class="mlt-empty">{t(over ? "Nothing was logged" : "No log yet")}</p>}
       </>
     );
   }
-  let log = logs.get(name);
-  if (log === undefined) {
-    log = new LogStore();
-    logs.set(name, log);
+  const ofRanks = rankLogs(store.state, listed ?? [], over);
+  const others = (listed ?? []).filter(({ rank }) => rank === null).map((one) => one.name);
+  const names = [...others, ...ofRanks.map((one) => one.name)];
+  const several = ofRanks.length > 1;
+  const picker = names.length > 1 && (
+    <select aria-label={t("Log")} value={name} onChange={(event) => choose(event.currentTarget.value)}>
+      {several && <option value={ALL}>{t("All ranks")}</option>}
+      {names.map((one) => (
+        <option key={one}>{one}</option>
+      ))}
+    </select>
+  );
+  const storeOf = (one: string) => {
+    const log = logs.get(one) ?? new LogStore();
+    // The last that was shown goes last: those of hundreds of ranks are not all kept.
+    logs.delete(one);
+    for (const oldest of [...logs.keys()].slice(0, Math.max(0, logs.size + 1 - MOST_LOGS))) {
+      logs.delete(oldest);
+    }
+    logs.set(one, log);
+    return log;
+  };
+  if (name === ALL) {
+    return (
+      <LogLanes
+        store={store}
+        around={around}
+        logs={ofRanks}
+        logOf={storeOf}
+        choose={choose}
+        picker={picker}
+      />
+    );
   }
+  const rank = several ? ofRanks.find((one) => one.name === name)?.rank : undefined;
   return (
     <LogView
       key={name}
       store={store}
-      log={log}
+      log={storeOf(name)}
       name={name}
-      names={(listed ?? []).map((one) => one.name)}
-      choose={setChosen}
+      picker={picker}
+      rank={rank ?? null}
       around={around}
     />
   );
@@ -63,28 +107,17 @@ function LogView(props: {
   store: RunStore;
   log: LogStore;
   name: string;
-  names: string[];
-  choose: (name: string) => void;
+  picker: ComponentChildren;
+  rank: number | null;
   around: Surroundings;
 }) {
-  const { store, log, name, names, choose, around } = props;
+  const { store, log, name, picker, rank, around } = props;
   const { workspace, run } = store.recorded;
   const [follow, setFollow] = useState(true);
   const [query, setQuery] = useState("");
   const [hit, setHit] = useState(0);
-  const [problem, setProblem] = useState("");
   const earlier = useCommand();
-  useChanges(log.changes);
-
-  useEffect(() => {
-    if (!store.attached || log.complete) {
-      return;
-    }
-    return around.door.live.follow(workspace, run, name, log.position ?? -TAIL_BYTES, {
-      bytes: (data, offset, next, complete) => log.append(data, offset, next, complete),
-      failed: (error) => setProblem(error.message),
-    });
-  }, [log, store.attached]);
+  const problem = useFollowed(store, log, name, around);
 
   const found = useMemo(() => log.find(query), [query, log.count]);
   const at = found.length > 0 ? (found[Math.min(hit, found.length - 1)] ?? null) : null;
@@ -102,13 +135,8 @@ function LogView(props: {
   return (
     <>
       <div class="mlt-tools">
-        {names.length > 1 && (
-          <select aria-label={t("Log")} value={name} onChange={(event) => choose(event.currentTarget.value)}>
-            {names.map((one) => (
-              <option key={one}>{one}</option>
-            ))}
-          </select>
-        )}
+        {picker}
+        {rank !== null && <RankMark rank={rank} />}
         <input
           type="search"
           placeholder={t("Search")}

@@ -5,7 +5,7 @@ import { inTurn } from "../model/budget";
 import { Hover } from "../model/hover";
 import { t } from "../model/language";
 import type { MetricList } from "../model/metricList";
-import { chartsOf } from "../model/metrics";
+import { ALL_RANKS, chartsOf, MOST_RANKS, metricsOf, ranksOf } from "../model/metrics";
 import { RangeStore } from "../model/range";
 import { type RunStore, terminal } from "../model/run";
 import type { SeriesStore } from "../model/series";
@@ -54,8 +54,12 @@ export function MetricsTab({ list, ...shown }: Shown & { list: MetricList }) {
   );
 }
 
-/** Charts show one range of one axis; one of them is large. */
-function Charts({ store, series, around, metrics }: Shown & { metrics: readonly Metric[] }) {
+/** Charts show one range of one axis; one of them is large. Of several ranks they are the first's, until others are asked for. */
+function Charts({ store, series, around, metrics: all }: Shown & { metrics: readonly Metric[] }) {
+  const [rank, setRank] = useState<number | null>(null);
+  const ranks = useMemo(() => ranksOf(all), [all]);
+  const metrics = useMemo(() => metricsOf(all, ranks, rank), [all, ranks, rank]);
+  const picker = ranks.length > 1 && <RankPicker ranks={ranks} rank={rank} setRank={setRank} />;
   const [filter, setFilter] = useState("");
   const [most, setMost] = useState(CHARTS_AT_FIRST);
   const [mostValues, setMostValues] = useState(VALUES_AT_FIRST);
@@ -65,12 +69,12 @@ function Charts({ store, series, around, metrics }: Shown & { metrics: readonly 
   useEffect(() => () => points.dispose(), [points]);
   const { charts, values } = useMemo(() => chartsOf(metrics, filter), [metrics, filter]);
   const shown = charts.slice(0, most);
-  const all = shown.flatMap((chart) => chart.metrics);
-  const { view, look, show, step, pressed } = useRange(points, all, store.state.started);
+  const drawn = shown.flatMap((chart) => chart.metrics);
+  const { view, look, show, step, pressed } = useRange(points, drawn, store.state.started);
   const enlarged = large === null ? undefined : shown.find((chart) => chart.name === large);
   return (
     <>
-      {charts.length > 0 || values.length > VALUES_AT_FIRST || filter !== "" ? (
+      {charts.length > 0 || values.length > VALUES_AT_FIRST || filter !== "" || picker ? (
         <MetricsToolbar
           filter={filter}
           setFilter={setFilter}
@@ -78,7 +82,8 @@ function Charts({ store, series, around, metrics }: Shown & { metrics: readonly 
           setView={look}
           step={step}
           points={points}
-          metrics={all}
+          metrics={drawn}
+          picker={picker}
         />
       ) : null}
       {charts.length + values.length === 0 && <p class="mlt-empty">{t("No metric matches")}</p>}
@@ -92,7 +97,7 @@ function Charts({ store, series, around, metrics }: Shown & { metrics: readonly 
       )}
       {enlarged && (
         <LargeChart
-          key={`${view.axis} ${enlarged.name}`}
+          key={`${view.axis} ${rank} ${enlarged.name}`}
           metrics={enlarged.metrics}
           points={points}
           view={view}
@@ -109,7 +114,7 @@ function Charts({ store, series, around, metrics }: Shown & { metrics: readonly 
         <div class="mlt-grid" data-lm-suppress-shortcuts="true" onKeyDown={pressed}>
           {shown.map(({ name, metrics }, index) => (
             <LiveChart
-              key={name}
+              key={`${rank} ${name}`}
               metrics={metrics}
               points={points}
               view={view}
@@ -129,6 +134,30 @@ function Charts({ store, series, around, metrics }: Shown & { metrics: readonly 
         </div>
       )}
     </>
+  );
+}
+
+function RankPicker(props: {
+  ranks: readonly number[];
+  rank: number | null;
+  setRank: (rank: number) => void;
+}) {
+  const { ranks, rank, setRank } = props;
+  return (
+    <select
+      aria-label={t("Rank")}
+      value={rank ?? ranks[0]}
+      onChange={(event) => setRank(Number(event.currentTarget.value))}
+    >
+      {ranks.map((one) => (
+        <option key={one} value={one}>
+          {t("Rank {rank}", { rank: one })}
+        </option>
+      ))}
+      <option value={ALL_RANKS}>
+        {ranks.length > MOST_RANKS ? t("The first {count} ranks", { count: MOST_RANKS }) : t("All ranks")}
+      </option>
+    </select>
   );
 }
 

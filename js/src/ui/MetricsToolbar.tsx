@@ -1,3 +1,4 @@
+import type { ComponentChildren } from "preact";
 import type { Metric } from "../api/payload";
 import type { View } from "../model/chart";
 import { formatNumber } from "../model/formats";
@@ -26,8 +27,9 @@ export function MetricsToolbar(props: {
   step: (step: Step) => void;
   points: RangeStore;
   metrics: readonly Metric[];
+  picker: ComponentChildren;
 }) {
-  const { filter, setFilter, view, setView, step, points, metrics } = props;
+  const { filter, setFilter, view, setView, step, points, metrics, picker } = props;
   return (
     <div class="mlt-tools">
       <input
@@ -37,6 +39,7 @@ export function MetricsToolbar(props: {
         value={filter}
         onInput={(event) => setFilter(event.currentTarget.value)}
       />
+      {picker}
       <label>
         {t("Smoothing")}
         <input

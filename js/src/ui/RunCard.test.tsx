@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 
 import completed from "../../../tests/fixtures/run-completed.json";
 import failed from "../../../tests/fixtures/run-failed.json";
+import ranked from "../../../tests/fixtures/run-ranks.json";
 import running from "../../../tests/fixtures/run-running.json";
 import { parsePayload } from "../api/parse";
 import { RunCard } from "./RunCard";
@@ -97,5 +98,21 @@ describe("RunCard", () => {
     show(running);
     show(completed);
     expect(texts(".mlt-pill")).toEqual(["Completed"]);
+  });
+
+  it("tells several ranks, the one that failed first before the others", () => {
+    show(ranked);
+    expect(texts(".mlt-first")).toEqual(["First to fail: ▲Rank 2 · worker 2 · gpu-box-1"]);
+    expect(texts(".mlt-few li").map((line) => line?.slice(0, 22))).toEqual(
+      [
+        "▲Rank 2 · worker 2 · gpu",
+        "●Rank 0 · worker 0 · gpu",
+        "■Rank 1 · worker 1 · gpu",
+        "◆Rank 3 · worker 3 · gpu",
+      ].map((line) => line.slice(0, 22)),
+    );
+    expect(texts(".mlt-speed")).toEqual(["481 examples/s in all · 92 % of 4 times calm-wren-1, one process"]);
+    show(failed);
+    expect(texts(".mlt-first, .mlt-few")).toEqual([]);
   });
 });

@@ -17,6 +17,8 @@ import {
   wayBack,
 } from "../model/words";
 import { MetricCharts, MetricValues } from "./MetricCharts";
+import { FirstFailed } from "./RankMark";
+import { RecordedRanks } from "./RecordedRanks";
 
 /**
  * The card of a run as it was recorded. Everything a run or user named is text here, never markup. `action` stands in its
@@ -30,7 +32,7 @@ export function RunCard({ payload, action }: { payload: RunPayload; action?: Com
     <div class="mlt-card" role="group" aria-label={`Run ${state.displayName}, ${statusWords(state.status)}`}>
       <Head payload={payload} />
       <Stages state={state} />
-      {state.failure && <Why failure={state.failure} />}
+      {state.failure && <Why failure={state.failure} first={<FirstFailed state={state} />} />}
       <Notes lines={noteLines(state)} />
       {values.length > 0 && <MetricValues metrics={values} />}
       {charts.length > 0 && <MetricCharts charts={charts} />}
@@ -40,6 +42,7 @@ export function RunCard({ payload, action }: { payload: RunPayload; action?: Com
           <pre class="mlt-log">{payload.log.tail}</pre>
         </details>
       )}
+      <RecordedRanks state={state} />
       <Details state={state} />
       <Foot payload={payload} action={action} />
     </div>
@@ -95,13 +98,19 @@ export function Stages({ state }: { state: RunState }) {
   );
 }
 
-/** Why a run failed. `action`: what a click can do about it; `open`: whether its traceback is shown from the start. */
-export function Why(props: { failure: Failure; action?: ComponentChildren; open?: boolean }) {
-  const { failure, action, open = true } = props;
+/** Why a run failed. `first`: which of its ranks did; `action`: what a click can do about it; `open`: whether its traceback is shown from the start. */
+export function Why(props: {
+  failure: Omit<Failure, "rank">;
+  first?: ComponentChildren;
+  action?: ComponentChildren;
+  open?: boolean;
+}) {
+  const { failure, first, action, open = true } = props;
   return (
     <>
       <div class="mlt-why">
         <b>{failure.title}</b>
+        {first}
         <span>{failure.evidence.join(" · ")}</span>
         {failure.mend && <span class="mlt-mend">{failure.mend}</span>}
         {action}

@@ -46,7 +46,7 @@ export function SystemTab({ store, around }: { store: RunStore; around: Surround
     }
   }, [seen, growing]);
   useEffect(() => () => system.dispose(), []);
-  const { usage, problem } = system;
+  const { answer: usage, problem } = system;
   return (
     <div class="mlt-metrics" ref={node}>
       {usage !== null && usage.series.length > 0 ? (

@@ -127,13 +127,58 @@ def failed_state() -> dict[str, Any]:
     return state
 
 
+def rank(number: int, status: str, ended: str = "", **changes: Any) -> dict[str, Any]:
+    return {
+        "rank": number,
+        "role": f"worker {number}",
+        "node": number // 2,
+        "host": f"gpu-box-{number // 2}",
+        "status": status,
+        "step": 40 - number,
+        "behind": number * 0.4,
+        "gpus": [f"{number % 2} NVIDIA L4, 83 %"],
+        "cpu": 91.0,
+        "memory": 2_000_000_000,
+        "examples": 120.4,
+        "exit": ended,
+    } | changes
+
+
+def ranked_state() -> dict[str, Any]:
+    """Four processes on two hosts, of which the third failed first."""
+    state = failed_state() | {"display_name": "loud-crane-3", "substitutions": []}
+    state["failure"] |= {"title": "ValueError: no such batch on rank 2", "rank": 2, "mend": ""}
+    state["metrics"] = [metric("loss", loss(40)) | {"rank": number} for number in (1, 0, 2, 3)]
+    state["processes"] = 4
+    state["ranks"] = {
+        "ranks": [
+            rank(0, "ended", "SIGTERM, ended for rank 2"),
+            rank(1, "ended", "SIGTERM, ended for rank 2"),
+            rank(2, "failed", "exit code 1"),
+            rank(3, "lost", "<no word>", step=None, behind=None, gpus=[], examples=None),
+        ],
+        "failed": 2,
+        "examples": 480.6,
+        "scaling": {
+            "processes": 4,
+            "examples": 478.0,
+            "per_rank": [120.4, 119.0, 120.4, 118.2],
+            "baseline": {"run_id": "tutorial_1_a", "name": "calm-wren-1", "examples": 130.0},
+            "efficiency": 0.919,
+        },
+    }
+    return state
+
+
 class Recorded:
     """A connection to a service that holds one run: series by metric name, one log."""
 
     def __init__(self, series: dict[str, list[float]], log: bytes = b"", stride: int = 10) -> None:
         self.series, self.log, self.stride = series, log, stride
+        self.asked: list[tuple[str, dict[str, Any]]] = []
 
     def get(self, path: str, /, **params: Any) -> Any:
+        self.asked.append((path, params))
         name = params["name"]
         if name not in self.series:
             raise RunNotFound("no such series")
@@ -146,6 +191,7 @@ class Recorded:
         }
 
     def bytes(self, path: str, /, **params: Any) -> tuple[bytes, dict[str, str]]:
+        self.asked.append((path, params))
         if not self.log:
             raise RunNotFound("no log yet")
         return self.log[params["offset"] :], {"X-Complete": "1"}
@@ -176,6 +222,11 @@ def completed() -> tuple[dict[str, Any], Recorded]:
 def failed() -> tuple[dict[str, Any], Recorded]:
     log = b"epoch 2 accuracy 0.9412\n\repoch 3  10/938\repoch 3 512/938\n\x1b[31mKilled\x1b[0m (rank 1)\n"
     return failed_state(), Recorded({"loss": [*loss(20), math.nan, math.inf, *loss(18)]}, log)
+
+
+@pytest.fixture
+def ranked() -> tuple[dict[str, Any], Recorded]:
+    return ranked_state(), Recorded({"loss": loss(40)}, b"ValueError: no such batch\n")
 
 
 PAYLOADS = Path(__file__).parents[2] / "fixtures"

@@ -187,3 +187,30 @@ def test_showing_a_run_loads_nothing_heavy():
         "sys.exit(', '.join(heavy) or 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_several_ranks_are_told_with_the_one_that_failed_first_on_top(ranked, failed):
+    html = card(payload(*ranked))
+    words = said(html)
+    assert "ValueError: no such batch on rank 2 First to fail: ▲ Rank 2 · worker 2 · gpu-box-1 signal 9" in words
+    assert "Ranks 1 failed, 2 ended, 1 lost 481 examples/s in all" in words
+    assert re.findall(r"Rank (\d)", words)[1:] == ["2", "0", "1", "3"]
+    assert "&lt;no word&gt;" in html
+    assert "Ranks" not in said(card(payload(*failed)))
+
+
+def test_why_there_is_no_efficiency_is_said(ranked):
+    state, connection = ranked
+    scaling = state["ranks"]["scaling"]
+    for changes, why in [
+        ({"efficiency": None, "examples": None}, "efficiency: once every rank has counted"),
+        ({"efficiency": None, "baseline": None}, "no efficiency: no run of one process to compare with"),
+        (
+            {"efficiency": None, "baseline": {"run_id": "r_1", "name": "", "examples": None}},
+            "no efficiency: r_1 counted no examples",
+        ),
+    ]:
+        state["ranks"]["scaling"] = scaling | changes
+        assert f"481 examples/s in all · {why}" in said(card(payload(state, connection)))
+    state["ranks"] |= {"examples": None, "scaling": None}
+    assert "examples/s" not in said(card(payload(state, connection)))

@@ -17,9 +17,43 @@ def test_a_run_shows_in_every_front_end(completed):
     )
 
 
-def test_the_saved_payload_is_the_one_the_front_end_is_tested_with(running, completed, failed, saved):
-    made = {"run-running": bundle(*running), "run-completed": bundle(*completed), "run-failed": bundle(*failed)}
+def test_the_saved_payload_is_the_one_the_front_end_is_tested_with(running, completed, failed, ranked, saved):
+    made = {
+        "run-running": bundle(*running),
+        "run-completed": bundle(*completed),
+        "run-failed": bundle(*failed),
+        "run-ranks": bundle(*ranked),
+    }
     assert {name: shown[MIME] for name, shown in made.items()} == saved
+
+
+def test_of_several_ranks_the_first_is_drawn_and_the_log_is_of_the_one_that_failed_first(ranked):
+    state, connection = ranked
+    shown = bundle(state, connection)
+    assert [(one["name"], one["rank"]) for one in shown[MIME]["series"]] == [("loss", 0)]
+    assert shown[MIME]["log"] == {"name": "user_logs/std_log_2.txt", "tail": "ValueError: no such batch"}
+    assert connection.asked[-1][1]["name"] == "user_logs/std_log_2.txt"
+    assert shown["text/plain"].splitlines()[3:] == [
+        "Status: Failed)",
+        "Ranks: 1 failed, 2 ended, 1 lost; rank 2 failed first",
+        "481 examples/s in all · 92 % of 4 times calm-wren-1, one process",
+        "  Rank 2 · worker 2 · gpu-box-1 · failed · step 38 · exit code 1",
+        "  Rank 0 · worker 0 · gpu-box-0 · ended · step 40 · SIGTERM, ended for rank 2",
+        "  Rank 1 · worker 1 · gpu-box-0 · ended · step 39 · SIGTERM, ended for rank 2",
+        "  Rank 3 · worker 3 · gpu-box-1 · lost · <no word>",
+    ]
+
+
+def test_hundreds_of_ranks_are_a_few_lines(ranked):
+    state, connection = ranked
+    one = state["ranks"]["ranks"][0]
+    state["processes"] = 1000
+    state["ranks"]["ranks"] = [one | {"rank": number} for number in range(900)]
+    shown = bundle(state, connection)
+    assert len(shown["text/plain"].splitlines()) < 24
+    assert "900 ended, 100 more" in shown["text/plain"]
+    assert len(shown[MIME]["state"]["ranks"]["ranks"]) == 50
+    assert shown["text/html"].count("<li>") == 16
 
 
 def test_it_is_strict_json_also_with_nan(failed):

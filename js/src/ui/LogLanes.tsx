@@ -1,0 +1,156 @@
+import type { ComponentChildren } from "preact";
+import { useEffect, useMemo, useState } from "preact/hooks";
+
+import { formatNumber } from "../model/formats";
+import { t } from "../model/language";
+import type { LogStore } from "../model/log";
+import { LANES, lanesOf, type RankLog } from "../model/rankLogs";
+import { rankOf, rankPlace, rankStatusWords, rankTone } from "../model/ranks";
+import type { RunStore } from "../model/run";
+import { Button, Problem } from "./controls";
+import { useFollowed } from "./followLog";
+import { LogLines } from "./LogLines";
+import { RankMark } from "./RankMark";
+import type { Surroundings } from "./surroundings";
+
+const HEIGHT = 216;
+
+interface Place {
+  store: RunStore;
+  around: Surroundings;
+  choose: (name: string) => void;
+}
+
+/** Logs of ranks beside each other, a few at a time: what a process prints has no times to sort it by. */
+export function LogLanes(
+  props: Place & { logs: readonly RankLog[]; logOf: (name: string) => LogStore; picker: ComponentChildren },
+) {
+  const { store, around, choose, logs, logOf, picker } = props;
+  const [filter, setFilter] = useState("");
+  const [page, setPage] = useState(0);
+  const [follow, setFollow] = useState(true);
+  const [query, setQuery] = useState("");
+  const { shown, from, total } = lanesOf(store.state, logs, filter, page);
+  return (
+    <>
+      <div class="mlt-tools">
+        {picker}
+        <input
+          type="search"
+          class="mlt-wide"
+          placeholder={t("Ranks, such as 0, 3-5, or a host")}
+          aria-label={t("Filter ranks")}
+          value={filter}
+          onInput={(event) => {
+            setFilter(event.currentTarget.value);
+            setPage(0);
+          }}
+        />
+        <input
+          type="search"
+          placeholder={t("Search")}
+          aria-label={t("Search")}
+          value={query}
+          onInput={(event) => {
+            setQuery(event.currentTarget.value);
+            setFollow(event.currentTarget.value === "");
+          }}
+        />
+        {total > LANES && (
+          <>
+            <span class="mlt-num mlt-dim" role="status">
+              {t("{first} to {last} of {count}", {
+                first: formatNumber(from + 1),
+                last: formatNumber(from + shown.length),
+                count: formatNumber(total),
+              })}
+            </span>
+            <Button
+              label={t("Previous ranks")}
+              disabled={from === 0}
+              onClick={() => setPage(from / LANES - 1)}
+            >
+              ‹
+            </Button>
+            <Button
+              label={t("Next ranks")}
+              disabled={from + LANES >= total}
+              onClick={() => setPage(from / LANES + 1)}
+            >
+              ›
+            </Button>
+          </>
+        )}
+        <span class="mlt-gap" />
+        <Button pressed={follow} onClick={() => setFollow(!follow)}>
+          {t("Follow")}
+        </Button>
+      </div>
+      {total === 0 && <p class="mlt-empty">{t("No rank matches")}</p>}
+      <div class="mlt-lanes">
+        {shown.map(({ rank, name }) => (
+          <Lane
+            key={name}
+            store={store}
+            around={around}
+            choose={choose}
+            rank={rank}
+            name={name}
+            log={logOf(name)}
+            wanted={follow}
+            query={query}
+          />
+        ))}
+      </div>
+    </>
+  );
+}
+
+function Lane(props: Place & { rank: number; name: string; log: LogStore; wanted: boolean; query: string }) {
+  const { store, around, choose, rank, name, log, wanted, query } = props;
+  const [follow, setFollow] = useState(wanted);
+  useEffect(() => setFollow(wanted), [wanted]);
+  const problem = useFollowed(store, log, name, around);
+  const found = useMemo(() => log.find(query), [query, log.count]);
+  const known = rankOf(store.state.ranks, rank);
+  return (
+    <section class="mlt-lane" aria-label={t("Rank {rank}", { rank })}>
+      <div class="mlt-lane-head">
+        <RankMark rank={rank} />
+        {known && (
+          <>
+            <span class="mlt-dim">{rankPlace(known)}</span>
+            <span class={`mlt-state ${rankTone(known.status)}`}>{rankStatusWords(known.status)}</span>
+          </>
+        )}
+        {query !== "" && (
+          <span class="mlt-num mlt-dim">{t("{count} found", { count: formatNumber(found.length) })}</span>
+        )}
+        <span class="mlt-gap" />
+        <button
+          type="button"
+          class="mlt-icon"
+          title={name}
+          aria-label={t("Log of rank {rank}", { rank })}
+          onClick={() => choose(name)}
+        >
+          ⤢
+        </button>
+      </div>
+      <Problem text={problem} />
+      {log.count === 0 && problem === "" ? (
+        <p class="mlt-empty">{t(log.complete ? "Nothing was logged" : "The log is empty so far")}</p>
+      ) : (
+        <LogLines
+          log={log}
+          name={name}
+          follow={follow}
+          setFollow={setFollow}
+          found={new Set(found)}
+          at={found.at(-1) ?? null}
+          height={HEIGHT}
+        />
+      )}
+    </section>
+  );
+}
