@@ -24,6 +24,7 @@ _NAMES = {
     "CondaDependencies": "api.conda",
     "DEFAULT_CPU_IMAGE": "core.environment",
     "DEFAULT_GPU_IMAGE": "core.environment",
+    "DataPathComputeBinding": "api.resuming",
     "Dataset": "api.dataset",
     "Datastore": "api.datastore",
     "DeployForm": "widgets.forms",

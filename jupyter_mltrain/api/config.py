@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.api.distributed import DistributedConfiguration, distribution
+from jupyter_mltrain.api.resuming import Resumed
 from jupyter_mltrain.core.spec import DATA_PLACEHOLDER
 from jupyter_mltrain.errors import UsageError
 
@@ -34,7 +35,7 @@ class RunConfiguration:
         self.environment: str | Environment | None = None
         self.environment_variables: dict[str, str] = {}
         self.data_references: dict[str, Any] = {}
-        """The SDK's; data is given as arguments here, and anything in this is refused."""
+        """The SDK's: by name, references to the outputs of runs. Datasets are given as arguments."""
 
 
 class ScriptRunConfig:
@@ -44,12 +45,15 @@ class ScriptRunConfig:
     `command`: an argument list run as it is, or a line for the shell. `arguments`: texts, numbers, and datasets
     (`dataset.as_mount()`, which the script gets as a path). `compute_target`: a target or its name. `environment`: an
     `Environment`, a name, or NAME:VERSION; one that is not registered is at submission.
-    `max_run_duration_seconds` counts running time, not waiting.
+    `max_run_duration_seconds` counts running time, not waiting. `resume_from`: an earlier run (or its id, or its
+    `_get_outputs_datapath()`), whose outputs the script gets, not to be written to, as `--resume-from FOLDER`.
 
     Beyond the SDK: `data`: (name, version or None, script option or "") each. `files`: path → text, added to the copy (a
     cell's code). `secrets`: variables whose values are never recorded. `gpus`, `cpus`, `memory_gb` (10⁹ bytes): per node,
-    refused where the target cannot give them. `limit_snapshot`: a source folder of more than 300 MiB or 2,000 files is
-    refused, as the SDK does; False only warns, and so does the SDK's own variable AML_SNAPSHOT_NO_FILE_LIMIT.
+    refused where the target cannot give them. `retries`: how many times the run is begun again, with what it has made,
+    where its processes are lost (the machine was restarted, its container is gone). `limit_snapshot`: a source folder
+    of more than 300 MiB or 2,000 files is refused, as the SDK does; False only warns, and so does the SDK's own
+    variable AML_SNAPSHOT_NO_FILE_LIMIT.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class ScriptRunConfig:
         tags: Mapping[str, str] | None = None,
         display_name: str | None = None,
         limit_snapshot: bool = True,
+        retries: int = 0,
     ) -> None:
         self.source_directory = source_directory
         self.script = script
@@ -100,6 +105,7 @@ class ScriptRunConfig:
         self.tags = dict(tags or {})
         self.display_name = display_name
         self.limit_snapshot = limit_snapshot
+        self.retries = retries
 
     @property
     def compute_target(self) -> str | ComputeTarget | None:
@@ -126,16 +132,13 @@ class ScriptRunConfig:
         if (self.script is None) == (self.command is None):
             raise UsageError("A ScriptRunConfig takes a script or a command, and not both.")
         distributed = distribution(self.distributed_job_config)
-        if self.resume_from is not None:
-            raise UsageError("resume_from is not there yet.", mend="Register the checkpoint, or give it as a dataset.")
-        if self.run_config.data_references:
-            raise UsageError("run_config.data_references is not used.", mend="Give dataset.as_mount() as an argument.")
+        resumed = Resumed(self.resume_from, self.run_config.data_references, workspace)
         consumed: dict[str, dict[str, Any]] = {}
-        arguments = [_argument(each, consumed, workspace) for each in self.arguments]
+        arguments = [_argument(each, consumed, workspace) for each in resumed.filled(self.arguments)]
         command = self.command
         if command is not None:
             words = ["sh", "-c", command] if isinstance(command, str) else command
-            command = [_argument(each, consumed, workspace) for each in words]
+            command = [_argument(each, consumed, workspace) for each in resumed.filled(words)]
         source = Path(self.source_directory).resolve() if self.source_directory is not None else None
         return {
             "script": self.script,
@@ -159,6 +162,8 @@ class ScriptRunConfig:
             "limit_snapshot": self.limit_snapshot and not os.environ.get("AML_SNAPSHOT_NO_FILE_LIMIT"),
             "kernel_python": sys.executable,
             **({"distribution": distributed} if distributed else {}),
+            **({"resume_from": resumed.run} if resumed.run else {}),
+            **({"retries": self.retries} if self.retries else {}),
         }
 
 

@@ -1,11 +1,12 @@
-"""Runs below runs: trials of one idea, folds of one data set."""
+"""Runs below runs (trials of one idea, folds of one data set), and runs that go on from others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from jupyter_mltrain.api import interactive
+from jupyter_mltrain.api.resuming import OutputsDataPath
 from jupyter_mltrain.errors import UserErrorException
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RunTree:
-    """The part of `Run` that knows parents and children."""
+    """The part of `Run` that knows other runs."""
 
     id: str
     experiment: Experiment
@@ -70,3 +71,7 @@ class RunTree:
             yield child
             if recursive:
                 yield from child.get_children(True, tags, properties, type, status)
+
+    def _get_outputs_datapath(self) -> OutputsDataPath:
+        """The SDK's name for its outputs as a place, for another run's `resume_from`."""
+        return OutputsDataPath(cast("Run", self))

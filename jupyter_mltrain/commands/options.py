@@ -56,6 +56,16 @@ RANKS = (
     Option(("--chief",), "a chief beside them"),
 )
 
+AGAIN = (
+    Option(
+        ("--resume-from",),
+        "go on from the outputs of an earlier run: the script gets their folder as `--resume-from FOLDER`",
+        "RUN",
+        completes="runs",
+    ),
+    Option(("--retries",), "begin again so many times where the run's processes are lost; default: 0", "N", values.count),
+)
+
 VARIABLES = (
     Option(("--set",), "environment variable, repeatable", "K=V", values.assignment, repeated=True),
     Option(
@@ -74,7 +84,7 @@ CONDUCT = (
     Option(("--dry-run",), "show the plan and start nothing"),
 )
 
-SUBMIT = (*WHERE, *INPUT, *RESOURCES, *RANKS, *VARIABLES, *CONDUCT)
+SUBMIT = (*WHERE, *INPUT, *RESOURCES, *RANKS, *AGAIN, *VARIABLES, *CONDUCT)
 """All that can be said about a run, the same for a cell and for a file."""
 
 RUN = Argument("run", "id or name of a run, or `latest`", completes="runs")

@@ -42,6 +42,7 @@ def _rows(request: Mapping[str, Any], answer: Mapping[str, Any]) -> list[tuple[s
         ("first", "; ".join(environment.get("steps") or ())),
         ("container", _container(plan.get("container") or {})),
         ("data", ", ".join(_data(d) for d in request["data"])),
+        ("resumes from", str(request.get("resume_from") or "")),
         ("snapshot", _snapshot(answer.get("snapshot") or {})),
         ("resources", _resources(request["resources"])),
         ("variables", ", ".join(request["environment_variables"])),

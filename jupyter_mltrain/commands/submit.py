@@ -115,6 +115,8 @@ def checked(
         compute_target=options.get("target"),
         environment=str(options["env"]) if options.get("env") else None,
         data=data_inputs(options.get("data") or ()),
+        resume_from=options.get("resume_from"),
+        retries=options.get("retries") or 0,
         environment_variables=dict(options.get("set") or ()),
         secrets=_secrets(options.get("secret") or ()),
         gpus=options.get("gpus"),

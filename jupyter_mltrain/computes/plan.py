@@ -135,6 +135,10 @@ def _environment(
         "MLTRAIN_STREAMS": join(root, "streams"),
         "PYTHONPATH": f"{inject}:{chosen['PYTHONPATH']}" if chosen.get("PYTHONPATH") else inject,
     }
+    if inputs.attempt > 1:
+        env["MLTRAIN_ATTEMPT"] = str(inputs.attempt)
+    if inputs.kept:
+        env["MLTRAIN_KEPT"] = join(root, "work", "outputs")
     env |= {mount.variable: mounts[mount.name] for mount in inputs.mounts}
     if inputs.mounts:
         env["MLTRAIN_INPUTS"] = json.dumps({mount.name: mounts[mount.name] for mount in inputs.mounts})

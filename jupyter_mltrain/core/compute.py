@@ -180,6 +180,9 @@ class LaunchInputs:
     environment: PreparedEnvironment
     mounts: tuple[Mount, ...] = ()
     grant: Grant = Grant()
+    attempt: int = 1
+    """How many times the run was begun, this one included. `kept`: an earlier attempt left outputs."""
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -295,16 +298,6 @@ class StopEvidence:
     seconds: float = 0.0
     container: str = ""
     """What became of the run's container, as the engine says it."""
-
-
-@runtime_checkable
-class Rewinding(Protocol):
-    """An engine whose runs can give up their place and begin again (pools of low priority on this machine)."""
-
-    async def rewind(self, handle: Handle, into: Path, note: str) -> None:
-        """Make a run whose processes have ended ready to be launched once more: outputs and logs go into its record, from
-        where its next working folder gets them, and `note` ends its log. Idempotent."""
-        ...
 
 
 class Compute(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from jupyter_mltrain.core.compute import Capacity, ContainerCompute, Handle, Health, LaunchPlan
@@ -14,6 +15,16 @@ class Foretelling(Protocol):
 
     def foretold(self, plan: LaunchPlan) -> Handle:
         """The handle that `launch` returns for the plan, as far as it needs to be known. Pure."""
+        ...
+
+
+@runtime_checkable
+class Rewinding(Protocol):
+    """An engine whose runs can begin again: those that gave up their place, and those whose processes were lost."""
+
+    async def rewind(self, handle: Handle, into: Path, note: str) -> None:
+        """Make a run whose processes have ended ready to be launched once more: outputs and logs go into its record, from
+        where its next working folder gets them, and `note` ends its log. Idempotent."""
         ...
 
 

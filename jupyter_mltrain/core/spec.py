@@ -102,7 +102,8 @@ class RunSpec:
     `DatasetConsumptionConfig:<name>` stands for the path of that dataset, as in the SDK. `secrets` holds names only.
     `snapshot` is the digest of the manifest that lies beside the spec as `snapshot.json`. `parent`: the id of the run
     that this one is a child of; `within`: of the run whose script logs this one, where it is one of those. `distribution`:
-    None for a run of one process.
+    None for a run of one process. `resume_from`: the id of the run whose outputs this one goes on from; its script finds them
+    as the input `RESUME`. `retries`: how many times it is begun again where its processes are lost.
     """
 
     run_id: str
@@ -127,6 +128,8 @@ class RunSpec:
     parent: str | None = None
     within: str | None = None
     distribution: Distribution | None = None
+    resume_from: str | None = None
+    retries: int = 0
 
     @property
     def nodes(self) -> int:
@@ -164,3 +167,6 @@ WITHIN = "(in script)"
 
 DATA_PLACEHOLDER = "DatasetConsumptionConfig:"
 """Prefix of an argument that stands for a dataset's folder."""
+
+RESUME, RESUME_ARGUMENT = "resume_from", "--resume-from"
+"""What a run calls the outputs that it goes on from, and the option in front of their folder."""

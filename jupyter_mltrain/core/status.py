@@ -3,7 +3,7 @@
     NotStarted → Preparing → Queued → Starting → Running → Finalizing → Completed | Failed | Canceled
     CancelRequested       from any live status; an exit that was observed beats a racing cancel
     NotResponding         to and from Starting and Running: what cannot be reached has not failed
-    Running → Queued      preemption
+    Starting, Running, NotResponding → Queued      preemption; its processes were lost, and it is begun again
 
 Names are those of the SDK this package follows; the order follows its article (prepare, scale, run, post-process).
 """
@@ -53,9 +53,9 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     _S.NOT_STARTED: frozenset({_S.PREPARING, _S.CANCEL_REQUESTED, _S.FAILED}),
     _S.PREPARING: frozenset({_S.QUEUED, _S.CANCEL_REQUESTED, _S.FAILED}),
     _S.QUEUED: frozenset({_S.STARTING, _S.CANCEL_REQUESTED, _S.FAILED}),
-    _S.STARTING: frozenset({_S.RUNNING, _S.FINALIZING, _S.NOT_RESPONDING, _S.CANCEL_REQUESTED, _S.FAILED}),
+    _S.STARTING: frozenset({_S.RUNNING, _S.FINALIZING, _S.NOT_RESPONDING, _S.CANCEL_REQUESTED, _S.FAILED, _S.QUEUED}),
     _S.RUNNING: frozenset({_S.FINALIZING, _S.NOT_RESPONDING, _S.CANCEL_REQUESTED, _S.FAILED, _S.QUEUED}),
-    _S.NOT_RESPONDING: frozenset({_S.STARTING, _S.RUNNING, _S.FINALIZING, _S.CANCEL_REQUESTED, _S.FAILED}),
+    _S.NOT_RESPONDING: frozenset({_S.STARTING, _S.RUNNING, _S.FINALIZING, _S.CANCEL_REQUESTED, _S.FAILED, _S.QUEUED}),
     _S.CANCEL_REQUESTED: frozenset({_S.FINALIZING, _S.CANCELED, _S.FAILED}),
     _S.FINALIZING: frozenset({_S.COMPLETED, _S.FAILED, _S.CANCELED}),
     _S.COMPLETED: frozenset(),

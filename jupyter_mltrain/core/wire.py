@@ -352,6 +352,8 @@ class RunSpec(TypedDict):
     within: str | None
     """The run whose script logs this one, beside its own."""
     distribution: Distribution | None
+    resume_from: str | None
+    retries: int
 
 
 # -- what a run said and left ----------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from jupyter_mltrain.core.compute import (
 from jupyter_mltrain.core.spec import NOTEBOOK, WITHIN
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import EngineUnreachable, MLTrainError
-from jupyter_mltrain.service import preemption
+from jupyter_mltrain.service import again, lost, preemption, resuming
 from jupyter_mltrain.service.failure import Failure, explain_first, failed_ranks
 from jupyter_mltrain.service.inputs import remove_copies, settle_data
 from jupyter_mltrain.service.launching import launched
@@ -59,7 +59,7 @@ async def drive(service: Service, record: Record) -> None:
     """Bring the run to a terminal status. An error on the way is the run's failure, told as such."""
     try:
         while record.status is not Status.FINALIZING:
-            await preemption.rewind(service, record)
+            await again.rewind(service, record)
             if record.status in {Status.NOT_STARTED, Status.PREPARING, Status.QUEUED}:
                 await _unless_canceled(record, _until_granted(service, record))
             if record.status is Status.CANCEL_REQUESTED and not record.placed:
@@ -160,12 +160,16 @@ async def _watch(service: Service, record: Record, compute: Compute, following: 
             if record.status is Status.STARTING and seen.started is not None:
                 # It was over before anybody looked: it ran all the same.
                 await record.progress(Status.RUNNING, since=seen.started)
-            if not await preemption.waits_again(service, record, seen.exits, stopped, following):
-                await _conclude_exits(record, seen.exits, stopped)
-            return
+            if await preemption.waits_again(service, record, seen.exits, stopped, following):
+                return
+            with suppress(EngineUnreachable):
+                if not await lost.begins_again(service, record, compute, seen, following):
+                    await _conclude_exits(record, seen.exits, stopped)
+                return
         if seen.phase in {Phase.VANISHED, Phase.ABSENT}:
             with suppress(EngineUnreachable):  # what goes on of it could not be ended: looked at again
-                await _conclude_vanished(record, compute, seen, stopped)
+                if not await lost.begins_again(service, record, compute, seen, following):
+                    await _conclude_vanished(record, compute, seen, stopped)
                 return
         await _note_phase(record, seen)
         pause = 0.05 if seen.phase is Phase.STARTING else OBSERVE_SECONDS
@@ -277,10 +281,11 @@ async def _finalize(service: Service, record: Record) -> None:
     if handle is not None:
         # After a restart of the service the stream may hold more than was read.
         whole = await _drained(record, compute, handle)
-        await patiently(record, lambda: compute.collect(handle, record.folder))
+        await patiently(record, lambda: _collect(record, compute, handle))
         if not whole:
             await _drained(record, compute, handle)
     await settle_data(service, record)
+    await resuming.settle(service, record)
     await record.ingest.absorb(flush=True)
     await service.children.settle(record, "the run it is in was canceled" if outcome is Status.CANCELED else "")
     if outcome is Status.FAILED and not record.doc.get("failure"):
@@ -300,6 +305,11 @@ async def _finalize(service: Service, record: Record) -> None:
         await patiently(record, lambda: compute.remove(handle), "remove what was there for it")
     failure_json = record.doc.get("failure") or {}
     await record.advance(outcome, failure_json.get("title", record.doc["outcome"]["reason"]))
+
+
+async def _collect(record: Record, compute: Compute, handle: dict[str, Any]) -> None:
+    async with again.replacing(record, compute):
+        await compute.collect(handle, record.folder)
 
 
 async def _drained(record: Record, compute: Compute, handle: dict[str, Any]) -> bool:
@@ -346,4 +356,6 @@ def _inputs(service: Service, record: Record) -> LaunchInputs:
         environment=PreparedEnvironment(**record.doc["prepared"]),
         mounts=tuple(Mount.from_json(m) for m in record.doc["mounts"]),
         grant=Grant.from_json(grant),
+        attempt=again.attempt(record),
+        kept=bool(record.doc.get("kept")),
     )

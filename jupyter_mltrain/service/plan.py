@@ -19,6 +19,7 @@ from jupyter_mltrain.core.engines import ManyHosts
 from jupyter_mltrain.core.spec import RunSpec
 from jupyter_mltrain.core.wire_catalog import Plan, PlannedEnvironment
 from jupyter_mltrain.errors import EngineError
+from jupyter_mltrain.service import resuming
 from jupyter_mltrain.service.hosts import HostsPool
 from jupyter_mltrain.service.nodes import together
 from jupyter_mltrain.service.submission import check, snapshot
@@ -42,8 +43,9 @@ async def describe_plan(service: Service, request: RunRequest) -> Plan:
         grant, environment, described = await _there(service, spec, grant, notices)
     else:
         environment, described = await _here(service, spec, grant, request.kernel_python)
-    mounts = tuple(
-        Mount(d.name, Path(_UNFETCHED.format(name=d.name)), d.variable, "", d.path_on_compute) for d in spec.data
+    mounts = (
+        *(Mount(d.name, Path(_UNFETCHED.format(name=d.name)), d.variable, "", d.path_on_compute) for d in spec.data),
+        *resuming.planned(spec),
     )
     inputs = LaunchInputs(
         folder=service.layout.run(spec.run_id),

@@ -7,10 +7,10 @@ import dataclasses
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mltrain.core.compute import Compute, Exit, Rewinding, StopEvidence
+from jupyter_mltrain.core.compute import Compute, Exit, StopEvidence
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import EngineUnreachable
-from jupyter_mltrain.service.patience import patiently
+from jupyter_mltrain.service.again import queue_again
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.record import Record
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 GRACE = 30.0
 """Seconds between TERM and KILL: time to write what the run can take up again."""
-
-_DRAIN_SECONDS = 60.0
 
 
 def wanted(record: Record) -> bool:
@@ -51,37 +49,7 @@ async def waits_again(
     by = record.doc.get("giving_way")
     if by is None or record.status is not Status.RUNNING or not any(e.stopped == "requested" for e in exits):
         return False
-    with suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.shield(following), _DRAIN_SECONDS)
-    reason = f"preempted by {by['name']} ({by['target']})"
-    await service.children.settle(record, f"the run it is in was {reason}")
     evidence: dict[str, Any] = {"preempted_by": by, "exits": [dataclasses.asdict(e) for e in exits]}
     if stopped is not None:
         evidence["stop"] = dataclasses.asdict(stopped)
-    times = record.doc.get("preemptions", 0) + 1
-    again = {
-        "handle": None,
-        "launching": None,
-        "grant": None,
-        "giving_way": None,
-        "rewind": record.doc["handle"],
-        "preemptions": times,
-    }
-    if not await record.progress(Status.QUEUED, reason, evidence, doc={**again, "drained": False}):
-        return False
-    record.preempt.clear()
-    service.pool(record.spec.target).release(record.id)
-    return True
-
-
-async def rewind(service: Service, record: Record) -> None:
-    """Put away what an execution left that gave up its place, if there is such a thing."""
-    handle = record.doc.get("rewind")
-    if handle is None:
-        return
-    compute = service.compute(record.spec.target)
-    assert isinstance(compute, Rewinding), "only runs of such an engine are asked to give way"
-    note = f"{record.history[-1].reason or 'preempted'}; the run begins again from the start"
-    await patiently(record, lambda: compute.rewind(handle, record.folder, note))
-    record.doc["rewind"] = None
-    await record.save()
+    return await queue_again(service, record, f"preempted by {by['name']} ({by['target']})", evidence, following)

@@ -15,6 +15,7 @@ from jupyter_mltrain.environments import Environments, Progress
 from jupyter_mltrain.environments.progress import ProgressReader
 from jupyter_mltrain.environments.uv import Log, there_failed
 from jupyter_mltrain.errors import BuildFailed
+from jupyter_mltrain.service import resuming
 from jupyter_mltrain.service.inputs import prepare_data
 from jupyter_mltrain.service.logs import BUILD
 from jupyter_mltrain.service.long_work import in_thread
@@ -149,8 +150,8 @@ async def _prepare_there(
 
 
 async def prepare_inputs(service: Service, record: Record) -> list[Mount]:
-    """The run's datasets on this machine, fetched if they have to be; how far, under the stage."""
-    return await prepare_data(service, record, _Note(record).say)
+    """The run's datasets, and the outputs that it goes on from, on this machine, fetched if they have to be; how far, under the stage."""
+    return [*await prepare_data(service, record, _Note(record).say), *await resuming.mounts(service, record)]
 
 
 async def _bring(record: Record, compute: Compute, environment: PreparedEnvironment, mounts: list[Mount]) -> None:

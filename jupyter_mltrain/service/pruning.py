@@ -23,7 +23,8 @@ _AT_ONCE = 100_000
 
 async def prune(service: Service, request: PruneRequest) -> dict[str, Any]:
     """Remove the runs that ended more than `older_than` seconds ago, but for the newest `keep`, pinned ones, those that a
-    registered model came from, and those above or below a run that stays. With `dry_run` only say which.
+    registered model came from, those that a live one goes on from, and those above or below a run that stays. With `dry_run`
+    only say which.
 
     Contents of snapshots that no run has any more go too.
     """
@@ -68,6 +69,7 @@ def _going(rows: list[Row], keep: int, before: float) -> list[Row]:
         or row["doc"].get("pinned")
         or row["doc"].get("models")
     }
+    stay |= {row["doc"]["resume_from"] for row in rows if row["ended"] is None and row["doc"].get("resume_from")}
     families = {row["id"]: row["doc"].get("parent") for row in rows}
     for run_id in [*stay]:
         parent = families.get(run_id)

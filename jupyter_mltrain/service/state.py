@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_mltrain.core import spec
 from jupyter_mltrain.core.status import STAGES, Status
 from jupyter_mltrain.core.wire import Progress, Resources, RunState, RunSummary, Stage
+from jupyter_mltrain.service.again import attempt
 from jupyter_mltrain.service.ranks import ranks_in_state
 from jupyter_mltrain.service.record import Record
 from jupyter_mltrain.service.wire import plain
@@ -145,6 +146,8 @@ def _note(record: Record, stage: Status, lacks: str) -> str:
         return str(record.doc.get("preparing", ""))
     if stage is Status.QUEUED:
         return lacks
+    if stage is Status.RUNNING and attempt(record) > 1:
+        return f"attempt {attempt(record)}"
     if stage is Status.FINALIZING and record.status.terminal:
         return {"synced": "MLflow synced", "pending": "MLflow pending", "error": "MLflow error"}.get(
             record.doc["tracking"]["state"], ""

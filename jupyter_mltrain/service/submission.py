@@ -33,7 +33,7 @@ from jupyter_mltrain.core.target import NODE_SUBSTITUTIONS
 from jupyter_mltrain.environments.compiled import is_compiled
 from jupyter_mltrain.environments.interpreters import find_interpreter
 from jupyter_mltrain.errors import ConflictError, DiskFull, PathNotFound, PreflightError, PythonNotFound, UsageError
-from jupyter_mltrain.service import git
+from jupyter_mltrain.service import git, resuming
 from jupyter_mltrain.service.inputs import first_entry, resolve_inputs
 from jupyter_mltrain.service.record import Record, append_status, write_state
 from jupyter_mltrain.service.snapshot import Snapshot, check_limits, take
@@ -110,7 +110,9 @@ async def check(service: Service, request: RunRequest) -> RunSpec:
         rerun_of=request.rerun_of,
         parent=(await service.record(request.parent)).id if request.parent else None,
         distribution=distribution,
+        retries=request.retries,
     )
+    spec = await resuming.resumed(service, spec, request.resume_from)
     if distribution is not None:
         await asyncio.to_thread(_check_together, service, request, spec, reference)
     return spec
@@ -240,6 +242,8 @@ async def rerun(service: Service, record: Record, changes: RerunRequest) -> Reco
     resources = replace(spec.resources, **changes.resources.model_dump(exclude_none=True))
     other_nodes = service.targets.substitutions(spec.target)
     service.pool(spec.target).check(resources, spec.nodes)
+    if spec.resume_from is not None:
+        await resuming.earlier(service, spec.resume_from)
     manifest = json.loads(
         await asyncio.to_thread((record.folder / "snapshot.json").read_text, "utf-8", "surrogateescape")
     )
@@ -269,6 +273,7 @@ async def make(
         spec = replace(spec, display_name=spec.display_name or new_display_name(number), snapshot=taken.digest)
         change = Change(Status.NOT_STARTED, time.time(), "submitted")
         row = _row(spec, number, change.time, taken, kernel_python, service.publication.first)
+        row["doc"]["data"] += await resuming.entries(service, spec)
         folder = service.layout.run(spec.run_id)
         try:
             await asyncio.to_thread(_write_folder, folder, spec, taken, row, change)
@@ -315,6 +320,7 @@ def _row(
             "pinned": False,
             "models": [],
             "parent": spec.parent,
+            "resume_from": spec.resume_from,
             "properties": {},
             "kernel_python": kernel_python,
             "tracking": dict(tracking),

@@ -62,6 +62,8 @@ class RunRequest(Wire):
     secrets: dict[str, str] = {}
     resources: ResourcesRequest = ResourcesRequest()
     distribution: DistributionRequest | None = None
+    resume_from: str | None = None
+    retries: Annotated[int, Field(ge=0, le=100)] = 0
     tags: dict[str, str] = {}
     display_name: str | None = None
     kernel_python: str | None = None

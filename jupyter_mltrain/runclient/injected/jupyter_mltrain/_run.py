@@ -49,7 +49,8 @@ class Experiment:
 class Run:
     """A run, seen from inside. Get it by `Run.get_context()`.
 
-    `id`, `display_name`, `number`, `experiment`, `rank`, `input_datasets` (name to folder) say which run this is.
+    `id`, `display_name`, `number`, `experiment`, `rank`, `attempt`, `input_datasets` (name to folder) say which run this is;
+    `resume_from`, what it goes on from.
     """
 
     def __init__(self, run_id: str, experiment: str, display_name: str = "", rank: int = 0) -> None:
@@ -151,6 +152,18 @@ class Run:
         found = {key[len(prefix) :].lower(): path for key, path in os.environ.items() if key.startswith(prefix)}
         found.update(json.loads(os.environ.get("MLTRAIN_INPUTS") or "{}"))
         return {name: InputDataset(path) for name, path in found.items()}
+
+    @property
+    def attempt(self) -> int:
+        """1, and one more for each time that the run was begun again: it lost its place, or its processes were lost."""
+        given = os.environ.get("MLTRAIN_ATTEMPT", "1")
+        return int(given) if given.isdigit() else 1
+
+    @property
+    def resume_from(self) -> str | None:
+        """The folder to look for a checkpoint in: the run's own `outputs`, where an earlier attempt left something there;
+        else the outputs of the run that this one was told to go on from; None where there are neither."""
+        return os.environ.get("MLTRAIN_KEPT") or os.environ.get("MLTRAIN_RESUME_FROM")
 
     def get_status(self) -> str:
         return "Running"
