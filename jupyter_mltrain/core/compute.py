@@ -130,13 +130,32 @@ class ForeseenEnvironment:
 
 
 @dataclass(frozen=True)
+class CompiledPackage:
+    """A package of an order that is compiled against the others, once they are installed.
+
+    `requirement`: its lines, with hashes; `key`: what its result depends on beside the image; `programs`: what the build
+    needs in the image, with the Debian package of each; `variables`: of the build, in which `{environment}` is the
+    environment's folder; `imports`: what tells whether it works; `wheel`: what this machine made of it, or empty.
+    """
+
+    name: str
+    requirement: str
+    key: str
+    programs: Mapping[str, str]
+    variables: Mapping[str, str]
+    imports: tuple[str, ...]
+    wheel: str = ""
+
+
+@dataclass(frozen=True)
 class EnvironmentOrder:
     """An environment that an engine makes where its runs are: exact packages, and what they are to stand in.
 
     `key`: what the lock is known by. `python`: minor version ("3.11"). `lock`: requirement lines, with hashes where the
     index gives them. `image`: base image, empty for the target's own choice. `dockerfile`: text of a Dockerfile to build
     an image of first. `built`: the packages become an image on top of that, as they always do with a `dockerfile`.
-    `interpreter`: the user looks after the image and what is in it; nothing is installed, this is its Python. `imports`:
+    `compiled`: those of the packages that are compiled; then `requirements` is the lock without them. `interpreter`: the
+    user looks after the image and what is in it; nothing is installed, this is its Python. `imports`:
     modules that must be importable. `modules`: files for `site-packages`, by name. `conda_tool`: the requirement that
     installs the conda packages of the lock, where it has any.
 
@@ -151,6 +170,8 @@ class EnvironmentOrder:
     python: str
     lock: str
     packages: tuple[str, ...] = ()
+    requirements: str = ""
+    compiled: tuple[CompiledPackage, ...] = ()
     gpu: bool = False
     image: str = ""
     dockerfile: str = ""
@@ -168,6 +189,13 @@ class EnvironmentOrder:
     secrets: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     """What a build's log should say of what does not go along."""
+
+    def prepared(self, python: str, image: str) -> PreparedEnvironment:
+        """What it comes to, with that interpreter in that image."""
+        variables = dict(self.variables)
+        return PreparedEnvironment(
+            self.name, self.version, self.key, python, variables, image, self.shm_size, self.arguments
+        )
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,9 @@ class _Build:
         """A package that is compiled against those that are installed, or what an earlier build made of it."""
         log(f"Compiling {source.name}, unless that was done before; it takes minutes")
         (self.folder / "source.txt").write_text(source.requirement, encoding="utf-8")
-        settings = replace(uv.settings, variables={**uv.settings.variables, **source.variables})
+        settings = replace(
+            uv.settings, variables={**uv.settings.variables, **source.variables_in(self.folder / "venv")}
+        )
         command = self._installing(uv, source.arguments)
         with exclusive(source.folder.with_suffix(".lock"), self.cancelled):
             code, output = replace(uv, settings=settings).run(

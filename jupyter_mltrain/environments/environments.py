@@ -19,6 +19,7 @@ from jupyter_mltrain.core.environment import CURRENT, EnvironmentDefinition, Env
 from jupyter_mltrain.core.spec import Substitution
 from jupyter_mltrain.core.wire_catalog import EnvironmentStateName
 from jupyter_mltrain.environments.build import build, find_built
+from jupyter_mltrain.environments.compiled import is_to_compile_here
 from jupyter_mltrain.environments.interpreters import inspect_interpreter
 from jupyter_mltrain.environments.orders import order_of
 from jupyter_mltrain.environments.progress import BuildProgress
@@ -26,7 +27,14 @@ from jupyter_mltrain.environments.resolve import resolve
 from jupyter_mltrain.environments.store import EnvironmentStore
 from jupyter_mltrain.environments.substitutions import Substituted, for_target, with_image
 from jupyter_mltrain.environments.uv import Log
-from jupyter_mltrain.errors import MLTrainError, PythonNotFound, ResolveError, SubstitutionRefused, UsageError
+from jupyter_mltrain.errors import (
+    BuildFailed,
+    MLTrainError,
+    PythonNotFound,
+    ResolveError,
+    SubstitutionRefused,
+    UsageError,
+)
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,7 @@ class Environments:
             lock = None
         else:
             lock = self._locked(definition, gpu, log, cancelled, platform)
+            self._compile(definition, lock, log, cancelled)
         return order_of(definition, lock, self.store.table, gpu=gpu)
 
     def known_order(self, reference: str, platform: str, *, gpu: bool = False) -> EnvironmentOrder | None:
@@ -244,6 +253,17 @@ class Environments:
             yield
         finally:
             self._resolving.release()
+
+    def _compile(
+        self, definition: EnvironmentDefinition, lock: EnvironmentLock, log: Log, cancelled: threading.Event | None
+    ) -> None:
+        """The wheels that containers are to get, compiled on this machine where it can."""
+        if not is_to_compile_here(lock):
+            return
+        try:
+            build(definition, lock, log, cancelled=cancelled)
+        except (BuildFailed, PythonNotFound) as error:
+            log(f"Not on this machine, but in the container: {error.message}")
 
     def _locked(
         self,

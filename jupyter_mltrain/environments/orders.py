@@ -21,7 +21,7 @@ from jupyter_mltrain.core.environment import (
     EnvironmentDefinition,
     EnvironmentLock,
 )
-from jupyter_mltrain.environments import adaptations, conda
+from jupyter_mltrain.environments import adaptations, compiled, conda
 from jupyter_mltrain.environments.indexes import index_settings
 from jupyter_mltrain.environments.substitutions import Table, image_of
 from jupyter_mltrain.environments.uv import Log
@@ -64,9 +64,12 @@ def order_of(
     mirrors = conda.mirrors() if lock.conda else {}
     if mirrors:
         told[CONDA_MIRRORS] = json.dumps(mirrors)
+    rest, sources = ("", []) if lock.conda else compiled.split(lock)
     hidden = [*settings.secrets, *passwords(place for places in mirrors.values() for place in places)]
     return replace(
         order,
+        requirements=rest if sources else "",
+        compiled=tuple(source.order for source in sources),
         imports=definition.imports,
         modules=adaptations.modules(lock.adaptations),
         conda_tool=conda.tool() if lock.conda else "",

@@ -4,6 +4,7 @@
                                 path, so it is made here; `ready.json`, renamed into place last, says that it is whole
 <volume>/cache/                 uv's; files of environments are links to it, so that what they share is there once
 <volume>/uv/<version>/uv        this package's own uv
+<volume>/wheels/<20 hex>/       what was compiled for an image (`inside/compiling.py`)
 <volume>/python/                Pythons that uv fetched for images without one
 """
 
@@ -30,7 +31,7 @@ from jupyter_mltrain.computes.docker.labels import labels
 from jupyter_mltrain.computes.docker.maker import READY, Maker
 from jupyter_mltrain.computes.docker.plan import ENVIRONMENTS_PLACE
 from jupyter_mltrain.computes.docker.registry import Registry
-from jupyter_mltrain.core.compute import EnvironmentOrder, ForeseenEnvironment, PreparedEnvironment, ReadyEnvironment
+from jupyter_mltrain.core.compute import EnvironmentOrder, ForeseenEnvironment, ReadyEnvironment
 from jupyter_mltrain.core.environment import BUILD, default_image
 from jupyter_mltrain.errors import BuildFailed, EngineError, EnvironmentError_, UsageError
 
@@ -221,16 +222,7 @@ class _Work:
     ) -> ReadyEnvironment:
         order = self._order
         return ReadyEnvironment(
-            PreparedEnvironment(
-                order.name,
-                order.version,
-                order.key,
-                python,
-                dict(order.variables),
-                image,
-                order.shm_size,
-                order.arguments,
-            ),
+            order.prepared(python, image),
             python_version=str(ready.get("python_version", "")),
             packages=order.packages,
             lock=order.lock,

@@ -13,7 +13,7 @@ from jupyter_mltrain.computes.docker.connection import Connection, status_of
 from jupyter_mltrain.computes.docker.labels import ENVIRONMENTS, labels
 from jupyter_mltrain.computes.docker.plan import ENVIRONMENTS_PLACE
 from jupyter_mltrain.computes.docker.registry import Registry
-from jupyter_mltrain.core.compute import EnvironmentOrder, ForeseenEnvironment, PreparedEnvironment
+from jupyter_mltrain.core.compute import EnvironmentOrder, ForeseenEnvironment
 from jupyter_mltrain.errors import EngineError
 
 IN_IMAGE = "/opt/environment"
@@ -44,7 +44,8 @@ def foresee(
     if order.interpreter:
         return _foreseen(order, base, order.interpreter, "the image, as it is", steps)
     packages = f"{len(order.packages)} package{'s' * (len(order.packages) != 1)}"
-    making = f"make the environment: {packages}"
+    unmade = [one.name for one in order.compiled if not one.wheel]
+    making = f"make the environment: {packages}" + (f", {', '.join(unmade)} compiled" if unmade else "")
     if not order.built:
         folder = volume_folder(order, image) if image else join(ENVIRONMENTS_PLACE, "envs", "<its key>")
         if image is None or not _is_ready(connection, image, folder):
@@ -61,17 +62,7 @@ def foresee(
 
 
 def _foreseen(order: EnvironmentOrder, image: str, python: str, place: str, steps: list[str]) -> ForeseenEnvironment:
-    prepared = PreparedEnvironment(
-        order.name,
-        order.version,
-        order.key,
-        python,
-        dict(order.variables),
-        image,
-        order.shm_size,
-        order.arguments,
-    )
-    return ForeseenEnvironment(prepared, place, tuple(steps))
+    return ForeseenEnvironment(order.prepared(python, image), place, tuple(steps))
 
 
 def _is_ready(connection: Connection, image: Mapping[str, Any], folder: str) -> bool:

@@ -3,6 +3,7 @@ machines, one makes it and the other watches; and it goes on when who started it
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import platform
@@ -22,10 +23,11 @@ from uv import find_uv_bin
 from jupyter_mltrain.cache import Stopped
 from jupyter_mltrain.computes.archives import Entry, archive
 from jupyter_mltrain.computes.docker import containers, talking
+from jupyter_mltrain.computes.docker import image as images
 from jupyter_mltrain.computes.docker.connection import Connection, status_of
 from jupyter_mltrain.computes.docker.labels import ENVIRONMENTS, labels
 from jupyter_mltrain.computes.docker.plan import ENVIRONMENTS_PLACE
-from jupyter_mltrain.core.compute import EnvironmentOrder
+from jupyter_mltrain.core.compute import CompiledPackage, EnvironmentOrder
 from jupyter_mltrain.core.environment import EnvironmentLock
 from jupyter_mltrain.errors import BuildFailed, EngineError, EnvironmentError_, PythonNotFound
 
@@ -147,15 +149,23 @@ class Maker:
             "imports": order.imports,
             "say": {"format": 1, "key": order.key, "name": order.name, "made": time.time()},
         }
-        texts = {one: (inside / one).read_text("utf-8") for one in ("build.sh", "check.py", "conda.py")}
+        texts = {one: (inside / one).read_text("utf-8") for one in ("build.sh", "check.py", "compiling.py", "conda.py")}
         texts |= {f"modules/{one}": text for one, text in order.modules.items()}
-        texts |= {"lock.txt": order.lock, "wanted.json": json.dumps(wanted), "ca.pem": order.certificates}
+        texts |= {
+            "lock.txt": order.requirements if order.compiled else order.lock,
+            "wanted.json": json.dumps(wanted),
+            "ca.pem": order.certificates,
+        }
         entries = [Entry(_BUILD[1:], mode=0o755), Entry(f"{_BUILD[1:]}/modules", mode=0o755)]
+        if order.compiled:
+            texts["compiled.json"] = json.dumps([self._compiled(one) for one in order.compiled])
+            wheels = [Path(one.wheel) for one in order.compiled if one.wheel]
+            entries += [Entry(f"{_BUILD[1:]}/{wheel.name}", wheel, mode=0o644) for wheel in wheels]
         if lock.conda:
             texts |= {"conda.lock": _LOCAL.sub(rf"\1{_BUILD}/channel", lock.conda), "conda.tool": order.conda_tool}
             entries += _of_folders({match[2] for match in _LOCAL.finditer(lock.conda)})
         entries += [Entry(f"{_BUILD[1:]}/{one}", data=text.encode(), mode=0o644) for one, text in texts.items()]
-        self.connection.do(lambda client: client.put_archive(self.name, "/", b"".join(archive(entries))))
+        self.connection.do(lambda client: client.put_archive(self.name, "/", archive(entries)))
         if containers.has(self.connection, self.name, join(ENVIRONMENTS_PLACE, "uv", version("uv"), "uv")):
             return
         own = Path(find_uv_bin())
@@ -164,6 +174,12 @@ class Maker:
         self.connection.do(
             lambda client: client.put_archive(self.name, _BUILD, archive([Entry("uv", own, mode=0o755)]))
         )
+
+    def _compiled(self, one: CompiledPackage) -> dict[str, Any]:
+        """A package as `inside/compiling.py` is told of it. What is compiled in an image is kept for that image: for one
+        with an older C library it may be no good."""
+        kept = join(ENVIRONMENTS_PLACE, "wheels", images.digest(one.key, str(self.image["Id"])))
+        return {**dataclasses.asdict(one), "wheel": Path(one.wheel).name, "kept": kept}
 
     def _check_machine(self) -> None:
         info: dict[str, Any] = self.connection.do(lambda client: client.info())
@@ -203,6 +219,18 @@ class Maker:
         last = said[-1].strip().removeprefix("cause: ")[:300] if said else f"exit code {code}"
         if state.get("OOMKilled"):
             return BuildFailed(f"Environment {name!r} could not be made: the host had no memory left.")
+        if code == 67:
+            return BuildFailed(
+                f"Environment {name!r} was installed in a container, but does not work there: {last}",
+                mend="Change its packages, its Python version or its base image.",
+            )
+        return self._image_lacks(code, last, output) or BuildFailed(
+            f"Environment {name!r} could not be made in a container (exit code {code}): {last}",
+            mend="The whole log is the run's build.log. Nothing of the failed build is used again.",
+            output=output,
+        )
+
+    def _image_lacks(self, code: int, last: str, output: str) -> Exception | None:
         if code == 127 and "exec sh failed" in last:
             return EnvironmentError_(
                 f"No environment can be made on the image {self.base}: it has no shell.",
@@ -219,16 +247,15 @@ class Maker:
                 mend="Take a base image with that Python (docker.base_image), or ask for the Python that is in it.",
                 output=output,
             )
-        if code == 67:
+        if code == 68:
+            # `last`: a package to compile, and the packages of Debian that its build needs.
+            name, _, lacks = last.partition(": ")
             return BuildFailed(
-                f"Environment {name!r} was installed in a container, but does not work there: {last}",
-                mend="Change its packages, its Python version or its base image.",
+                f"Environment {self.order.name!r} compiles {name}, which needs {', '.join(lacks.split())} in the image"
+                f" {self.base}.",
+                mend=f"Give docker.base_dockerfile: `FROM {self.base}` and `RUN apt-get update && apt-get install -y {lacks}`.",
             )
-        return BuildFailed(
-            f"Environment {name!r} could not be made in a container (exit code {code}): {last}",
-            mend="The whole log is the run's build.log. Nothing of the failed build is used again.",
-            output=output,
-        )
+        return None
 
     def _commit(self, repository: str, tag: str, ready: Mapping[str, Any], client: Any) -> None:
         config: Mapping[str, Any] = self.image["Config"]

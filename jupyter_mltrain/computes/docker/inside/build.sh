@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes an environment in a container: build.sh TO PYTHON LINK_MODE UV_VERSION PYTHONS [FLAG...]
 # Variables for uv come by standard input, one a line, up to the line "go": no `docker inspect` and no image shows them.
-# Exit codes: 64 no variables came, 65 uv does not start here, 66 no Python, 67 what was installed does not work.
+# Exit codes: 64 no variables came, 65 uv does not start here, 66 no Python, 67 what was installed does not work, 68 the
+# image lacks what compiling a package needs.
 set -eu
 umask 022
 while :; do
@@ -55,6 +56,7 @@ if [ -s conda.lock ]; then
 else
   "$uv" venv --quiet --no-project --python-preference system --python "$python" "$to" || exit 66
   "$uv" pip sync lock.txt --allow-empty-requirements --python "$to/bin/python" --compile-bytecode --link-mode "$link" "$@"
+  [ ! -s compiled.json ] || "$to/bin/python" -B compiling.py "$uv" "$to" "$link" "$@"
 fi
 for module in "$here"/modules/*; do
   [ ! -e "$module" ] || cp "$module" "$to"/lib/python*/site-packages/
