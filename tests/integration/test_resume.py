@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,6 +46,7 @@ numbers.setstate((state["random"][0], tuple(state["random"][1]), state["random"]
 while state["step"] < given.steps:
     if run.attempt == 1 and state["step"] == given.hold:
         open(f"outputs/held-{run.rank}", "w").close()
+        print("holds", flush=True)
         time.sleep(600)
     state["step"] += 1
     state["weight"] -= 0.1 * (state["weight"] - numbers.random())
@@ -56,9 +58,9 @@ while state["step"] < given.steps:
 """
 
 
-def config(*arguments: object, **more: object) -> ScriptRunConfig:
+def config(*arguments: Any, **more: Any) -> ScriptRunConfig:
     files = {"train.py": TRAINING}
-    return ScriptRunConfig(script="train.py", files=files, arguments=arguments, environment="current", **more)  # type: ignore[arg-type]
+    return ScriptRunConfig(script="train.py", files=files, arguments=arguments, environment="current", **more)
 
 
 def done(run: Run) -> Run:

@@ -16,6 +16,7 @@ from jupyter_mltrain.computes.docker.connection import Connection
 from jupyter_mltrain.computes.docker.dialling import Client
 from jupyter_mltrain.computes.docker.environment import DockerEnvironments
 from jupyter_mltrain.computes.docker.labels import container
+from jupyter_mltrain.computes.docker.rewinding import Rewinds
 from jupyter_mltrain.computes.docker.serving import ServesEndpoints
 from jupyter_mltrain.computes.docker.sharing import Sharing
 from jupyter_mltrain.computes.docker.stopping import stop
@@ -53,7 +54,7 @@ _LAST_WORDS_SECONDS = 2.0
 """For so long the streams of a container that runs no more may come the way they came."""
 
 
-class DockerCompute(ServesEndpoints):
+class DockerCompute(ServesEndpoints, Rewinds):
     """Containers of one engine.
 
     `url`: where it is (`unix://`, `ssh://user@host[:port]`, `tcp://host:port` with TLS), or `context`, a Docker context by

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from jupyter_mltrain.computes.docker.address import Address
 from jupyter_mltrain.computes.docker.engine import DockerCompute
+from jupyter_mltrain.computes.docker.rewinding import Rewinds
 from jupyter_mltrain.core.compute import (
     Capabilities,
     Capacity,
@@ -83,7 +84,7 @@ def _host(address: Address) -> str:
     return address.host or "this machine"
 
 
-class DockerHosts:
+class DockerHosts(Rewinds):
     """`engines`: by the names that users know the hosts by. `max_nodes`: containers at once on all of them together."""
 
     name = DOCKER

@@ -18,7 +18,7 @@ from typing import Any
 import docker.errors
 
 from jupyter_mltrain.computes.archives import Entry, archive, of_client, of_work
-from jupyter_mltrain.computes.docker import data, seeing
+from jupyter_mltrain.computes.docker import data, rewinding, seeing
 from jupyter_mltrain.computes.docker.dialling import Client
 from jupyter_mltrain.computes.docker.labels import CPUS, KIND, LAUNCHER, RUN, labels, run_volume
 from jupyter_mltrain.computes.docker.plan import ROOT
@@ -141,6 +141,7 @@ def _contents(plan: LaunchPlan, secrets: Sequence[str]) -> Iterator[Entry]:
     links = {mount.place: data.path(mount) for mount in plan.mounts if mount.place}
     yield from of_work(Path(plan.record), Path(plan.blobs), links, f"{top}/work")
     yield from data.copies(plan.mounts, f"{top}/data")
+    yield from rewinding.kept(Path(plan.record), top)
     # Last: what has it is whole.
     for rank in plan.ranks:
         launch = launch_record(plan, rank.rank, dict.fromkeys(secrets, ""), None)
