@@ -211,6 +211,8 @@ class LaunchInputs:
     attempt: int = 1
     """How many times the run was begun, this one included. `kept`: an earlier attempt left outputs."""
     kept: bool = False
+    environments: Mapping[str, PreparedEnvironment] = field(default_factory=dict)
+    """As it is on each host of the grant, where the target has several."""
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,8 @@ async def _until_granted(service: Service, record: Record) -> None:
         return
     grant = await placed(service, record)
     record.doc["grant"] = dataclasses.asdict(grant)
-    await record.progress(Status.STARTING, f"on {grant.host}" if grant.host else "")
+    where = ", ".join(dict.fromkeys(grant.hosts or (grant.host,)))
+    await record.progress(Status.STARTING, f"on {where}" if where else "")
 
 
 async def _unless_canceled(record: Record, work: Any) -> None:
@@ -358,4 +359,5 @@ def _inputs(service: Service, record: Record) -> LaunchInputs:
         grant=Grant.from_json(grant),
         attempt=again.attempt(record),
         kept=bool(record.doc.get("kept")),
+        environments={host: PreparedEnvironment(**one) for host, one in record.doc.get("prepared_on", {}).items()},
     )

@@ -97,7 +97,8 @@ async def _there(
     try:
         compute, pool = service.compute(spec.target), service.pool(spec.target)
         if isinstance(pool, HostsPool):
-            grant = replace(grant, host=await pool.likely(spec.resources))
+            hosts = await pool.likely(spec.resources, spec.nodes)
+            grant = replace(grant, host=hosts[0], hosts=hosts if len(set(hosts)) > 1 else ())
             compute = cast("ManyHosts", compute).on(grant.host)
         foreseen = await _foreseen(service, cast("ContainerCompute", compute), spec, gpu=bool(grant.gpus))
         state = "to resolve" if foreseen is None else "to build" if foreseen.steps else "ready"

@@ -6,15 +6,17 @@ import asyncio
 import dataclasses
 import json
 import time
+import uuid
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_mltrain.core.addresses import redact
 from jupyter_mltrain.core.compute import Compute, ContainerCompute, Mount, PreparedEnvironment, ReadyEnvironment
 from jupyter_mltrain.environments import Environments, Progress
 from jupyter_mltrain.environments.progress import ProgressReader
 from jupyter_mltrain.environments.uv import Log, there_failed
-from jupyter_mltrain.errors import BuildFailed
+from jupyter_mltrain.errors import BuildFailed, EngineUnreachable
 from jupyter_mltrain.service import resuming
 from jupyter_mltrain.service.inputs import prepare_data
 from jupyter_mltrain.service.logs import BUILD
@@ -64,18 +66,55 @@ async def prepare(service: Service, record: Record, compute: Compute | None = No
     record.doc["mounts"] = [m.to_json() for m in mounts]
 
 
-async def prepare_there(service: Service, record: Record, compute: Compute) -> None:
-    """Make ready on a further host what is ready on another."""
-    environment = await prepare_environment(service, record, compute)
-    await _bring(record, compute, environment, [Mount.from_json(one) for one in record.doc["mounts"]])
-    record.doc["prepared"] = dataclasses.asdict(environment)
-    record.doc["environment"]["key"] = environment.key
+async def prepare_on(service: Service, record: Record, hosts: Mapping[str, Compute]) -> dict[str, EngineUnreachable]:
+    """Make ready what the run needs on each of these hosts of its target, at once, and note it as `prepared_on`. Returns
+    those that cannot be reached, and why."""
+    away: dict[str, EngineUnreachable] = {}
+    ready: dict[str, Any] = record.doc.setdefault("prepared_on", {})
+    several = len(hosts) > 1
+
+    async def bring(host: str, environment: PreparedEnvironment, mounts: list[Mount]) -> None:
+        try:
+            await _bring(record, hosts[host], environment, mounts, f" on {host}" if several else "")
+        except EngineUnreachable as error:
+            away[host] = error
+        else:
+            ready[host] = dataclasses.asdict(environment)
+
+    async def make(host: str) -> PreparedEnvironment | None:
+        try:
+            return await prepare_environment(service, record, hosts[host], host if several else "")
+        except EngineUnreachable as error:
+            away[host] = error
+            return None
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            fetched = group.create_task(_fetched(service, record))
+            made = {host: group.create_task(make(host)) for host in hosts}
+        async with asyncio.TaskGroup() as group:
+            for host, task in made.items():
+                if (environment := task.result()) is not None:
+                    group.create_task(bring(host, environment, fetched.result()))
+    except BaseExceptionGroup as problems:
+        raise problems.exceptions[0] from None  # the others were ended for it
+    return away
 
 
-async def prepare_environment(service: Service, record: Record, compute: Compute) -> PreparedEnvironment:
+async def _fetched(service: Service, record: Record) -> list[Mount]:
+    """The run's data on this machine, fetched once for all hosts."""
+    if "mounts" not in record.doc:
+        record.doc["mounts"] = [mount.to_json() for mount in await prepare_inputs(service, record)]
+    return [Mount.from_json(one) for one in record.doc["mounts"]]
+
+
+async def prepare_environment(
+    service: Service, record: Record, compute: Compute, host: str = ""
+) -> PreparedEnvironment:
     """The run's environment, made if it has to be, where `compute` has its runs; its log goes to `build.log`, its lock into
-    the run's folder."""
+    the run's folder. `host`: which of several that are made ready at once."""
     spec, note = record.spec, _Note(record)
+    before = f"{host}: " if host else ""
     reference = (
         spec.environment if spec.environment_version is None else f"{spec.environment}:{spec.environment_version}"
     )
@@ -84,10 +123,10 @@ async def prepare_environment(service: Service, record: Record, compute: Compute
 
         def log(line: str) -> None:
             with suppress(ValueError):  # the last words of a build that was stopped
-                file.write(line.rstrip("\n") + "\n")
+                file.write(before + line.rstrip("\n") + "\n")
                 file.flush()
             if line.strip():
-                note.say("environment", line.strip()[:120])
+                note.say("environment", before + line.strip()[:120])
 
         if compute.capabilities.containers:
             there = cast("ContainerCompute", compute)
@@ -112,7 +151,11 @@ async def prepare_environment(service: Service, record: Record, compute: Compute
         **dataclasses.asdict(ready),
         "prepared": {**dataclasses.asdict(ready.prepared), "python": ready.python_version},
     }
-    await asyncio.to_thread((record.folder / "environment.json").write_text, json.dumps(lock, indent=1), "utf-8")
+    draft = record.folder / f"environment.{uuid.uuid4().hex}.new"
+    await asyncio.to_thread(draft.write_text, json.dumps(lock, indent=1), "utf-8")
+    await asyncio.to_thread(
+        draft.replace, record.folder / "environment.json"
+    )  # several hosts may be made ready at once
     return ready.prepared
 
 
@@ -154,10 +197,14 @@ async def prepare_inputs(service: Service, record: Record) -> list[Mount]:
     return [*await prepare_data(service, record, _Note(record).say), *await resuming.mounts(service, record)]
 
 
-async def _bring(record: Record, compute: Compute, environment: PreparedEnvironment, mounts: list[Mount]) -> None:
+async def _bring(
+    record: Record, compute: Compute, environment: PreparedEnvironment, mounts: list[Mount], where: str = ""
+) -> None:
     """The datasets to where the containers of `compute` are, if it has any."""
     if mounts and compute.capabilities.containers:
-        await cast("ContainerCompute", compute).bring(mounts, environment, _Note(record).say)
+        note = _Note(record)
+        say = (lambda name, phrase: note.say(name + where, phrase + where)) if where else note.say
+        await cast("ContainerCompute", compute).bring(mounts, environment, say)
 
 
 def _progress(progress: Progress) -> str:

@@ -119,7 +119,7 @@ def _tcp(address: Address) -> Address:
     for path in filter(None, (address.ca, address.cert, address.key)):
         if not Path(path).is_file():
             raise UsageError(f"There is no file {path!r}, which is named for TLS.")
-    if not address.tls and not _loopback(address.host):
+    if not address.tls and not is_loopback(address.host):
         raise UsageError(
             f"Plain tcp:// to {address.host} is refused: whoever reaches that port controls the machine.",
             mend=f"Use ssh://user@{address.host}, or TLS: give tls_ca, tls_cert and tls_key.",
@@ -139,7 +139,8 @@ def _safe(url: str) -> str:
     return re.sub(r"//[^/@]*:[^/@]*@", "//…@", url)[:200]
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether that is this machine, as it calls itself."""
     if host == "localhost":
         return True
     try:
