@@ -24,8 +24,9 @@ BUSY = 15
 
 TOPICS = ("load_ext", "cell", "first_line", "logging", "training", "points", "service", "card", "models", "serving")
 
-LONG = ("docker", "remote", "soak")
-"""Need an engine of containers, or two (or root, to start them); takes half an hour: measured where it is asked for."""
+LONG = ("docker", "remote", "distributed", "soak")
+"""Need an engine of containers, or two (or root, to start them); compiles Horovod; takes half an hour: measured where it is
+asked for."""
 
 
 def main() -> int:
