@@ -6,9 +6,10 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from jupyter_mltrain.api.run_logging import RunLogging
+from jupyter_mltrain.api.run_ranks import RunProcesses
 from jupyter_mltrain.api.run_tree import RunTree
 from jupyter_mltrain.api.streaming import LogPrinter, stream_log
 from jupyter_mltrain.core.ids import new_run_id
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from jupyter_mltrain.api.resources import ResourceConfiguration
     from jupyter_mltrain.api.workspace import Workspace
     from jupyter_mltrain.core.wire import Failure, LogFile, RunState, SeriesWindow
-    from jupyter_mltrain.core.wire_system import SystemUsage
     from jupyter_mltrain.figures import Figure
 
 _ENDED = frozenset(s.value for s in TERMINAL)
@@ -34,7 +34,7 @@ _WAIT = 25.0
 SCRIPT_TYPE, NOTEBOOK_TYPE = "mltrain.scriptrun", "mltrain.notebookrun"
 
 
-class Run(RunLogging, RunTree):
+class Run(RunLogging, RunProcesses, RunTree):
     """One run of an experiment: live or ended, in any kernel, by its id. As a cell's value it shows its card."""
 
     def __init__(self, experiment: Experiment, run_id: str) -> None:
@@ -164,15 +164,17 @@ class Run(RunLogging, RunTree):
         run_type: str | None = None,
         populate: bool = False,  # noqa: ARG002 - the SDK's: whether to fetch large ones, which are never left out here
         *,
-        rank: int = 0,
-    ) -> dict[str, Any]:
+        rank: int | Literal["all"] = 0,
+    ) -> dict[Any, Any]:
         """All that was logged: name → value (logged once) or list; rows and tables as columns. With `name`, that one.
 
-        Of a run of several processes what `rank` logged. `recursive`: run id → such a dictionary, for this run and all below it (those of `run_type`, if given).
+        Of a run of several processes what `rank` logged; `rank="all"`: rank → such a dictionary. `recursive`: run id → such a dictionary, for this run and all below it (those of `run_type`, if given).
         """
         if recursive:
             below = [run for run in self.get_children(recursive=True) if run_type in (None, run.type)]
             return {run.id: run.get_metrics(name, rank=rank) for run in [self, *below]}
+        if rank == "all":
+            return {one: self.get_metrics(name, rank=one) for one in range(self.refresh()["processes"])}
         values: dict[str, Any] = self.workspace.connection.get(
             f"/v1/runs/{self.id}/values", timeout=120, **({"rank": rank} if rank else {})
         )
@@ -185,22 +187,6 @@ class Run(RunLogging, RunTree):
         every extreme among them; what is not finite by its name ("NaN"). Empty for a metric that was not logged."""
         path = f"/v1/runs/{self.id}/series"
         return self.workspace.connection.get(path, name=name, rank=rank, points=points)
-
-    def usage(self) -> SystemUsage:
-        """What the run was given of its nodes and what it used of that: CPUs, memory, GPUs; peak and mean of each."""
-        return self.workspace.connection.get(f"/v1/runs/{self.id}/system")
-
-    def system(self, *, rank: int = 0) -> dict[str, dict[str, list[float]]]:
-        """What was sampled of a rank's node: name → `times` (seconds since the epoch) and `values`, equally long.
-
-        `cpu_percent` (of the CPUs given; 100: all of them) and `gpu<n>_percent` are means since the time before,
-        `memory_bytes` and `gpu<n>_memory_bytes` (of all that use the device) the most since then. The longer a run, the
-        farther apart. Empty for a run of a moment.
-        """
-        names = [one["name"] for one in self.usage()["series"] if one["rank"] == rank]
-        path, get = f"/v1/runs/{self.id}/system/series", self.workspace.connection.get
-        windows = {name: get(path, name=name, rank=rank, points=100_000) for name in names}
-        return {name: {"times": one["times"], "values": one["values"]} for name, one in windows.items()}
 
     def figure(self) -> Figure:
         """A Plotly figure: one chart per metric of rank 0."""

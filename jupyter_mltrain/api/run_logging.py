@@ -48,6 +48,10 @@ class RunLogging:
         """
         self._say("log", name, value, description, step)
 
+    def log_examples(self, count: float) -> None:
+        """Say, once per batch, that `count` more examples were gone through: their rate becomes `examples_per_second`."""
+        self._say("log_examples", count)
+
     def log_list(self, name: str, value: Iterable[Any], description: str = "") -> None:
         """Log a list of values at once. An empty one is nothing."""
         self._say("log_list", name, value, description)

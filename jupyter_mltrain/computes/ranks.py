@@ -56,10 +56,9 @@ def counting(distribution: Distribution | None) -> tuple[int, ...]:
 
 def training(distribution: Distribution | None) -> int:
     """How many processes train: parameter servers do not, nor a chief that has some."""
-    if distribution is None:
-        return 1
-    idle = distribution.parameter_servers + int(distribution.chief and distribution.parameter_servers > 0)
-    return distribution.processes - idle
+    if distribution is not None and distribution.chief and distribution.parameter_servers:
+        return sum(one.role.startswith("worker") for one in ranks(distribution).each)
+    return len(counting(distribution))
 
 
 def _tensorflow(asked: Distribution, host: Callable[[int], str]) -> Ranks:

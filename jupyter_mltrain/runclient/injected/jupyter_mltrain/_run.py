@@ -11,6 +11,7 @@ import uuid
 from typing import Any, Callable, Iterator, Mapping, Sequence, TypeVar
 
 from . import _values
+from ._examples import EXAMPLES, Examples
 from ._inputs import InputDataset
 from ._stream import Stream, warn_once
 from ._values import UsageError
@@ -62,6 +63,7 @@ class Run:
         self.rank = rank
         self.parent: Run | None = None
         self._children: list[Run] = []
+        self._examples: Examples | None = None
 
     @staticmethod
     def get_context(allow_offline: bool = True, **_: Any) -> Run:
@@ -132,6 +134,14 @@ class Run:
     def progress(self, value: float, total: float | None = None, label: str = "epoch") -> None:
         """Say how far the training is: `progress(12, 20)` shows "epoch 12/20"."""
         self._say("progress", label=_values.clean(str(label)), value=_values.plain(value), total=_values.plain(total))
+
+    @_harmless
+    def log_examples(self, count: float) -> None:
+        """Say, once per batch, that this process has gone through `count` more examples. Their rate becomes the metric
+        `examples_per_second`, about once a second (`run.scaling()` compares it with that of other runs)."""
+        if self._examples is None:
+            self._examples = Examples(lambda rate, batches: self.log(EXAMPLES, rate, step=batches))
+        self._examples.add(count if type(count) is int else float(count))
 
     @_harmless
     def upload_file(self, name: str, path_or_stream: Any, datastore_name: str | None = None) -> None:
