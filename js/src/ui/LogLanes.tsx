@@ -10,6 +10,7 @@ import type { RunStore } from "../model/run";
 import { Button, Problem } from "./controls";
 import { useFollowed } from "./followLog";
 import { LogLines } from "./LogLines";
+import { Pager } from "./Pager";
 import { RankMark } from "./RankMark";
 import type { Surroundings } from "./surroundings";
 
@@ -56,31 +57,7 @@ export function LogLanes(
             setFollow(event.currentTarget.value === "");
           }}
         />
-        {total > LANES && (
-          <>
-            <span class="mlt-num mlt-dim" role="status">
-              {t("{first} to {last} of {count}", {
-                first: formatNumber(from + 1),
-                last: formatNumber(from + shown.length),
-                count: formatNumber(total),
-              })}
-            </span>
-            <Button
-              label={t("Previous ranks")}
-              disabled={from === 0}
-              onClick={() => setPage(from / LANES - 1)}
-            >
-              ‹
-            </Button>
-            <Button
-              label={t("Next ranks")}
-              disabled={from + LANES >= total}
-              onClick={() => setPage(from / LANES + 1)}
-            >
-              ›
-            </Button>
-          </>
-        )}
+        <Pager from={from} most={LANES} total={total} turn={setPage} />
         <span class="mlt-gap" />
         <Button pressed={follow} onClick={() => setFollow(!follow)}>
           {t("Follow")}

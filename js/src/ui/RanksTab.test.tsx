@@ -123,6 +123,9 @@ describe("a run of several processes", () => {
     await tab("ranks");
     expect(host.querySelectorAll("tbody tr")).toHaveLength(32);
     expect(host.querySelectorAll("*").length).toBeLessThan(1_000);
+    await act(() => host.querySelector<HTMLElement>('[aria-label="Next ranks"]')?.click());
+    expect(texts("tbody tr .mlt-mark")[0]?.slice(1)).toBe("Rank 32");
+    expect(texts(".mlt-tools [role=status]")).toEqual(["33 to 64 of 256"]);
     await choose("Filter ranks", "box-31");
     expect(texts("tbody tr .mlt-mark").map((mark) => mark?.slice(1))).toEqual(
       Array.from({ length: 8 }, (_, index) => `Rank ${248 + index}`),

@@ -18,14 +18,14 @@ import {
   speedWords,
 } from "../model/ranks";
 import { type RunStore, terminal } from "../model/run";
-import { Button } from "./controls";
 import { useChanges } from "./hooks";
+import { Pager } from "./Pager";
 import { RankMark } from "./RankMark";
 import { useSeen } from "./seen";
 import type { Surroundings } from "./surroundings";
 
+/** At a time: a page that lays out hundreds of rows again and again is slow. */
 const ROWS = 32;
-const MORE_ROWS = 96;
 
 /** Each process of a run, the first that failed on top. `openLog`: show the log of a rank. */
 export function RanksTab(props: { store: RunStore; around: Surroundings; openLog: (rank: number) => void }) {
@@ -89,8 +89,9 @@ function Ranks(props: { known: RunRanks; processes: number; openLog: (rank: numb
   const { known, processes, openLog } = props;
   const [filter, setFilter] = useState("");
   const [order, setOrder] = useState<Order>("rank");
-  const [most, setMost] = useState(ROWS);
+  const [page, setPage] = useState(0);
   const rows = useMemo(() => arranged(known, order, filter), [known, order, filter]);
+  const from = Math.min(page, Math.max(0, Math.ceil(rows.length / ROWS) - 1)) * ROWS;
   const { before, after } = useMemo(() => columnsOf(known.ranks), [known]);
   return (
     <>
@@ -101,7 +102,10 @@ function Ranks(props: { known: RunRanks; processes: number; openLog: (rank: numb
           placeholder={t("Ranks, such as 0, 3-5, or a host")}
           aria-label={t("Filter ranks")}
           value={filter}
-          onInput={(event) => setFilter(event.currentTarget.value)}
+          onInput={(event) => {
+            setFilter(event.currentTarget.value);
+            setPage(0);
+          }}
         />
         <select
           aria-label={t("Order")}
@@ -111,6 +115,7 @@ function Ranks(props: { known: RunRanks; processes: number; openLog: (rank: numb
           <option value="rank">{t("By rank")}</option>
           <option value="behind">{t("Furthest behind first")}</option>
         </select>
+        <Pager from={from} most={ROWS} total={rows.length} turn={setPage} />
         <span class="mlt-num mlt-dim">{countedWords(known, processes)}</span>
       </div>
       <p class="mlt-speed mlt-num">{speedWords(known)}</p>
@@ -128,7 +133,7 @@ function Ranks(props: { known: RunRanks; processes: number; openLog: (rank: numb
             </tr>
           </thead>
           <tbody>
-            {rows.slice(0, most).map((row) => (
+            {rows.slice(from, from + ROWS).map((row) => (
               <Row
                 key={row.rank}
                 row={row}
@@ -140,13 +145,6 @@ function Ranks(props: { known: RunRanks; processes: number; openLog: (rank: numb
             ))}
           </tbody>
         </table>
-      )}
-      {rows.length > most && (
-        <div class="mlt-row">
-          <Button onClick={() => setMost(most + MORE_ROWS)}>
-            {t("Show {count} more", { count: Math.min(MORE_ROWS, rows.length - most) })}
-          </Button>
-        </div>
       )}
     </>
   );
