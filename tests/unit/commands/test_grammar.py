@@ -21,6 +21,7 @@ def test_every_option_of_a_cell() -> None:
     values = parse(
         "--experiment exp -t local -e tensorflow:3 -d mnist -d --data=test=fashion:2 -s src --gpus 1 --cpus 2 --memory 8 --max-run-time 2h"
         " --nodes 2 --procs-per-node 3 --workers 4 --ps 0 --chief --evaluator --join-timeout 2m"
+        " --resume-from brave-otter-7 --retries 2"
         " --set A=1 --set B=x=y --secret KEY --tag t --tag k=v --as mine --wait --dry-run -- --lr 0.1 -- x".replace(
             "-d --data", "--data"
         )
@@ -42,6 +43,8 @@ def test_every_option_of_a_cell() -> None:
         "chief": True,
         "evaluator": True,
         "join_timeout": 120.0,
+        "resume_from": "brave-otter-7",
+        "retries": 2,
         "set": [("A", "1"), ("B", "x=y")],
         "secret": ["KEY"],
         "tag": [("t", ""), ("k", "v")],

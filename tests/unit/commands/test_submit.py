@@ -103,6 +103,13 @@ def test_processes_that_train_together(
     }
 
 
+def test_what_a_run_goes_on_from(context: Context, service: FakeConnection) -> None:
+    cell(context, "--resume-from brave-otter-7 --retries 2 -- --epochs 9")
+    body = sent(service)
+    assert (body["resume_from"], body["retries"], body["arguments"]) == ("brave-otter-7", 2, ["--epochs", "9"])
+    assert "brave-otter-7" in repr(cell(context, "--dry-run --resume-from brave-otter-7"))
+
+
 def test_one_way_to_find_each_other(context: Context) -> None:
     with pytest.raises(UsageError, match="`--nodes`, `--workers`"):
         cell(context, "--nodes 2 --workers 2")
