@@ -12,11 +12,13 @@ import { Registered } from "../model/registered";
 import { RunStore } from "../model/run";
 import { RunView } from "./LiveCard";
 
-/** Everything is on the screen but the charts, so that none of them loads Plotly. */
+/** What is on the screen: all but the charts, so that none of them loads Plotly. */
+let onScreen = "";
+
 class Observer {
   constructor(private readonly told: (seen: object[]) => void) {}
   observe(target: Element): void {
-    this.told([{ target, isIntersecting: target.matches(".mlt-metrics, .mlt-ranks") }]);
+    this.told([{ target, isIntersecting: target.matches(onScreen) }]);
   }
   unobserve(): void {}
 }
@@ -34,6 +36,7 @@ let followed: string[];
 
 beforeEach(() => {
   speak("en");
+  onScreen = ".mlt-metrics, .mlt-ranks";
   host = document.createElement("div");
   document.body.append(host);
 });
@@ -108,6 +111,14 @@ describe("a run of several processes", () => {
     ]);
     expect(texts("tbody tr .mlt-mark")).toEqual(["▲Rank 2", "●Rank 0", "■Rank 1", "◆Rank 3"]);
     expect(texts(".mlt-speed")[0]).toMatch(/^481 examples\/s in all/);
+  });
+
+  it("is asked for its ranks only while they are on the screen", async () => {
+    onScreen = ".mlt-metrics";
+    await show({ ranks: ranked.state.ranks });
+    await tab("ranks");
+    expect(host.querySelectorAll("tbody tr")).toHaveLength(4);
+    expect(asked).not.toContain("ranks");
   });
 
   it("shows what its state carries where its ranks cannot be asked for", async () => {
