@@ -89,6 +89,9 @@ async def test_keras(version: str, bench: Bench, python: str) -> None:
     for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
         assert [step for n, step in points if n == name] == [0, 1]
     assert [step for n, step in points if n == "batch/loss"] == [2, 4, 6]
+    ((batches, rate),) = [(r[1], r[3]) for r in records if isinstance(r, list) and r[0] == "examples_per_second"][-1:]
+    assert batches == 6
+    assert rate > 0
     progress = [(r["value"], r["total"]) for r in records if isinstance(r, dict) and r["k"] == "progress"]
     assert progress == [(0, 2), (1, 2), (2, 2)]
     values = {r[0]: r[3] for r in records if isinstance(r, list)}
