@@ -111,7 +111,7 @@ async def register_model(service: Service, record: Record, request: ModelRequest
         registration(request),
         metrics={s["name"]: s["last"] for s in series if s["rank"] == 0 and s["last"] is not None},
         environment=":".join(str(part) for part in (environment["name"], environment["version"]) if part is not None),
-        data=tuple(f"{each['name']}:{each['version']}" for each in record.doc["data"]),
+        data=tuple(each["name"] + (f":{each['version']}" if each["version"] else "") for each in record.doc["data"]),
     )
     version = await service.publication.tracking.register(record.id, record.folder, given)
     entry = {"name": version["name"], "version": version["version"]}

@@ -49,6 +49,33 @@ def shim_killed_during_finalize(world: World) -> None:
     world.check(run)
 
 
+@case()
+def lost_run_begins_again_under_a_killed_service(world: World) -> None:
+    """The service is killed while it finds the run lost, puts away what there is of it, and begins it again."""
+    run = world.submit(
+        "begin = len(open('outputs/done').read()) if run.resume_from else 0\n"
+        "for i in range(begin, 10**9 if run.attempt == 1 else begin + 20):\n"
+        "    log(i)\n"
+        "    with open('outputs/done', 'a') as file:\n"
+        "        file.write('.')\n"
+        "    time.sleep(0.01)\n",
+        retries=1,
+    )
+    world.wait_running(run, world.random.randrange(2, 30))
+    world.wait_status(run, "Running")
+    kill(_shim(world, run))
+    for _ in range(2):
+        time.sleep(world.random.uniform(0, 0.3))
+        world.kill_service()
+        world.state(run)
+    state = world.check(run, executions=2, complete_metrics=False)
+    assert state["status"] == "Completed"
+    assert [change["status"] for change in state["history"]].count("Queued") == 2
+    steps = world.connection.get(f"/v1/runs/{run.id}/series", name="loss", points=20_000)["steps"]
+    assert sorted(set(steps)) == list(range(max(steps) + 1)), "a step is missing"
+    assert len(steps) <= len(set(steps)) + 1, "no step was done twice, but for the one that was cut short"
+
+
 def _shim(world: World, run: Submitted) -> int:
     start = world.shim(run)
     assert start is not None
