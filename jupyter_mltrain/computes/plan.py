@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from posixpath import join
 from typing import Any
 
-from jupyter_mltrain.computes.ranks import Rank, ranks
+from jupyter_mltrain.computes.ranks import LOOPBACK, Rank, ranks
 from jupyter_mltrain.core.compute import Grant, LaunchInputs, LaunchPlan
 from jupyter_mltrain.core.ranks import RankPlan, port_of
 from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, RunSpec
@@ -28,15 +28,16 @@ def compose(
     python: str,
     mounts: Mapping[str, str],
     variables: Mapping[str, str] | None = None,
+    host: Callable[[int], str] = lambda _: LOOPBACK,
 ) -> LaunchPlan:
-    """The plan of a run. Several processes are all on one machine, where the nodes of a run are no more than a share of it.
+    """The plan of a run. `host`: the address of a node; they are all this machine where nobody says otherwise.
 
     `root` is the run folder, `python` the environment's interpreter and `mounts` the folder of each dataset, all as the
     run will see them. `variables`: the engine's own, which environment and run may replace. Raises `DatasetNotFound` for a placeholder of a dataset that the run does not read.
     """
     command = [python, spec.script] if spec.script is not None else [*(spec.command or ())]
     argv = [_fill(part, mounts) for part in (*command, *spec.arguments)]
-    shape = ranks(spec.distribution)
+    shape = ranks(spec.distribution, host)
     nodes = 1 + max(one.node for one in shape.each)
     asked = inputs.grant.memory_gb
     if asked is None and spec.resources.memory_gb is not None:

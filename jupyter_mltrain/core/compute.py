@@ -231,7 +231,10 @@ class LaunchPlan:
     cpus: int | None = None
     """How many CPUs the run may use, or None for all; which ones the engine chooses at launch, by what else runs."""
     container: Mapping[str, Any] | None = None
-    """What an engine with containers is asked to make: the body of its API's request."""
+    """What an engine with containers is asked to make: the body of its API's request; of the first node, where there are
+    several."""
+    more_containers: tuple[Mapping[str, Any], ...] = ()
+    """Of the other nodes, in their order."""
     host: str = ""
     """Which of the target's hosts, where it has several; the first node's where the run is on more than one."""
     hosts: tuple[str, ...] = ()

@@ -155,6 +155,9 @@ class LaunchPlan(TypedDict):
     memory_bytes: int | None
     cpus: int | None
     container: dict[str, Any] | None
+    """Of the first node, on an engine with containers."""
+    more_containers: list[dict[str, Any]]
+    """Of the other nodes, in their order."""
     host: str
     """Which of the target's hosts; empty where it has one."""
     hosts: list[str]

@@ -123,7 +123,7 @@ class DockerContract(ComputeContract):
                 return getattr(self._client, method)
 
             def create_container_from_config(self, *given):
-                starting.undo(self._client, handle["container"], handle["run_id"])
+                starting.undo(self._client, handle)
                 return self._client.create_container_from_config(*given)
 
         seen = await connection.call(lambda client: seeing.look(Late(client), {**handle, "container": "none"}))
@@ -141,4 +141,5 @@ def left(compute, run_id):
     label = {"label": f"org.jupyter-mltrain.run={run_id}"}
     containers = compute.connection.do(lambda client: client.containers(all=True, filters=label))
     volumes = compute.connection.do(lambda client: client.volumes(filters=label))["Volumes"] or []
-    return [one["Names"][0] for one in containers] + [one["Name"] for one in volumes]
+    networks = compute.connection.do(lambda client: client.networks(filters=label))
+    return [one["Names"][0] for one in containers] + [one["Name"] for one in (*volumes, *networks)]

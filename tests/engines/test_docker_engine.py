@@ -156,7 +156,7 @@ async def test_a_launch_whose_secrets_were_lost_with_its_launcher_fails_and_leav
     plan = bench.prepare(LONG, secrets=("TOKEN",))
 
     def started_and_killed(client):
-        made = starting.take(client, plan, {"run_id": plan.run_id, "container": f"mltrain-{plan.run_id}"})
+        (made,) = starting.take(client, plan, {"run_id": plan.run_id, "container": f"mltrain-{plan.run_id}"}) or ()
         starting.fill(client, plan, made, ["TOKEN"])
         client.start(made)
         talking.attach(client, made).leave()  # whoever was to tell them has gone: an end of input

@@ -1324,9 +1324,18 @@ export interface LaunchPlan {
   max_run_seconds: number | null;
   memory_bytes: number | null;
   cpus: number | null;
+  /**
+   * Of the first node, on an engine with containers.
+   */
   container: {
     [k: string]: unknown;
   } | null;
+  /**
+   * Of the other nodes, in their order.
+   */
+  more_containers: {
+    [k: string]: unknown;
+  }[];
   /**
    * Which of the target's hosts; empty where it has one.
    */

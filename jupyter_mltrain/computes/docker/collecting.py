@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from posixpath import basename, dirname, isabs, join, normpath, relpath
-from typing import Any
 
 import docker.errors
 
@@ -32,20 +32,20 @@ def collect(client: Client, handle: Handle, into: Path) -> None:
             _fetch(client, container, f"{_WORK}/{name}", into / name)
 
     try:
-        seeing.of_folder(client, handle, _state(client, handle), fetch)
+        seeing.of_folder(client, handle, _states(client, handle), fetch)
     except docker.errors.NotFound:
         return  # nothing of the run is there (any more)
 
 
-def _state(client: Client, handle: Handle) -> dict[str, Any] | None:
-    """Of the container. Podman cuts an archive short where the container ends just then, with no word of it: there, after
+def _states(client: Client, handle: Handle) -> Sequence[seeing.Container]:
+    """Of the containers. Podman cuts an archive short where the container ends just then, with no word of it: there, after
     its end, which is near."""
     until = time.monotonic() + _ENDING
-    while (state := seeing.state_of(client, handle["container"])) is not None and state["Running"]:
-        if not client.is_podman or time.monotonic() > until:
-            break
+    found = seeing.states(client, handle)
+    while any(one.running for one in found) and client.is_podman and time.monotonic() < until:
         time.sleep(_STEP)
-    return state
+        found = seeing.states(client, handle)
+    return found
 
 
 def _fetch(client: Client, container: str, path: str, target: Path, links: int = _LINKS) -> None:

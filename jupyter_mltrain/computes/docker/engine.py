@@ -1,4 +1,4 @@
-"""The engine `docker`: one container per run, on whichever engine its settings name."""
+"""The engine `docker`: one container per node of a run, on whichever engine its settings name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jupyter_mltrain.computes.docker import plan as plans
 from jupyter_mltrain.computes.docker.connection import Connection
 from jupyter_mltrain.computes.docker.dialling import Client
 from jupyter_mltrain.computes.docker.environment import DockerEnvironments
-from jupyter_mltrain.computes.docker.labels import container
+from jupyter_mltrain.computes.docker.nodes import of_plan
 from jupyter_mltrain.computes.docker.rewinding import Rewinds
 from jupyter_mltrain.computes.docker.serving import ServesEndpoints
 from jupyter_mltrain.computes.docker.sharing import Sharing
@@ -82,7 +82,7 @@ class DockerCompute(ServesEndpoints, Rewinds):
         registry: str = "",
     ) -> None:
         self.connection = Connection(url=url, context=context, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key)
-        self.capabilities = Capabilities(gpu=True, containers=True)
+        self.capabilities = Capabilities(gpu=True, multi_node=True, containers=True)
         self._base_image = base_image or DEFAULT_CPU_IMAGE
         self._user = user or USER
         self.max_nodes = max_nodes
@@ -133,10 +133,14 @@ class DockerCompute(ServesEndpoints, Rewinds):
 
     # -- a run -----------------------------------------------------------------------------------------------------
 
-    def plan(self, spec: RunSpec, inputs: LaunchInputs) -> LaunchPlan:
+    def plan(self, spec: RunSpec, inputs: LaunchInputs, addresses: Sequence[str] = ()) -> LaunchPlan:
+        """`addresses`: of the host of each node, where they are not all on this one. What is started here is then said by
+        `here` of the plan."""
         image = inputs.environment.image or self._base_image
         bound = self._sharing.bound(inputs.mounts)
-        return plans.plan(spec, inputs, engine=self.name, image=image, user=self._user, bound=bound)
+        return plans.plan(
+            spec, inputs, engine=self.name, image=image, user=self._user, bound=bound, addresses=addresses
+        )
 
     def foretold(self, plan: LaunchPlan) -> Handle:
         assert plan.container is not None, "made by this engine"
@@ -144,7 +148,7 @@ class DockerCompute(ServesEndpoints, Rewinds):
             "engine": self.name,
             "run_id": plan.run_id,
             "root": plan.root,
-            "container": container(plan.run_id),
+            **of_plan(plan),
             "image": plan.container["Image"],
             "python": plan.ranks[0].env["MLTRAIN_PYTHON"],
         }
@@ -162,7 +166,7 @@ class DockerCompute(ServesEndpoints, Rewinds):
             except asyncio.CancelledError:
                 # It cannot be stopped in the middle; what comes of it is nobody's.
                 await asyncio.wait({launching})
-                await self._undo(plan.run_id)
+                await self._undo(handle)
                 raise
             finally:
                 self._launching.pop(plan.run_id, None)
@@ -174,17 +178,17 @@ class DockerCompute(ServesEndpoints, Rewinds):
             if made is None:
                 await self.connection.call(lambda client: starting.wait(client, plan, handle))
                 return
-            await self.connection.call(lambda client: starting.fill(client, plan, made, list(secrets)))
+            await self.connection.call(lambda client: starting.fill(client, plan, made[0], list(secrets)))
             await self.connection.call(lambda client: starting.start(client, plan, handle, made, secrets))
         except EngineUnreachable:
             raise  # nobody knows how far it came: who launches the run again goes on from there
         except BaseException:
-            await self._undo(plan.run_id)
+            await self._undo(handle)
             raise
 
-    async def _undo(self, run_id: str) -> None:
+    async def _undo(self, handle: Handle) -> None:
         """Take back a launch; where the engine does not answer, as soon as it does."""
-        undo = functools.partial(starting.undo, container=container(run_id), run_id=run_id)
+        undo = functools.partial(starting.undo, handle=handle)
 
         async def again() -> None:
             for pause in _CLEAN_UP_SECONDS:
@@ -235,7 +239,7 @@ class DockerCompute(ServesEndpoints, Rewinds):
         self._heartbeats.forget(handle["run_id"])
         self._asked.discard(handle["run_id"])
         self._followed.pop(handle["run_id"], None)
-        await self.connection.call(lambda client: starting.undo(client, handle["container"], handle["run_id"]))
+        await self.connection.call(lambda client: starting.undo(client, handle))
 
     # -- what is left ----------------------------------------------------------------------------------------------
 

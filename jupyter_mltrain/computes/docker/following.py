@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from posixpath import basename
 
 import docker.errors
@@ -27,30 +27,35 @@ _STEP = 0.05
 
 def follow(client: Client, handle: Handle, offsets: Mapping[str, int], pump: Pump[Frame]) -> None:
     """Everything from `offsets` on, to the end of the run. Raises `EngineUnreachable` where it was cut."""
-    at = dict(offsets)
-    state, tries = seeing.state_of(client, handle["container"]), 0
-    while state is not None and state["Running"]:
+    at, tries = dict(offsets), 0
+    found = seeing.states(client, handle)
+    while running := [one.name for one in found if one.running]:
         began = dict(at)
-        if _live(client, handle, at, pump):
+        # All containers have the streams of all. Where the first ends before others, the next one sees the rest.
+        followed = running[0]
+        if _live(client, handle, followed, at, pump):
             return
         tries = tries + 1 if at == began else 0
         # The end of a container takes all in it along, who follows too, before the engine knows of it: a busy one, late.
         until = time.monotonic() + _DYING
-        while (state := seeing.state_of(client, handle["container"])) is not None and state["Running"]:
+        while True:
+            found = seeing.states(client, handle)
+            if followed not in [one.name for one in found if one.running]:
+                break
             if time.monotonic() > until:
                 if tries >= _TRIES:
                     raise EngineUnreachable("The stream of the run was cut.")
                 break
             time.sleep(_STEP)
-    _rest(client, handle, state, at, pump)
+    _rest(client, handle, found, at, pump)
 
 
-def _live(client: Client, handle: Handle, at: dict[str, int], pump: Pump[Frame]) -> bool:
+def _live(client: Client, handle: Handle, container: str, at: dict[str, int], pump: Pump[Frame]) -> bool:
     """What comes while the container runs; whether it was all."""
     parser = Parser()
     command = [*shim(handle["python"]), "follow", ROOT, json.dumps(at), "--leash"]
     try:
-        talk, _ = execute(client, handle["container"], command, stdin=True)
+        talk, _ = execute(client, container, command, stdin=True)
     except docker.errors.APIError as error:
         # Between the two requests of an exec the container may end: then the engine says so with a 500.
         if error.status_code in _GONE or "is not running" in str(error.explanation):
@@ -73,7 +78,7 @@ def _live(client: Client, handle: Handle, at: dict[str, int], pump: Pump[Frame])
 
 
 def _rest(
-    client: Client, handle: Handle, state: dict[str, object] | None, at: dict[str, int], pump: Pump[Frame]
+    client: Client, handle: Handle, found: Sequence[seeing.Container], at: dict[str, int], pump: Pump[Frame]
 ) -> None:
     """What the streams hold beyond `at`, now that nobody writes to them."""
 
@@ -93,7 +98,7 @@ def _rest(
                         pump.put(Frame(name, offset - len(data) + skip, data[skip:]))
 
     try:
-        seeing.of_folder(client, handle, state, send)
+        seeing.of_folder(client, handle, found, send)
     except docker.errors.NotFound:
         return  # nothing of the run is there (any more)
     except tarfile.ReadError as error:

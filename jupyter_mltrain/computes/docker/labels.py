@@ -39,9 +39,14 @@ def owned(given: Mapping[str, str], workspace: str) -> dict[str, str]:
     return {**given, WORKSPACE: workspace} if KIND in given and workspace else dict(given)
 
 
-def container(run_id: str) -> str:
-    """The name of a run's container."""
-    return f"mltrain-{run_id}"
+def container(run_id: str, node: int = 0) -> str:
+    """The name of a run's container, of that of its nodes."""
+    return f"mltrain-{run_id}" + (f"-node{node}" if node else "")
+
+
+def network(run_id: str) -> str:
+    """The name of the network on which a run's containers find each other."""
+    return f"mltrain-run-{run_id}"
 
 
 def run_volume(run_id: str) -> str:

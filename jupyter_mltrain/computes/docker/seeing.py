@@ -1,4 +1,4 @@
-"""What is seen of a run: the state of its container, and the records that its shim keeps in the run folder.
+"""What is seen of a run: the states of its containers, and the records that its shims keep in the run folder.
 
 The records are read as files, which needs no process in the container and works when it has ended. Blocking.
 """
@@ -11,7 +11,7 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from posixpath import basename
 from typing import IO, Any, TypeVar
@@ -21,6 +21,7 @@ import docker.errors
 from jupyter_mltrain.computes.archives import pieces
 from jupyter_mltrain.computes.docker.dialling import Client
 from jupyter_mltrain.computes.docker.labels import KIND, labels, run_volume
+from jupyter_mltrain.computes.docker.nodes import nodes_of
 from jupyter_mltrain.computes.docker.plan import ROOT, volume
 from jupyter_mltrain.computes.docker.removing import remove
 from jupyter_mltrain.core.compute import FROM_OUTSIDE, Handle
@@ -39,32 +40,72 @@ _UNKNOWN = 255
 
 
 @dataclass(frozen=True)
-class Seen:
-    """`state`: of the container (`docker inspect`), None where it is gone. `records`: by rank, then by name."""
+class Container:
+    """One of the run's. `state` (`docker inspect`): None where it is gone. `ranks`: those in it, None for all."""
 
+    name: str
     state: dict[str, Any] | None
-    records: dict[int, dict[str, Any]] = field(default_factory=dict)
-    there: bool = True
-    """Whether anything of the run is on the engine."""
+    ranks: tuple[int, ...] | None = None
 
     @property
     def running(self) -> bool:
         return bool(self.state and self.state["Running"])
 
     @property
-    def launched(self) -> bool:
-        """Whether each rank's process was started, or could not be."""
-        return bool(self.records) and all("start" in one or "exit" in one for one in self.records.values())
+    def created(self) -> bool:
+        """Made, and not started yet."""
+        return self.state is not None and self.state["Status"] == "created"
 
     @property
-    def container(self) -> str:
-        """What became of the container, for people."""
+    def words(self) -> str:
+        """What became of it, for people."""
         if self.state is None:
             return "the container is gone"
-        if self.running or self.state["Status"] == "created":
+        if self.running or self.created:
             return f"the container is {self.state['Status']}"
         killed = ", out of memory" if self.state["OOMKilled"] else ""
         return f"the container ended with {self.state['ExitCode']}{killed}"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """`containers`: in the order of nodes. `records`: by rank, then by name."""
+
+    containers: tuple[Container, ...]
+    records: dict[int, dict[str, Any]] = field(default_factory=dict)
+    there: bool = True
+    """Whether anything of the run is on the engine."""
+
+    @property
+    def running(self) -> bool:
+        """Whether any of it runs."""
+        return any(one.running for one in self.containers)
+
+    @property
+    def launched(self) -> bool:
+        """Whether each rank's process was started, or could not be."""
+        return bool(self.records) and all(map(self.begun, self.records))
+
+    def begun(self, rank: int) -> bool:
+        """Whether the rank's process was started, or could not be."""
+        return "start" in self.records[rank] or "exit" in self.records[rank]
+
+    @property
+    def last(self) -> Container:
+        """That of the last node. It is made first and started last, so it tells how far a launch has come."""
+        return self.containers[-1]
+
+    @property
+    def words(self) -> str:
+        """What became of the containers, for people."""
+        said = [one.words for one in self.containers]
+        if len(said) == 1:
+            return said[0]
+        return "; ".join(f"node {node}: {words}" for node, words in enumerate(said))
+
+    def of(self, rank: int) -> Container:
+        """The container in which a rank is."""
+        return next(one for one in self.containers if one.ranks is None or rank in one.ranks)
 
 
 def state_of(client: Client, name: str) -> dict[str, Any] | None:
@@ -75,30 +116,34 @@ def state_of(client: Client, name: str) -> dict[str, Any] | None:
         return None
 
 
+def states(client: Client, handle: Handle) -> tuple[Container, ...]:
+    """All containers of a run, as they are now."""
+    return tuple(Container(one.container, state_of(client, one.container), one.ranks) for one in nodes_of(handle))
+
+
 def look(client: Client, handle: Handle) -> Seen:
-    """The state first: what was written before the end is then all there to be read."""
+    """The states first: what was written before the end is then all there to be read."""
     for _ in range(_TRIES):
-        state = state_of(client, handle["container"])
+        found = states(client, handle)
         try:
-            return Seen(state, of_folder(client, handle, state, lambda container: _records(client, container)))
+            return Seen(found, of_folder(client, handle, found, lambda container: _records(client, container)))
         except docker.errors.NotFound:
-            return Seen(state, there=state is not None)
+            return Seen(found, there=any(one.state is not None for one in found))
         except tarfile.ReadError:
             continue  # an engine ends an archive where a file is written while it is packed
     raise EngineUnreachable("The engine did not send the run's records whole.", mend="It is tried again.")
 
 
-def of_folder(client: Client, handle: Handle, state: dict[str, Any] | None, use: Callable[[str], T]) -> T:
-    """What `use` makes of a container that has the run folder: the run's own, or, where that is gone or goes away
-    meanwhile, one that is never started; `use` is called again then.
+def of_folder(client: Client, handle: Handle, found: Sequence[Container], use: Callable[[str], T]) -> T:
+    """What `use` makes of a container that has the run folder: one of the run's own, or, where they are gone or go away
+    meanwhile, one that is never started; `use` is called again then. `found`: the run's, as they were seen.
 
     Raises `NotFound` where the folder is gone, too.
     """
-    if state is not None and state["Status"] not in _GOING:
-        try:
-            return use(handle["container"])
-        except Going:
-            pass
+    for one in found:
+        if one.state is not None and one.state["Status"] not in _GOING:
+            with contextlib.suppress(Going):
+                return use(one.name)
     with _helper(client, handle) as container:
         return use(container)
 
@@ -195,6 +240,7 @@ def observation(seen: Seen, *, asked: bool) -> dict[str, Any]:
     """As the shim's verb `observe` reports it. `asked`: whether this engine asked the run to end."""
     ranks = {rank: _rank(seen, rank, asked=asked) for rank in seen.records}
     phases = [one["phase"] for one in ranks.values()]
+    lost = {rank: seen.of(rank) for rank, one in ranks.items() if one["phase"] == "vanished"}
     worst = next((phase for phase in ("vanished", "starting", "running") if phase in phases), None)
     started = [one["start"]["time"] for one in seen.records.values() if "start" in one]
     if not ranks:
@@ -205,29 +251,27 @@ def observation(seen: Seen, *, asked: bool) -> dict[str, Any]:
         "started": min(started, default=None),
         "beats": {str(rank): one["beat"][0] for rank, one in ranks.items() if one["phase"] == "running"},
         "memory": sum(one["beat"][1] for one in ranks.values()),
-        "detail": _lost(seen) if worst == "vanished" else "",
-        "evidence": {str(rank): {"container": seen.container, "alive": False} for rank in ranks}
-        if worst == "vanished"
-        else {},
+        "detail": _lost(lost or {0: seen.last}, named=len(ranks) > 1) if worst == "vanished" else "",
+        "evidence": {str(rank): {"container": one.words, "alive": False} for rank, one in lost.items()},
     }
 
 
 def _rank(seen: Seen, rank: int, *, asked: bool) -> dict[str, Any]:
-    records = seen.records[rank]
+    records, container = seen.records[rank], seen.of(rank)
     exit_ = records.get("exit")
     if exit_ is not None and exit_.get("stopped") == "requested" and not asked and "stop" not in records:
         exit_ = {**exit_, "stopped": FROM_OUTSIDE}
-    if exit_ is None and not seen.running:
+    if exit_ is None and not container.running:
         exit_ = _out_of_memory(seen, rank)
     phase = "exited"
     if exit_ is None:
-        phase = "vanished" if not seen.running else "running" if "start" in records else "starting"
+        phase = "vanished" if not container.running else "running" if "start" in records else "starting"
     return {"phase": phase, "exit": exit_, "beat": records.get("beat", (0, 0))}
 
 
 def _out_of_memory(seen: Seen, rank: int) -> dict[str, Any] | None:
     """The exit of a container that the kernel ended with all that was in it, the shim too; None for any other end."""
-    state = seen.state
+    state = seen.of(rank).state
     if state is None or not state["OOMKilled"] or state["ExitCode"] != _KILLED:
         return None
     launch = seen.records[rank].get("launch", {})
@@ -250,6 +294,16 @@ def _time(text: str) -> float:
         return 0.0
 
 
-def _lost(seen: Seen) -> str:
-    restarted = seen.state is not None and seen.state["ExitCode"] == _UNKNOWN
-    return f"supervisor lost, exit code unknown: {'the engine or its machine was restarted' if restarted else seen.container}"
+def _lost(lost: Mapping[int, Container], *, named: bool) -> str:
+    """What is said of the ranks of which nobody knows how they ended; `named`: which they are, too."""
+    ranks: dict[str, list[int]] = {}
+    for rank, container in lost.items():
+        restarted = container.state is not None and container.state["ExitCode"] == _UNKNOWN
+        what = "the engine or its machine was restarted" if restarted else container.words
+        ranks.setdefault(what, []).append(rank)
+    said = [f"supervisor lost{_on(which) if named else ''}, exit code unknown: {what}" for what, which in ranks.items()]
+    return "; ".join(said)
+
+
+def _on(ranks: Sequence[int]) -> str:
+    return f" of rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"

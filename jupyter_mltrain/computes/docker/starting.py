@@ -1,6 +1,7 @@
-"""Making a run's container: taken by its name, filled, started. Blocking.
+"""Making a run's containers, one per node: taken by their names, filled, started. Blocking.
 
-The name is what two who launch one run at once fight for: the engine gives it to one of them.
+The name of the last is what two who launch one run at once fight for: the engine gives it to one of them, who then makes the
+others. It is started last, so where it was started all were.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from jupyter_mltrain.computes.archives import Entry, archive, of_client, of_work
 from jupyter_mltrain.computes.docker import data, rewinding, seeing
 from jupyter_mltrain.computes.docker.dialling import Client
 from jupyter_mltrain.computes.docker.labels import CPUS, KIND, LAUNCHER, RUN, labels, run_volume
+from jupyter_mltrain.computes.docker.nodes import nodes_here, nodes_of, ports, request_of
 from jupyter_mltrain.computes.docker.plan import ROOT
 from jupyter_mltrain.computes.docker.removing import remove
 from jupyter_mltrain.computes.docker.talking import Talk, attach
@@ -39,14 +41,15 @@ _STEP = 0.05
 _CONFLICT = 409
 
 
-def take(client: Client, plan: LaunchPlan, handle: Handle) -> str | None:
-    """Make the run's folder and container, and return its id; None where somebody has launched the run before."""
+def take(client: Client, plan: LaunchPlan, handle: Handle) -> list[str] | None:
+    """Make the run's folder and containers, and return their ids, in the order of nodes; None where somebody has launched
+    the run before."""
     while True:
         seen = seeing.look(client, handle)
-        if seen.state is None and seen.launched:
-            return None  # it ran, and its container is gone
-        if seen.state is None or seen.state["Status"] == "created":
-            if seen.state is not None and not _left_alone(client, handle):
+        if seen.last.state is None and seen.launched:
+            return None  # it ran, and its containers are gone
+        if seen.last.state is None or seen.last.created:
+            if seen.last.created and not _left_alone(client, handle):
                 continue
             made = _make(client, plan, handle)
             if made is not None:
@@ -56,9 +59,10 @@ def take(client: Client, plan: LaunchPlan, handle: Handle) -> str | None:
 
 
 def _left_alone(client: Client, handle: Handle) -> bool:
-    """Whether a container that was made and not started has been given up by who made it; it is removed then."""
+    """Whether a container that was made and not started has been given up by who made it; it is removed then, with the
+    run's others, which may have been started."""
     try:
-        found: dict[str, Any] = client.inspect_container(handle["container"])
+        found: dict[str, Any] = client.inspect_container(nodes_of(handle)[-1].container)
     except docker.errors.NotFound:
         return True
     dead = _dead(found["Config"]["Labels"].get(LAUNCHER, ""))
@@ -70,6 +74,8 @@ def _left_alone(client: Client, handle: Handle) -> bool:
         time.sleep(_STEP)
     with contextlib.suppress(docker.errors.APIError):  # never one that was started meanwhile
         client.remove_container(found["Id"])
+        if len(nodes_of(handle)) > 1:
+            undo(client, handle)
     return True
 
 
@@ -89,15 +95,53 @@ def _dead(launcher: str) -> bool:
     return len(words) == len(here) == 4 and words[:2] == here[:2] and _launcher(words[2]).split() != words
 
 
-def _make(client: Client, plan: LaunchPlan, handle: Handle) -> str | None:
-    """The id of the container; None where somebody was quicker."""
+def _make(client: Client, plan: LaunchPlan, handle: Handle) -> list[str] | None:
+    """The ids of the containers; None where somebody was quicker."""
     client.create_volume(run_volume(plan.run_id), labels=handle_labels(plan, "run"))
-    request = json.loads(json.dumps(plan.container))
-    request["Labels"][LAUNCHER] = _launcher()
+    if "network" in handle:
+        _make_network(client, plan, handle["network"])
+    requests = [json.loads(json.dumps(request_of(plan, node))) for node in nodes_here(plan)]
+    for request in requests:
+        request["Labels"][LAUNCHER] = _launcher()
     if plan.cpus is not None:
-        _choose_cpus(client, request, plan.cpus)
+        nodes = 1 + len(plan.more_containers)
+        _choose_cpus(client, requests, max(1, plan.cpus // nodes))
+    *others, last = [one.container for one in nodes_of(handle)]
+    first = _create(client, plan, requests[-1], last)
+    if first is None:
+        return None
+    made: list[str] = []
+    for name, request in zip(others, requests, strict=False):
+        one = _create(client, plan, request, name)
+        if one is None:  # of a launch that nobody goes on with
+            remove(client, name)
+            one = _create(client, plan, request, name)
+        if one is None:
+            raise EngineError(f"Somebody else makes the container {name} of the run.", mend="Launch the run again.")
+        made.append(one)
+    return [*made, first]
+
+
+def _make_network(client: Client, plan: LaunchPlan, name: str) -> None:
+    """The run's own, unless it is there."""
     try:
-        return client.create_container_from_config(request, name=handle["container"])["Id"]
+        if not client.networks(names=[name]):
+            client.create_network(name, driver="bridge", labels=handle_labels(plan, "run"), check_duplicate=True)
+    except docker.errors.APIError as error:
+        if error.status_code == _CONFLICT:
+            return
+        if "fully subnetted" in str(error.explanation) or "non-overlapping" in str(error.explanation):
+            raise EngineError(
+                "The engine has no address range left for the run's network.",
+                mend="Remove networks that nobody needs: `docker network prune` there.",
+            ) from error
+        raise
+
+
+def _create(client: Client, plan: LaunchPlan, request: dict[str, Any], name: str) -> str | None:
+    """The id of the container; None where there is one of that name."""
+    try:
+        return client.create_container_from_config(request, name=name)["Id"]
     except docker.errors.ImageNotFound as error:
         with contextlib.suppress(docker.errors.APIError):  # somebody else's container may use it
             client.remove_volume(run_volume(plan.run_id))
@@ -115,16 +159,20 @@ def handle_labels(plan: LaunchPlan, kind: str) -> dict[str, str]:
     return {**given, **labels(kind)}
 
 
-def _choose_cpus(client: Client, request: dict[str, Any], count: int) -> None:
-    """The CPUs that the fewest of our containers are bound to: so that a framework starts as many threads as it has."""
+def _choose_cpus(client: Client, requests: Sequence[dict[str, Any]], count: int) -> None:
+    """For each the CPUs that the fewest of our containers are bound to: so that a framework starts as many threads as it
+    has, and that nodes of one run have CPUs of their own as long as there are some."""
     there = int(client.info()["NCPU"])
     if count >= there:
-        request["HostConfig"].pop("NanoCpus", None)
+        for request in requests:
+            request["HostConfig"].pop("NanoCpus", None)
         return
     running = client.containers(filters={"label": f"{KIND}=run"})
     used = Counter(index for one in running for index in one["Labels"].get(CPUS, "").split(",") if index)
-    chosen = sorted(sorted(map(str, range(there)), key=lambda index: used[index])[:count], key=int)
-    request["Labels"][CPUS] = request["HostConfig"]["CpusetCpus"] = ",".join(chosen)
+    for request in requests:
+        chosen = sorted(sorted(map(str, range(there)), key=lambda index: used[index])[:count], key=int)
+        request["Labels"][CPUS] = request["HostConfig"]["CpusetCpus"] = ",".join(chosen)
+        used.update(chosen)
 
 
 def fill(client: Client, plan: LaunchPlan, container: str, secrets: Sequence[str]) -> None:
@@ -142,11 +190,15 @@ def _contents(plan: LaunchPlan, secrets: Sequence[str]) -> Iterator[Entry]:
     yield from of_work(Path(plan.record), Path(plan.blobs), links, f"{top}/work")
     yield from data.copies(plan.mounts, f"{top}/data")
     yield from rewinding.kept(Path(plan.record), top)
+    here, chosen = nodes_here(plan), ports(plan)
+    on = Counter(rank.node for rank in plan.ranks)
     # Last: what has it is whole.
     for rank in plan.ranks:
-        launch = launch_record(plan, rank.rank, dict.fromkeys(secrets, ""), None)
-        if len(plan.ranks) == 1:
-            launch["alone"] = True  # what the container uses is what the run uses
+        if rank.node not in here:
+            continue
+        launch = launch_record(plan, rank.rank, dict.fromkeys(secrets, ""), None, chosen)
+        if on[rank.node] == 1:
+            launch["alone"] = True  # what the container uses is what the process uses
         yield Entry(f"{top}/shim/r{rank.rank}.launch.json", data=json.dumps(launch).encode())
 
 
@@ -178,30 +230,44 @@ def _text(client: Client, container: str, path: str) -> str:
         return content.read(1 << 20).decode("utf-8", "replace") if content else ""
 
 
-def start(client: Client, plan: LaunchPlan, handle: Handle, container: str, secrets: Mapping[str, str]) -> None:
-    """Start the container, until the run's process is there; the values of secrets go in by its standard input, and are
-    written nowhere. Raises `EngineError` where it does not come."""
-    talk = attach(client, container)
+def start(
+    client: Client, plan: LaunchPlan, handle: Handle, containers: Sequence[str], secrets: Mapping[str, str]
+) -> None:
+    """Start the containers, until all processes of the run are there; the values of secrets go in by standard input, and
+    are written nowhere. Raises `EngineError` where one does not come."""
     told = json.dumps(dict(secrets)).encode() + b"\n" if secrets else b""
+    talks: list[Talk] = []
     try:
-        client.start(container)
-        with contextlib.suppress(OSError):  # it may have ended already
-            talk.send(told)
-            if _ready(talk):
-                return
-            # Under load an engine may lose what was said while it began to listen; a second line is not looked at.
-            talk.send(told)
+        for container in containers:
+            talks.append(attach(client, container))
+            client.start(container)
+            with contextlib.suppress(OSError):  # it may have ended already
+                talks[-1].send(told)
+        come = [_comes(talk, told) for talk in talks]  # each, so that each is told again who may not have heard
+        if all(come):
+            return
         wait(client, plan, handle)
     except docker.errors.APIError as error:
         if "exec:" in str(error.explanation):
             raise _no_interpreter(plan, str(error.explanation)) from error
         raise
     finally:
-        talk.leave()
+        for talk in talks:
+            talk.leave()
+
+
+def _comes(talk: Talk, told: bytes) -> bool:
+    """Whether the shims of a container say soon that they are there."""
+    with contextlib.suppress(OSError):
+        if _ready(talk):
+            return True
+        # Under load an engine may lose what was said while it began to listen; a second line is not looked at.
+        talk.send(told)
+    return False
 
 
 def _ready(talk: Talk) -> bool:
-    """Whether the shim says so soon; not where it ends without."""
+    """Whether it says so soon; not where it ends without."""
     pieces, said = talk.pieces(), b""
     while talk.waits(_WORD):
         piece = next(pieces, None)
@@ -214,19 +280,24 @@ def _ready(talk: Talk) -> bool:
 
 
 def wait(client: Client, plan: LaunchPlan, handle: Handle) -> None:
-    """Until the run's process is there. Raises `EngineError` where it does not come."""
+    """Until all processes of the run are there. Raises `EngineError` where one does not come."""
     until = time.monotonic() + _PATIENCE
     while True:
         seen = seeing.look(client, handle)
         if seen.launched:
             return
-        if not seen.running:
-            said = _said(client, handle["container"])
+        waited = [rank for rank in seen.records if not seen.begun(rank)]
+        ended = next((one for rank in waited if not (one := seen.of(rank)).running), None)
+        if ended is None and not seen.running:
+            ended = seen.last
+        which = f" of rank {waited[0]}" if waited and len(plan.ranks) > 1 else ""
+        if ended is not None:
+            said = _said(client, ended.name)
             if "exec " in said and "fail" in said:
                 raise _no_interpreter(plan, said)
-            raise EngineError(f"The run's supervisor did not start: {seen.container}. {said}".strip())
+            raise EngineError(f"The run's supervisor{which} did not start: {ended.words}. {said}".strip())
         if time.monotonic() > until:
-            raise EngineError(f"The run's supervisor did not start within {_PATIENCE:.0f} s.")
+            raise EngineError(f"The run's supervisor{which} did not start within {_PATIENCE:.0f} s.")
         time.sleep(_STEP)
 
 
@@ -246,13 +317,16 @@ def _said(client: Client, container: str) -> str:
         return ""
 
 
-def undo(client: Client, container: str, run_id: str) -> None:
+def undo(client: Client, handle: Handle) -> None:
     """Remove what was made for a run that is not to be. Idempotent."""
+    run_id: str = handle["run_id"]
     volume, until = run_volume(run_id), time.monotonic() + _USED_BY_A_LOOK
     while True:
-        for name in [container, *_helpers(client, run_id)]:
+        for name in [*(one.container for one in nodes_of(handle)), *_helpers(client, run_id)]:
             remove(client, name)
         try:
+            if "network" in handle:
+                _remove_networks(client, handle["network"])
             client.remove_volume(volume)
         except docker.errors.NotFound:
             return
@@ -263,6 +337,14 @@ def undo(client: Client, container: str, run_id: str) -> None:
             time.sleep(_STEP)
         else:
             return
+
+
+def _remove_networks(client: Client, name: str) -> None:
+    """Those of that name: an engine may have made two for two who asked at once."""
+    for one in client.networks(names=[name]):
+        if one["Name"] == name:  # the engine looks for what begins so
+            with contextlib.suppress(docker.errors.NotFound):
+                client.remove_network(one["Id"])
 
 
 def _helpers(client: Client, run_id: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_mltrain.computes.docker.seeing import Seen, observation
+from jupyter_mltrain.computes.docker.seeing import Container, Seen, observation
 from jupyter_mltrain.core.compute import FROM_OUTSIDE
 
 LAUNCH = {"memory_bytes": 200_000_000}
@@ -19,7 +19,7 @@ def state(status="running", code=0, *, oom=False):
 
 
 def seen(container, **records):
-    return observation(Seen(container, {0: {"launch": LAUNCH, **records}}), asked=False)
+    return observation(Seen((Container("c", container),), {0: {"launch": LAUNCH, **records}}), asked=False)
 
 
 def test_from_start_to_exit():
@@ -62,10 +62,10 @@ def test_who_asked_for_the_end_is_told_apart():
     outside = seen(state("exited"), start=START, exit=requested)
     assert outside["exits"][0]["stopped"] == FROM_OUTSIDE
     assert seen(state("exited"), start=START, exit=requested, stop={"grace": 1})["exits"] == [requested]
-    full_disk = Seen(state("exited"), {0: {"launch": LAUNCH, "start": START, "exit": requested}})
+    full_disk = Seen((Container("c", state("exited")),), {0: {"launch": LAUNCH, "start": START, "exit": requested}})
     assert observation(full_disk, asked=True)["exits"] == [requested]
 
 
 def test_nothing_at_all_is_absent_and_a_bare_volume_is_not():
-    assert observation(Seen(None, there=False), asked=False)["phase"] == "absent"
-    assert observation(Seen(None, there=True), asked=False)["phase"] == "vanished"
+    assert observation(Seen((Container("c", None),), there=False), asked=False)["phase"] == "absent"
+    assert observation(Seen((Container("c", None),), there=True), asked=False)["phase"] == "vanished"

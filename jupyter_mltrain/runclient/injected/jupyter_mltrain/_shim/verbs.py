@@ -17,7 +17,13 @@ def main(arguments: list[str]) -> None:
     if verb == "launch":
         if "--secrets" in rest:
             os.environ.update(json.loads(_line()))
-        _launch(rest[0], detach="--wait" not in rest)
+        files = [one for one in rest if not one.startswith("--")]
+        if len(files) > 1:
+            from .several import several
+
+            several(files, _say_ready)
+            return
+        _launch(files[0], detach="--wait" not in rest)
     elif verb == "observe":
         from .observe import observe
 
