@@ -22,16 +22,23 @@ class MpiConfiguration:
     writes. Logs and metrics are kept apart by rank.
 
     Beyond the SDK: `join_timeout_seconds`: the run fails, naming who is missing, where not all have called `hvd.init()` so
-    long after the first; None: 300.
+    long after the first; None: 300. `mpirun`: on one node, the environment's own `mpirun` tells the processes of each other, and
+    they speak MPI: Horovod's, or those of any MPI program.
     """
 
     process_count_per_node: int = 1
     node_count: int = 1
     join_timeout_seconds: float | None = None
+    mpirun: bool = False
 
     def __post_init__(self) -> None:
         self.process_count_per_node = _count(self, "process_count_per_node", least=1)
         self.node_count = _count(self, "node_count", least=1)
+        if self.mpirun and self.node_count > 1:
+            raise UsageError(
+                f"MpiConfiguration(node_count={self.node_count}, mpirun=True): mpirun reaches other nodes by ssh alone.",
+                mend="Leave mpirun out: Horovod's own rendezvous needs no ssh. Or ask for the processes on one node.",
+            )
         self.join_timeout_seconds = _seconds(self, "join_timeout_seconds")
 
     @property
@@ -40,7 +47,13 @@ class MpiConfiguration:
         return self.process_count_per_node * self.node_count
 
     def spec(self) -> Distribution:
-        return Distribution(MPI, self.node_count, self.process_count_per_node, join_seconds=self.join_timeout_seconds)
+        return Distribution(
+            MPI,
+            self.node_count,
+            self.process_count_per_node,
+            join_seconds=self.join_timeout_seconds,
+            mpirun=self.mpirun,
+        )
 
 
 @dataclass
@@ -102,6 +115,11 @@ def distribution(config: object) -> dict[str, Any] | None:
             mend="Ask for fewer.",
         )
     if config.processes == 1:
+        if isinstance(config, MpiConfiguration) and config.mpirun:
+            raise UsageError(
+                "mpirun is asked for, and one process.",
+                mend="Say how many: `process_count_per_node=2`, or `--procs-per-node 2`.",
+            )
         return None
     return dataclasses.asdict(config.spec())
 

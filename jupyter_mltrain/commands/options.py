@@ -44,6 +44,7 @@ RESOURCES = (
 RANKS = (
     Option(("--nodes",), "processes that train together with Horovod: on so many nodes", "N", values.positive),
     Option(("--procs-per-node",), "so many on each node; default: 1", "N", values.positive),
+    Option(("--mpirun",), "have the environment's mpirun start them, on one node: they speak MPI"),
     Option(("--workers",), "processes that train together with tf.distribute (`TF_CONFIG`)", "N", values.positive),
     Option(("--ps",), "parameter servers beside them", "N", values.count),
     Option(("--evaluator",), "an evaluator beside them"),
@@ -63,7 +64,9 @@ AGAIN = (
         "RUN",
         completes="runs",
     ),
-    Option(("--retries",), "begin again so many times where the run's processes are lost; default: 0", "N", values.count),
+    Option(
+        ("--retries",), "begin again so many times where the run's processes are lost; default: 0", "N", values.count
+    ),
 )
 
 VARIABLES = (

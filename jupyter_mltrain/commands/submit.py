@@ -193,23 +193,25 @@ def _placed(source: Source, folder: Path | None, file: Path | None) -> tuple[str
 def _distributed(options: Mapping[str, Any]) -> DistributedConfiguration | None:
     from jupyter_mltrain.api.distributed import MpiConfiguration, TensorflowConfiguration  # noqa: PLC0415
 
-    horovod, tensorflow = ("nodes", "procs_per_node"), ("workers", "ps", "chief", "evaluator")
+    horovod, tensorflow = ("nodes", "procs_per_node", "mpirun"), ("workers", "ps", "chief", "evaluator")
     said = [name for name in (*horovod, *tensorflow) if options.get(name)]
-    if not said:
-        return None
     patience = options.get("join_timeout")
-    if any(name in horovod for name in said) and any(name in tensorflow for name in said):
+    if not said:
         if patience:
             raise UsageError(
                 "`--join-timeout` is for runs of several processes.", mend="Say how many: `--nodes 2`, `--workers 2`."
             )
+        return None
+    if any(name in horovod for name in said) and any(name in tensorflow for name in said):
         written = ", ".join(f"`--{name.replace('_', '-')}`" for name in said)
         raise UsageError(
             f"{written}: a run's processes find each other by Horovod or by tf.distribute.",
             mend="Horovod: `--nodes`, `--procs-per-node`; tf.distribute: `--workers`, `--ps`, `--chief`, `--evaluator`.",
         )
     if said[0] in horovod:
-        return MpiConfiguration(options.get("procs_per_node") or 1, options.get("nodes") or 1, patience)
+        return MpiConfiguration(
+            options.get("procs_per_node") or 1, options.get("nodes") or 1, patience, bool(options.get("mpirun"))
+        )
     return TensorflowConfiguration(
         options.get("workers") or 1,
         options.get("ps") or 0,

@@ -76,6 +76,7 @@ class Distribution:
     on each of `nodes`, the first of which is called chief where `chief`, and `parameter_servers` beside them, told of each
     other by `TF_CONFIG`; an `evaluator` beside them knows of the others and is none of them.
 
+    `mpirun`: with `MPI`, on one node: the environment's own `mpirun` tells them of each other, and they speak MPI.
     `join_seconds`: how long those that have come wait for the others; None for the usual time.
     """
 
@@ -86,6 +87,7 @@ class Distribution:
     chief: bool = False
     evaluator: bool = False
     join_seconds: float | None = None
+    mpirun: bool = False
 
     @property
     def processes(self) -> int:

@@ -323,6 +323,7 @@ class Distribution(TypedDict):
     chief: bool
     evaluator: bool
     join_seconds: float | None
+    mpirun: bool
 
 
 class RunSpec(TypedDict):

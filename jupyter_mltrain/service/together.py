@@ -21,7 +21,7 @@ def check_together(spec: RunSpec, packages: Iterable[str], script: str | None) -
     if spec.distribution is None:
         return
     has = {name.lower().replace("_", "-"): version for name, _, version in (one.partition("==") for one in packages)}
-    if spec.distribution.launcher == MPI and "horovod" not in has:
+    if spec.distribution.launcher == MPI and not spec.distribution.mpirun and "horovod" not in has:
         raise PreflightError(
             f"The environment {spec.environment!r} has no Horovod, which {spec.distribution.processes} processes are to"
             " find each other by.",

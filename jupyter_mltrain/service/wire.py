@@ -43,6 +43,7 @@ class DistributionRequest(Wire):
     chief: bool = False
     evaluator: bool = False
     join_seconds: Annotated[float, Field(gt=0)] | None = None
+    mpirun: bool = False
 
 
 class RunRequest(Wire):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -32,6 +33,7 @@ WHERE = (
     + """
 hvd.init()
 numbers = [hvd.rank(), hvd.size(), hvd.local_rank(), hvd.local_size(), hvd.cross_rank(), hvd.cross_size()]
+assert [hvd.mpi_enabled(), hvd.gloo_enabled()] == ([True, False] if "PMIX_RANK" in os.environ else [False, True])
 total = hvd.allreduce(tf.constant([float(hvd.rank() + 1)]), op=hvd.Sum)
 run.log_list("numbers", [*numbers, int(total[0])])
 """
@@ -79,11 +81,15 @@ async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 async def run_of(
-    bench: Bench, python: str, code: str, nodes: int, local: int
+    bench: Bench, python: str, code: str, nodes: int, local: int, *, mpirun: bool = False
 ) -> tuple[tuple[Exit, ...], dict[str, bytes]]:
-    handle = await bench.launch(bench.prepare(code, python=python, distribution=Distribution(MPI, nodes, local)))
+    asked = Distribution(MPI, nodes, local, mpirun=mpirun)
+    handle = await bench.launch(bench.prepare(code, python=python, distribution=asked))
     streams = await bench.streams(handle)
     exits = (await bench.until(handle, Phase.EXITED)).exits
+    async with asyncio.timeout(60):
+        while mpirun and living(handle["run_id"]):  # it ends after its ranks
+            await asyncio.sleep(0.05)
     assert not living(handle["run_id"]), "something of the run is left"
     return exits, streams
 
@@ -97,9 +103,11 @@ def words(streams: dict[str, bytes]) -> str:
     return "\n".join(data.decode(errors="replace") for name, data in streams.items() if name.endswith(".log"))
 
 
-@pytest.mark.parametrize(("nodes", "local"), [(1, 2), (2, 1), (2, 2)])
-async def test_each_process_knows_where_it_is(bench: Bench, python: str, nodes: int, local: int) -> None:
-    exits, streams = await run_of(bench, python, WHERE, nodes, local)
+@pytest.mark.parametrize(
+    ("nodes", "local", "mpirun"), [(1, 2, False), (2, 1, False), (2, 2, False), (1, 2, True)], ids=str
+)
+async def test_each_process_knows_where_it_is(bench: Bench, python: str, nodes: int, local: int, mpirun: bool) -> None:
+    exits, streams = await run_of(bench, python, WHERE, nodes, local, mpirun=mpirun)
     size = nodes * local
     assert [(e.code, e.note) for e in exits] == [(0, "")] * size, words(streams)
     for rank in range(size):
@@ -119,7 +127,10 @@ async def test_keras_trains_to_the_same_weights_everywhere(bench: Bench, python:
     assert len({tag["value"] for rank in (0, 1) for tag in logged(streams, rank, "tag")}) == 1
 
 
-async def test_a_failing_rank_is_the_cause_and_ends_the_others(bench: Bench, python: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mpirun", [False, True], ids=["gloo", "mpi"])
+async def test_a_failing_rank_is_the_cause_and_ends_the_others(
+    bench: Bench, python: str, tmp_path: Path, mpirun: bool
+) -> None:
     code = INIT + (
         "hvd.init()\n"
         "if hvd.rank() == 1:\n"
@@ -127,7 +138,7 @@ async def test_a_failing_rank_is_the_cause_and_ends_the_others(bench: Bench, pyt
         "while True:\n"
         "    hvd.allreduce(tf.constant([1.0]), name='all')\n"
     )
-    exits, streams = await run_of(bench, python, code, 1, 2)
+    exits, streams = await run_of(bench, python, code, 1, 2, mpirun=mpirun)
     for name, data in streams.items():
         (tmp_path / name).write_bytes(data)
     failure = explain_first(exits, tmp_path)

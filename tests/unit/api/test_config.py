@@ -86,7 +86,7 @@ def test_several_processes_are_asked_for_by_their_launcher() -> None:
     horovod = ScriptRunConfig(script="a.py", distributed_job_config=MpiConfiguration(2, 3)).request()["distribution"]
     assert horovod == {
         "launcher": "mpi", "nodes": 3, "processes_per_node": 2, "parameter_servers": 0, "chief": False,
-        "evaluator": False, "join_seconds": None,
+        "evaluator": False, "join_seconds": None, "mpirun": False,
     }  # fmt: skip
     config = TensorflowConfiguration(
         worker_count=2, parameter_server_count=1, chief=True, evaluator=True, join_timeout_seconds=60
@@ -94,7 +94,7 @@ def test_several_processes_are_asked_for_by_their_launcher() -> None:
     tensorflow = ScriptRunConfig(script="a.py", distributed_job_config=config).request()["distribution"]
     assert tensorflow == {
         "launcher": "tensorflow", "nodes": 3, "processes_per_node": 1, "parameter_servers": 1, "chief": True,
-        "evaluator": True, "join_seconds": 60.0,
+        "evaluator": True, "join_seconds": 60.0, "mpirun": False,
     }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ def parse(line: str, grammar: Grammar = CELL) -> dict[str, Any]:
 def test_every_option_of_a_cell() -> None:
     values = parse(
         "--experiment exp -t local -e tensorflow:3 -d mnist -d --data=test=fashion:2 -s src --gpus 1 --cpus 2 --memory 8 --max-run-time 2h"
-        " --nodes 2 --procs-per-node 3 --workers 4 --ps 0 --chief --evaluator --join-timeout 2m"
+        " --nodes 2 --procs-per-node 3 --mpirun --workers 4 --ps 0 --chief --evaluator --join-timeout 2m"
         " --resume-from brave-otter-7 --retries 2"
         " --set A=1 --set B=x=y --secret KEY --tag t --tag k=v --as mine --wait --dry-run -- --lr 0.1 -- x".replace(
             "-d --data", "--data"
@@ -38,6 +38,7 @@ def test_every_option_of_a_cell() -> None:
         "max_run_time": 7200.0,
         "nodes": 2,
         "procs_per_node": 3,
+        "mpirun": True,
         "workers": 4,
         "ps": 0,
         "chief": True,

@@ -81,6 +81,7 @@ def test_what_is_sent(
     [
         ("--nodes 2", {"launcher": "mpi", "nodes": 2}),
         ("--procs-per-node 2 --join-timeout 2m", {"launcher": "mpi", "processes_per_node": 2, "join_seconds": 120.0}),
+        ("--procs-per-node 2 --mpirun", {"launcher": "mpi", "processes_per_node": 2, "mpirun": True}),
         ("--workers 2", {"launcher": "tensorflow", "nodes": 2}),
         (
             "--workers 2 --ps 1 --chief --evaluator",
@@ -99,6 +100,7 @@ def test_processes_that_train_together(
         "chief": False,
         "evaluator": False,
         "join_seconds": None,
+        "mpirun": False,
         **asked,
     }
 
@@ -115,6 +117,10 @@ def test_one_way_to_find_each_other(context: Context) -> None:
         cell(context, "--nodes 2 --workers 2")
     with pytest.raises(UsageError, match="several processes"):
         cell(context, "--join-timeout 1m")
+    with pytest.raises(UsageError, match="by ssh alone"):
+        cell(context, "--nodes 2 --mpirun")
+    with pytest.raises(UsageError, match="and one process"):
+        cell(context, "--mpirun")
 
 
 def test_what_is_not_said_is_left_to_the_workspace(context: Context, service: FakeConnection) -> None:
