@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ from jupyter_mltrain.commands.display import moment, one_line, seconds, size
 
 if TYPE_CHECKING:
     from jupyter_mltrain.core.wire_system import SystemUsage
+
+_LATE_SECONDS = 1.0
+"""What a rank is behind and is worth a word."""
 
 
 def details(state: Mapping[str, Any], usage: SystemUsage | None = None) -> str:
@@ -74,6 +78,8 @@ def _facts(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "arguments": shlex.join(state.get("arguments") or ()),
         "stages": ", ".join(_stages(state)),
         "progress": _progress(state.get("progress")),
+        "ranks": _ranks(state),
+        "examples": _examples(state.get("ranks")),
         "outputs": f"{outputs['files']} files, {size(outputs['bytes'])}" if outputs["files"] else "",
         "models": ", ".join(f"{m['name']}:{m['version']}" for m in state["models"]),
         "tags": ", ".join(f"{k}={v}" if v else str(k) for k, v in state["tags"].items()),
@@ -103,6 +109,33 @@ def _progress(progress: Mapping[str, Any] | None) -> str:
     total = f"/{progress['total']}" if progress.get("total") else ""
     left = f", about {seconds(progress['eta'])} left" if progress.get("eta") else ""
     return f"{progress['label']} {progress['value']}{total}{left}"
+
+
+def _ranks(state: Mapping[str, Any]) -> str:
+    """How many processes are how; of those that did not end well, why, and of the one that lags most, how much."""
+    ranks = (state.get("ranks") or {}).get("ranks") or ()
+    if not ranks:
+        return ""
+    counts = Counter(one["status"] for one in ranks)
+    words = [", ".join(f"{count} {status}" for status, count in counts.items())]
+    words += [f"rank {one['rank']} failed: {one_line(one['exit'], 80)}" for one in ranks if one["status"] == "failed"][
+        :3
+    ]
+    late = max(ranks, key=lambda one: one["behind"] or 0.0)
+    if (late["behind"] or 0.0) >= _LATE_SECONDS:
+        words.append(f"rank {late['rank']} is {seconds(late['behind'])} behind")
+    more = state["processes"] - len(ranks)
+    return "; ".join([*words, *([f"{more} more"] if more > 0 else [])])
+
+
+def _examples(ranks: Mapping[str, Any] | None) -> str:
+    scaling = (ranks or {}).get("scaling")
+    if not scaling or scaling["examples"] is None:
+        return ""
+    told = f"{scaling['examples']:,.0f}/s of {scaling['processes']} processes"
+    if scaling["efficiency"] is None:
+        return told
+    return f"{told}, efficiency {scaling['efficiency']:.0%} against {scaling['baseline']['name']}"
 
 
 def _data(read: Mapping[str, Any]) -> str:

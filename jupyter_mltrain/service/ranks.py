@@ -50,7 +50,7 @@ async def run_ranks(service: Service, record: Record, baseline: Record | None = 
     """All processes of a run. `baseline`: the run to compare with, instead of one that is looked for."""
     measured = await _measured(service, record)
     scaling = measured.scaling if baseline is None else await scaling_of(service, record, baseline)
-    return _told(record, measured, scaling)
+    return tell(record, measured, scaling)
 
 
 async def ranks_in_state(service: Service, record: Record) -> RunRanks | None:
@@ -58,7 +58,7 @@ async def ranks_in_state(service: Service, record: Record) -> RunRanks | None:
     if record.spec.distribution is None:
         return None
     told = await run_ranks(service, record)
-    return {**told, "ranks": _few(told["ranks"])}
+    return {**told, "ranks": few(told["ranks"])}
 
 
 def saw(record: Record, seen: Observation) -> None:
@@ -70,11 +70,15 @@ def saw(record: Record, seen: Observation) -> None:
         record.touch()
 
 
-def _told(record: Record, measured: Measured, scaling: Scaling | None) -> RunRanks:
+def tell(record: Record, measured: Measured, scaling: Scaling | None) -> RunRanks:
+    """The document, from what is known."""
     exits = _exits(record)
     failed = _failed(record, exits)
     plan = shape.ranks(record.spec.distribution).each
     ranks = [_rank(record, one, exits.get(one.rank), failed, measured) for one in plan]
+    if failed is None and exits:
+        # Nobody knows how a lost one ended; the others ended for it.
+        failed = next((one["rank"] for one in ranks if one["status"] == "lost"), None)
     counting = shape.counting(record.spec.distribution)
     rates = [measured.paces[rank].examples if rank in measured.paces else None for rank in counting]
     whole = [rate for rate in rates if rate is not None]
@@ -113,7 +117,7 @@ def _status(record: Record, rank: int, exit_: Exit | None, failed: int | None) -
         return _ended(exit_, leads=rank == failed)
     if record.status.terminal or record.status is Status.FINALIZING:
         return "lost" if record.doc.get("handle") is not None else "ended"
-    return _living(record)
+    return _living(record, rank)
 
 
 def _ended(exit_: Exit, *, leads: bool) -> RankStatus:
@@ -122,12 +126,13 @@ def _ended(exit_: Exit, *, leads: bool) -> RankStatus:
     return "ended" if exit_.stopped in {*_WITH_THE_OTHERS, "requested"} and not leads else "failed"
 
 
-def _living(record: Record) -> RankStatus:
+def _living(record: Record, rank: int) -> RankStatus:
     if not record.placed:
         return "waiting"
     seen = record.seen
     if seen is not None and seen.phase is Phase.VANISHED:
-        return "lost"
+        vanished = seen.evidence.get("ranks")
+        return "lost" if not vanished or str(rank) in vanished else "running"
     # While nothing was seen since this service started, the run's own stage says it.
     up = seen.phase is Phase.RUNNING if seen is not None else record.row["started"] is not None
     return "running" if up else "starting"
@@ -184,7 +189,7 @@ def _granted(record: Record, one: shape.Rank) -> list[str]:
     return [str(index) for index in gpus[share * one.node : share * (one.node + 1)]]
 
 
-def _few(ranks: list[RankState]) -> list[RankState]:
+def few(ranks: list[RankState]) -> list[RankState]:
     """At most `IN_STATE`: what is wrong first, then those that lag most, then by rank; in the order of ranks."""
     wrong = {"failed": 0, "lost": 1}
     by_weight = sorted(ranks, key=lambda one: (wrong.get(one["status"], 2), -(one["behind"] or 0.0), one["rank"]))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+
 import pytest
 
 from jupyter_mltrain.api.config import ScriptRunConfig
@@ -83,6 +87,16 @@ def test_each_rank_is_told_live_and_after(world: World, experiment: Experiment) 
     assert (run.refresh()["ranks"] or {})["failed"] == 1
     world.kill_service()
     assert [one["status"] for one in run.get_ranks()] == ["ended", "failed", "ended"], "the record tells it too"
+
+
+def test_a_rank_whose_supervisor_is_killed_is_lost(world: World, experiment: Experiment) -> None:
+    run = submit(experiment, "import time\ntime.sleep(10_000)\n", 2)
+    eventually(lambda: [one["status"] for one in run.get_ranks()] == ["running"] * 2, "they do not run")
+    start = json.loads((world.layout.run(run.id) / "shim" / "r1.start.json").read_text())
+    os.kill(start["shim_pid"], signal.SIGKILL)
+    run.wait_for_completion(raise_on_error=False, wait_post_processing=True)
+    assert [one["status"] for one in run.get_ranks()] == ["ended", "lost"]
+    assert (run.refresh()["ranks"] or {})["failed"] == 1
 
 
 def test_what_more_processes_gave(experiment: Experiment) -> None:

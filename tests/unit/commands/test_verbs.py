@@ -243,8 +243,23 @@ def test_a_run_in_words_leads_with_its_failure(context: Context, service: FakeCo
         metrics=[{"name": "loss", "rank": 0, "count": 10, "last": 0.123456}],
     )
     lines = details(state).splitlines()
+    assert not any(line.lstrip().startswith(("ranks", "examples")) for line in lines)
     assert lines[0] == "brave-otter-1  Failed  0:42"
     assert lines[1] == "✗ exit code 1"
     assert "  Mend it." in lines
     assert any("loss 0.1235, 10 points" in line for line in lines)
     assert "\x1b" not in details(state)
+
+
+def test_a_run_of_several_processes_in_words(context: Context, service: FakeConnection) -> None:
+    run = submit(context)
+    one = {"rank": 0, "status": "running", "behind": 0.0, "exit": ""}
+    ranks = [one, {**one, "rank": 1, "behind": 75.0}, {**one, "rank": 2, "status": "failed", "exit": "SIGKILL"}]
+    scaling = {"processes": 4, "examples": 3800.0, "efficiency": None, "baseline": None}
+    told = {"ranks": ranks, "failed": 2, "examples": None, "scaling": scaling}
+    state = service.advance(run.id, "Running", processes=4, ranks=told)
+    words = details(state)
+    assert "2 running, 1 failed; rank 2 failed: SIGKILL; rank 1 is 1:15 behind; 1 more" in words
+    assert "3,800/s of 4 processes\n" in words
+    scaling |= {"efficiency": 0.95, "baseline": {"run_id": "r", "name": "calm-fox-1", "examples": 1000.0}}
+    assert "3,800/s of 4 processes, efficiency 95% against calm-fox-1" in details(state)
