@@ -167,13 +167,14 @@ def _told(record: Record, handle: Handle | None, problem: str) -> tuple[Failure,
     elif handle is None:
         facts.append("whether it was begun there is not known")
     else:
-        what = f"the container {handle['container']}" if "container" in handle else "what it started"
+        there = handle.get("parts", {}).get(_away(handle, problem), handle)
+        what = f"the container {there['container']}" if "container" in there else "what it started"
         facts.append(f"{what} may still run there; it is ended once the host answers again")
-    title = f"Given up: {_where(handle)} has not answered since {_clock(since)}."
+    title = f"Given up: {_where(handle, problem)} has not answered since {_clock(since)}."
     evidence = {
         "unreachable_since": since,
         "problem": problem,
-        "host": (handle or {}).get("host", ""),
+        "host": _away(handle, problem),
         "container": (handle or {}).get("container", ""),
         "may_still_run": outcome is None,
     }
@@ -191,9 +192,16 @@ def _since(record: Record) -> float:
     return found
 
 
-def _where(handle: Handle | None) -> str:
-    host = (handle or {}).get("host", "")
+def _where(handle: Handle | None, problem: str = "") -> str:
+    host = _away(handle, problem)
     return f"its host {host}" if host else "its host"
+
+
+def _away(handle: Handle | None, problem: str) -> str:
+    """Which host a problem is about: where a run is on several, it begins with the name of the one."""
+    handle = handle or {}
+    of_several = (host for host in handle.get("parts", {}) if problem.startswith(f"{host}: "))
+    return next(of_several, handle.get("host", ""))
 
 
 def _became(handle: Handle, container: str) -> str:

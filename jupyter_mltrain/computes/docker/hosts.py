@@ -1,18 +1,22 @@
-"""Several engines as one target: each run is on one of them, which its plan and its handle name."""
+"""Several engines as one target: each run is on one of them, or, where it has several nodes, on some (`gang`). Its plan and
+its handle say which."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 import math
-from collections import Counter
+import socket
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jupyter_mltrain.computes.docker.address import Address
+from jupyter_mltrain.computes.docker import gang
+from jupyter_mltrain.computes.docker.address import Address, is_loopback
 from jupyter_mltrain.computes.docker.engine import DockerCompute
 from jupyter_mltrain.computes.docker.rewinding import Rewinds
+from jupyter_mltrain.computes.ranks import LOOPBACK
 from jupyter_mltrain.core.compute import (
     Capabilities,
     Capacity,
@@ -32,7 +36,9 @@ from jupyter_mltrain.errors import EngineError, EngineUnreachable, UsageError
 
 T = TypeVar("T")
 
-_OF_A_HOST = frozenset({"name", "url", "context", "tls_ca", "tls_cert", "tls_key", "max_nodes", "base_image", "user"})
+_OF_A_HOST = frozenset(
+    {"name", "url", "context", "tls_ca", "tls_cert", "tls_key", "max_nodes", "base_image", "user", "address"}
+)
 _TLS = ("tls_ca", "tls_cert", "tls_key")
 
 
@@ -40,8 +46,9 @@ def compute(*, hosts: Sequence[str | Mapping[str, Any]] = (), **settings: Any) -
     """The engine with those settings (`DockerCompute`); with `hosts` one that has them all.
 
     `hosts`: further engines, each its url or its settings: `url` or `context`, `tls_*` (default for `tcp://`: the target's),
-    `max_nodes` (how many containers at once there), `base_image`, `user`, `name` (default: the host's). `max_nodes` of the
-    target: on all of them together; default: the sum.
+    `max_nodes` (how many containers at once there), `base_image`, `user`, `name` (default: the host's), `address` (what the
+    other hosts reach it by, for runs over several; default: the host of its url, for this machine's engine the address that it
+    has towards the others). `max_nodes` of the target: on all of them together; default: the sum.
     """
     if not hosts:
         return DockerCompute(**settings)
@@ -51,6 +58,7 @@ def compute(*, hosts: Sequence[str | Mapping[str, Any]] = (), **settings: Any) -
     asked = [own] if any(own.values()) else []
     asked += [{"url": one} if isinstance(one, str) else dict(one) for one in hosts]
     made: list[tuple[str, DockerCompute]] = []
+    addresses: list[str] = []
     for one in asked:
         unknown = sorted(one.keys() - _OF_A_HOST)
         if unknown:
@@ -58,9 +66,11 @@ def compute(*, hosts: Sequence[str | Mapping[str, Any]] = (), **settings: Any) -
                 f"A host of a target has no setting {unknown[0]!r}.", mend=f"It has {', '.join(sorted(_OF_A_HOST))}."
             )
         name, secure = str(one.pop("name", "")), str(one.get("url", "")).startswith("tcp:")
+        addresses.append(str(one.pop("address", "")))
         engine = DockerCompute(**{**settings, **(tls if secure else {}), **one})
         made.append((name, engine))
-    return DockerHosts(_named(made), max_nodes=most)
+    engines = _named(made)
+    return DockerHosts(engines, max_nodes=most, addresses=dict(zip(engines, addresses, strict=True)))
 
 
 def _named(engines: Sequence[tuple[str, DockerCompute]]) -> dict[str, DockerCompute]:
@@ -85,14 +95,24 @@ def _host(address: Address) -> str:
 
 
 class DockerHosts(Rewinds):
-    """`engines`: by the names that users know the hosts by. `max_nodes`: containers at once on all of them together."""
+    """`engines`: by the names that users know the hosts by. `max_nodes`: containers at once on all of them together.
+    `addresses`: what the hosts reach each other by, where their engines' addresses do not say so."""
 
     name = DOCKER
 
-    def __init__(self, engines: Mapping[str, DockerCompute], *, max_nodes: int | None = None) -> None:
-        self.capabilities = Capabilities(gpu=True, containers=True)
+    def __init__(
+        self,
+        engines: Mapping[str, DockerCompute],
+        *,
+        max_nodes: int | None = None,
+        addresses: Mapping[str, str] | None = None,
+    ) -> None:
+        self.capabilities = Capabilities(gpu=True, multi_node=True, containers=True)
         self._engines = dict(engines)
         self._max_nodes = max_nodes
+        self._addresses = dict(addresses or {})
+        self._told: defaultdict[str, set[tuple[str, int]]] = defaultdict(set)
+        """By run: of which ranks each host was told that they have ended elsewhere."""
 
     # -- the hosts -------------------------------------------------------------------------------------------------
 
@@ -142,31 +162,82 @@ class DockerHosts(Rewinds):
 
     def plan(self, spec: RunSpec, inputs: LaunchInputs) -> LaunchPlan:
         """Without a host in the grant (nothing is granted yet), as it would be on the first."""
-        host = inputs.grant.host
-        engine = self.on(host) if host else next(iter(self._engines.values()))
-        return dataclasses.replace(engine.plan(spec, inputs), host=host)
+        host, hosts = inputs.grant.host, inputs.grant.hosts
+        if not hosts:
+            engine = self.on(host) if host else next(iter(self._engines.values()))
+            return dataclasses.replace(engine.plan(spec, inputs), host=host)
+        addresses = self.addresses(hosts)
+        each = {
+            name: self.on(name).plan(
+                spec,
+                dataclasses.replace(inputs, environment=inputs.environments.get(name, inputs.environment)),
+                addresses,
+            )
+            for name in dict.fromkeys(hosts)
+        }
+        first, *more = (_requests(each[name])[node] for node, name in enumerate(hosts))
+        return dataclasses.replace(
+            each[hosts[0]], container=first, more_containers=tuple(more), host=hosts[0], hosts=tuple(hosts)
+        )
+
+    def addresses(self, hosts: Sequence[str]) -> list[str]:
+        """What each of those hosts is reached by from the others. Asks nobody."""
+        own = {name: self._addresses.get(name, "") or _reached(self.on(name)) for name in dict.fromkeys(hosts)}
+        elsewhere = next((address for address in own.values() if address), "")
+        return [own[name] or _towards(elsewhere) for name in hosts]
 
     def foretold(self, plan: LaunchPlan) -> Handle:
-        return {**self.on(plan.host).foretold(plan), "host": plan.host}
+        if not plan.hosts:
+            return {**self.on(plan.host).foretold(plan), "host": plan.host}
+        parts = {
+            host: self.on(host).foretold(_part(plan, nodes)) for host, nodes in gang.nodes_by_host(plan.hosts).items()
+        }
+        return {**parts[plan.host], "host": plan.host, "hosts": list(plan.hosts), "parts": parts}
 
     async def launch(self, plan: LaunchPlan, secrets: Mapping[str, str]) -> Handle:
-        return {**await self.on(plan.host).launch(plan, secrets), "host": plan.host}
+        if not plan.hosts:
+            return {**await self.on(plan.host).launch(plan, secrets), "host": plan.host}
+        handle = self.foretold(plan)
+        await gang.launch(self._parts(handle), lambda part: _part(plan, part.nodes), secrets)
+        return handle
 
     async def observe(self, handle: Handle) -> Observation:
-        return await self._of(handle, lambda engine: engine.observe(handle))
+        if "parts" in handle:
+            return await gang.observe(self._parts(handle), self._told[handle["run_id"]])
+        return await self.on(handle["host"]).observe(handle)
 
     async def stream(self, handle: Handle, offsets: Mapping[str, int]) -> AsyncIterator[Frame]:
-        async for frame in self.on(handle["host"]).stream(handle, offsets):
+        if "parts" in handle:
+            frames = gang.stream(self._parts(handle), offsets)
+        else:
+            frames = self.on(handle["host"]).stream(handle, offsets)
+        async for frame in frames:
             yield frame
 
     async def collect(self, handle: Handle, into: Path) -> None:
-        await self._of(handle, lambda engine: engine.collect(handle, into))
+        if "parts" in handle:
+            await gang.collect(self._parts(handle), into)
+        else:
+            await self.on(handle["host"]).collect(handle, into)
 
     async def stop(self, handle: Handle, grace: float) -> StopEvidence:
-        return await self._of(handle, lambda engine: engine.stop(handle, grace))
+        if "parts" in handle:
+            return await gang.stop(self._parts(handle), grace)
+        return await self.on(handle["host"]).stop(handle, grace)
 
     async def remove(self, handle: Handle) -> None:
-        await self._of(handle, lambda engine: engine.remove(handle))
+        self._told.pop(handle["run_id"], None)
+        if "parts" in handle:
+            await gang.remove(self._parts(handle))
+        else:
+            await self.on(handle["host"]).remove(handle)
+
+    def _parts(self, handle: Handle) -> list[gang.Part]:
+        """Of a run over several hosts, the first node's first."""
+        return [
+            gang.Part(host, self.on(host), nodes, handle["parts"][host])
+            for host, nodes in gang.nodes_by_host(handle["hosts"]).items()
+        ]
 
     # -- what is left ----------------------------------------------------------------------------------------------
 
@@ -208,5 +279,34 @@ class DockerHosts(Rewinds):
         """At once: a host that does not answer shall not hold up the others."""
         return await asyncio.gather(*map(ask, self._engines.values()))
 
-    async def _of(self, handle: Handle, ask: Callable[[DockerCompute], Awaitable[T]]) -> T:
-        return await ask(self.on(handle["host"]))
+
+def _requests(plan: LaunchPlan) -> Sequence[Mapping[str, Any]]:
+    assert plan.container is not None, "made by an engine with containers"
+    return (plan.container, *plan.more_containers)
+
+
+def _part(plan: LaunchPlan, nodes: Sequence[int]) -> LaunchPlan:
+    """What one host is to start: its image is that of the nodes that are there."""
+    return dataclasses.replace(plan, here=tuple(nodes), container=_requests(plan)[nodes[0]])
+
+
+def _reached(engine: DockerCompute) -> str:
+    """By its engine's address; empty where that is this machine."""
+    host = engine.connection.address.host
+    return "" if is_loopback(host) else host
+
+
+def _towards(address: str) -> str:
+    """This machine's own address, as a host at `address` sees it. A datagram's socket that is connected sends nothing."""
+    if not address:
+        return LOOPBACK
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(address, 9, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as one:
+            one.connect(place)
+            return str(one.getsockname()[0])
+    except OSError as error:
+        raise EngineError(
+            f"Which address this machine has towards {address} is not known: {error.strerror}.",
+            mend="Attach this machine's engine with its `address`.",
+        ) from error
