@@ -35,7 +35,7 @@ from jupyter_mltrain.core.compute import (
 )
 from jupyter_mltrain.core.spec import RunSpec
 from jupyter_mltrain.errors import DiskFull, EngineError
-from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim import follow, records
+from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim import follow, records, sockets
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.files import delete
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.observe import observe
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.stop import stop
@@ -222,9 +222,10 @@ def _launch(plan: LaunchPlan, secrets: dict[str, str], cpus: list[int] | None, r
 
 
 def _ports(record: Path, count: int) -> list[int]:
-    """The run's ports. Written down before a process knows of them: one launch that another takes up has the same."""
+    """The run's ports, before any of its processes is there. Written down before one knows of them: a launch that another
+    takes up has the same, but where somebody else has taken one meanwhile."""
     known = records.read(str(record)) if count else {"ports": []}
-    if known is None:
+    if known is None or any(map(sockets.taken, known["ports"])):
         known = {"ports": free_ports(count)}
         records.write(str(record), known)
     return known["ports"]

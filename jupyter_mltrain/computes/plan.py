@@ -9,7 +9,7 @@ from typing import Any
 
 from jupyter_mltrain.computes.ranks import LOOPBACK, Rank, ranks
 from jupyter_mltrain.core.compute import Grant, LaunchInputs, LaunchPlan
-from jupyter_mltrain.core.ranks import RankPlan, port_of
+from jupyter_mltrain.core.ranks import JOIN_SECONDS, RankPlan, port_of
 from jupyter_mltrain.core.spec import DATA_PLACEHOLDER, RunSpec
 from jupyter_mltrain.errors import DatasetNotFound
 
@@ -48,7 +48,15 @@ def compose(
         engine=engine,
         root=root,
         ranks=tuple(
-            RankPlan(one.rank, tuple(argv), _environment_of(one, environment, inputs.grant, nodes), one.role, one.node)
+            RankPlan(
+                one.rank,
+                tuple(argv),
+                _environment_of(one, environment, inputs.grant, nodes),
+                one.role,
+                one.node,
+                one.address,
+                one.lingers,
+            )
             for one in shape.each
         ),
         record=str(inputs.folder),
@@ -60,6 +68,7 @@ def compose(
         lead=shape.lead,
         ports=shape.ports,
         rendezvous=shape.rendezvous,
+        join_seconds=(spec.distribution and spec.distribution.join_seconds) or JOIN_SECONDS,
     )
 
 
@@ -86,15 +95,42 @@ def launch_record(
         "memory_bytes": limit,
         "cpus": cpus,
         "grace": GRACE,
-        **({"ranks": len(plan.ranks), "lead": list(plan.lead)} if len(plan.ranks) > 1 else {}),
-        **({"rendezvous": {"port": ports[0], "nodes": list(plan.rendezvous)}} if plan.rendezvous and rank == 0 else {}),
+        **(_among_others(plan, process, ports) if len(plan.ranks) > 1 else {}),
     }
 
 
 def _with_ports(name: str, value: str, ports: Sequence[int]) -> str:
-    for number, port in enumerate(ports if name in _WITH_PORTS else ()):
-        value = value.replace(port_of(number), str(port))
-    return value
+def _among_others(plan: LaunchPlan, process: RankPlan, ports: Sequence[int]) -> dict[str, Any]:
+    """What the shim of one rank of several is told beside. `listens`: the port that is to be free for it; `joining`: of the
+    first rank alone, whose shim says who is missing."""
+    found: dict[str, Any] = {"ranks": len(plan.ranks), "lead": list(plan.lead)}
+    if process.address:
+        found["listens"] = int(_placed(process.address, ports).rpartition(":")[2])
+        found["others"] = [int(_placed(one.address, ports).rpartition(":")[2]) for one in plan.ranks if one.address]
+    if process.lingers:
+        found["lingers"] = process.lingers
+    if process.rank:
+        return found
+    if plan.rendezvous:
+        found |= {"listens": ports[0], "rendezvous": {"port": ports[0], "nodes": list(plan.rendezvous)}}
+    awaited = plan.ranks if plan.rendezvous else [one for one in plan.ranks if one.address]
+    found["joining"] = {
+        "seconds": plan.join_seconds,
+        "ranks": [
+            {"rank": one.rank, "role": one.role, "node": one.node, "address": _placed(one.address, ports)}
+            for one in awaited
+        ],
+    }
+    return found
+
+
+    return _placed(value, ports) if name in _WITH_PORTS else value
+
+
+def _placed(text: str, ports: Sequence[int]) -> str:
+    for number, port in enumerate(ports):
+        text = text.replace(port_of(number), str(port))
+    return text
 
 
 def _environment_of(one: Rank, common: Mapping[str, str], grant: Grant, nodes: int) -> dict[str, str]:
@@ -102,7 +138,7 @@ def _environment_of(one: Rank, common: Mapping[str, str], grant: Grant, nodes: i
     share = len(grant.gpus) // nodes
     gpus = () if one.serves else grant.gpus[share * one.node : share * (one.node + 1)]
     own = {"MLTRAIN_RANK": str(one.rank), "CUDA_VISIBLE_DEVICES": _visible(gpus), **one.env}
-    return dict(sorted({**common, **own}.items()))
+    return dict(sorted({**one.usual, **common, **own}.items()))
 
 
 def _environment(

@@ -6,24 +6,31 @@ The same for every engine: an engine says where its nodes are, and chooses the p
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from jupyter_mltrain.core.ranks import port_of
+from jupyter_mltrain.core.ranks import JOIN_SECONDS, port_of
 from jupyter_mltrain.core.spec import MPI, Distribution
 
 LOOPBACK = "127.0.0.1"
+EVALUATOR_LINGERS = 60.0
+"""Seconds that an evaluator has to evaluate what the others left."""
+_HOROVOD_LATER = 60.0
 
 
 @dataclass(frozen=True)
 class Rank:
-    """One process. `serves`: it has no work of its own, and no GPU."""
+    """One process (`core.ranks.RankPlan`). `serves`: it has no GPU; `usual`: variables that the user's replace."""
 
     rank: int
     role: str
     node: int
     env: Mapping[str, str] = field(default_factory=dict)
     serves: bool = False
+    address: str = ""
+    lingers: float = 0.0
+    usual: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,8 @@ def training(distribution: Distribution | None) -> int:
 
 
 def _tensorflow(asked: Distribution, host: Callable[[int], str]) -> Ranks:
-    """A chief or worker per node, parameter servers beside them; `TF_CONFIG` tells each of all."""
+    """A chief or worker per node, parameter servers beside them; `TF_CONFIG` tells each of all. An evaluator is on the first
+    node and, as TensorFlow has it, not in the cluster that it knows of."""
     kinds = [("chief" if asked.chief and node == 0 else "worker", node) for node in range(asked.nodes)]
     kinds += [("ps", number % asked.nodes) for number in range(asked.parameter_servers)]
     cluster: dict[str, list[str]] = {}
@@ -75,11 +83,17 @@ def _tensorflow(asked: Distribution, host: Callable[[int], str]) -> Ranks:
     for rank, (kind, index, node) in enumerate(tasks):
         config = {"cluster": cluster, "task": {"type": kind, "index": index}, "environment": "cloud"}
         env = {"TF_CONFIG": json.dumps(config)}
-        each.append(Rank(rank, f"{kind} {index}", node, env, serves=kind == "ps"))
+        each.append(Rank(rank, f"{kind} {index}", node, env, kind == "ps", f"{host(node)}:{port_of(rank)}"))
+    ports = len(each)
+    if asked.evaluator:
+        config = {"cluster": cluster, "task": {"type": "evaluator", "index": 0}, "environment": "cloud"}
+        env = {"TF_CONFIG": json.dumps(config)}
+        # A GPU that it took would be the chief's.
+        each.append(Rank(ports, "evaluator 0", 0, env, serves=True, lingers=EVALUATOR_LINGERS))
     # With parameter servers a chief gives the workers their work: like the servers, they wait for more without end.
     leads = "chief" if asked.chief and asked.parameter_servers else None
     lead = [rank for rank, (kind, _) in enumerate(kinds) if (kind == leads if leads else kind != "ps")]
-    return Ranks(tuple(each), tuple(lead), len(each))
+    return Ranks(tuple(each), tuple(lead), ports)
 
 
 def _horovod(asked: Distribution, host: Callable[[int], str]) -> Ranks:
@@ -88,6 +102,8 @@ def _horovod(asked: Distribution, host: Callable[[int], str]) -> Ranks:
     each: list[Rank] = []
     for rank in range(nodes * local):
         node, local_rank = divmod(rank, local)
+    # Who is missing we tell ourselves, and before Horovod gives up.
+    usual = {"HOROVOD_GLOO_TIMEOUT_SECONDS": str(math.ceil((asked.join_seconds or JOIN_SECONDS) + _HOROVOD_LATER))}
         env = {
             "HOROVOD_CONTROLLER": "gloo",
             "HOROVOD_CPU_OPERATIONS": "gloo",
@@ -103,5 +119,5 @@ def _horovod(asked: Distribution, host: Callable[[int], str]) -> Ranks:
         }
         if host(node) == LOOPBACK:
             env["HOROVOD_GLOO_IFACE"] = "lo"
-        each.append(Rank(rank, f"node {node}, process {local_rank}", node, env))
+        each.append(Rank(rank, f"node {node}, process {local_rank}", node, env, usual=usual))
     return Ranks(tuple(each), tuple(range(len(each))), 1, (local,) * nodes)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from jupyter_mltrain.core.leftover import Leftover
 from jupyter_mltrain.core.mounts import Mount
-from jupyter_mltrain.core.ranks import RankPlan
+from jupyter_mltrain.core.ranks import JOIN_SECONDS, RankPlan
 from jupyter_mltrain.core.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -249,6 +249,8 @@ class LaunchPlan:
     """How many free ports the ranks' environments name (`core.ranks.port_of`)."""
     rendezvous: tuple[int, ...] | None = None
     """The number of ranks of each node, where they find each other at Horovod's server, on the first rank's node."""
+    join_seconds: float = JOIN_SECONDS
+    """How long the ranks that have come wait for the others."""
 
     def to_json(self) -> wire_catalog.LaunchPlan:
         mounts = [mount.to_json() for mount in self.mounts]
@@ -293,6 +295,8 @@ class Exit:
     """What is to be known of it also where it ended well."""
 
     @classmethod
+    cause: int | None = None
+    """The rank that its end is about, where that is another."""
     def from_json(cls, raw: Mapping[str, Any]) -> Exit:
         """The exit that a record holds; unknown keys (of a newer shim) are left out."""
         known: dict[str, Any] = {f.name: raw[f.name] for f in dataclasses.fields(cls) if f.name in raw}

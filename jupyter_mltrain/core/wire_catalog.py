@@ -131,6 +131,8 @@ class RankPlan(TypedDict):
     env: dict[str, str]
     role: str
     node: int
+    address: str
+    lingers: float
 
 
 class Mount(TypedDict):
@@ -167,6 +169,7 @@ class LaunchPlan(TypedDict):
     lead: list[int]
     ports: int
     rendezvous: list[int] | None
+    join_seconds: float
 
 
 class PlannedEnvironment(TypedDict):

@@ -10,18 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_mltrain.core.compute import FROM_OUTSIDE, Exit
-from jupyter_mltrain.core.ranks import PEER_FAILED, PEERS_DONE
+from jupyter_mltrain.core.ranks import MPIRUN_ENDED, NOT_JOINED, PEER_FAILED, PEERS_DONE, PORT_TAKEN
+from jupyter_mltrain.service.causes import LOST_TOUCH, NEVER_INIT, cause_of, words
 
 _TAIL = 256 << 10
 _ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 _TRACEBACK = b"Traceback (most recent call last):"
 
-_LOST_TOUCH = re.compile(
-    r"HorovodInternalError|UnavailableError|AbortedError|CancelledError|DeadlineExceededError|Horovod has been shut down"
-    r"|[Cc]onnection (reset|closed|refused)|Socket closed|[Cc]ollective ops is aborted|coordination service"
-)
-"""What processes that train together say when one of the others is gone."""
-
+_IN_WORDS = frozenset(["no GPU", MPIRUN_ENDED, NOT_JOINED, PORT_TAKEN])
+"""Where a rank's shim says in a whole sentence why its script was not begun, or was ended."""
 _STOPPED = {
     "time limit": ("The time limit was reached", "Raise --max-run-time."),
     FROM_OUTSIDE: (
@@ -69,6 +66,10 @@ def explain_first(exits: Sequence[Exit], streams: Path) -> Failure | None:
     logs = {e.rank: streams / f"r{e.rank}.log" for e in failed}
     first = failed[0] if len(failed) == 1 else min(failed, key=lambda e: (_follows(e, logs[e.rank]), e.ended))
     failure = explain(first, logs[first.rank], ranks=len(exits))
+    alone = next((e for e in exits if e.note.startswith(NEVER_INIT)), None)
+    if alone is not None and "HTTP request failed" in failure.title:
+        title = f"Rank {alone.rank} ended without calling hvd.init(), for which rank {first.rank} waited."
+        failure = replace(failure, title=title, rank=alone.rank, mend="Its log says what it does instead.")
     ended = sorted(e.rank for e in failed if e.stopped == PEER_FAILED)
     if ended and first.rank not in ended:
         failure = replace(
@@ -79,10 +80,12 @@ def explain_first(exits: Sequence[Exit], streams: Path) -> Failure | None:
 
 def _follows(exit_: Exit, log: Path) -> int:
     """How much a rank looks as if it ended because another did: 2 where its shim ended it for that, 1 where it lost touch.
-    One that raised something of its own does not, also where it was ended meanwhile."""
+    One that raised something of its own does not, also where it was ended meanwhile; nor one whose shim names the cause."""
+    if exit_.stopped in _IN_WORDS:
+        return -1
     traceback = last_traceback(log)
     if traceback is not None and exit_.signal != signal.SIGABRT:
-        return int(bool(_LOST_TOUCH.search(_last_line(traceback))))
+        return int(bool(LOST_TOUCH.search(_last_line(traceback))))
     return 2 if exit_.stopped == PEER_FAILED else int(exit_.signal == signal.SIGABRT)
 
 
@@ -91,10 +94,10 @@ def explain(exit_: Exit, log: Path, *, ranks: int = 1) -> Failure:
     on_rank = f" on rank {exit_.rank}" if ranks > 1 else ""
     evidence = _evidence(exit_)
     if exit_.error:
-        # A run that was refused its script (`_shim.gpu_check`) says why in a whole sentence, and the mend after it.
+        # The mend is on a line of its own.
         title, _, mend = exit_.error.partition("\n")
-        what = title if exit_.stopped == "no GPU" else f"The process could not be started{on_rank}: {title}"
-        return Failure(what, evidence, None, exit_.rank, mend)
+        what = title if exit_.stopped in _IN_WORDS else f"The process could not be started{on_rank}: {title}"
+        return Failure(what, evidence, None, exit_.rank if exit_.cause is None else exit_.cause, mend)
     if exit_.stopped in _STOPPED:
         title, mend = _STOPPED[exit_.stopped]
         return Failure(f"{title}{on_rank}.", evidence, None, exit_.rank, mend)
@@ -112,28 +115,48 @@ def explain(exit_: Exit, log: Path, *, ranks: int = 1) -> Failure:
         name = _signal_name(exit_.signal)
         hint = " (probably out of memory: nothing else kills without a trace)" if exit_.signal == signal.SIGKILL else ""
         return Failure(f"The process was ended by {name}{on_rank}{hint}.", evidence, traceback, exit_.rank)
-    title = _last_line(traceback) + on_rank if traceback else f"The script ended with exit code {exit_.code}{on_rank}."
+    cause = cause_of(_exception(log), exit_.rank, ranks) if traceback and ranks > 1 else None
+    if cause is not None:
+        return Failure(cause.title, evidence, traceback, exit_.rank, cause.mend)
+    title = (
+        words(_exception(log))[:300] + on_rank
+        if traceback
+        else f"The script ended with exit code {exit_.code}{on_rank}."
+    )
     return Failure(title, evidence, traceback, exit_.rank, "" if traceback else "Its log says more.")
 
 
 def last_traceback(log: Path) -> str | None:
     """The last Python traceback in the last 256 KB of a log, without terminal colours; None if there is none."""
+    lines = _from_traceback(log)
+    number = _exception_at(lines)
+    # Notes and hints may follow the exception.
+    return "\n".join(lines[: number + 12] if number else lines[:200]).rstrip() if lines else None
+
+
+def _from_traceback(log: Path) -> list[str]:
+    """The lines from the last traceback on."""
     try:
         with log.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - _TAIL))
             tail = _ANSI.sub(b"", file.read())
     except OSError:
-        return None
+        return []
     at = tail.rfind(_TRACEBACK)
-    if at < 0:
-        return None
-    lines = tail[at:].decode(errors="replace").splitlines()
-    for number, line in enumerate(lines[1:], 1):
-        # The first line that is neither a frame nor its code is the exception; notes and hints may follow it.
-        if line and not line.startswith(" "):
-            return "\n".join(lines[: min(number + 12, len(lines))]).rstrip()
-    return "\n".join(lines[:200])
+    return tail[at:].decode(errors="replace").splitlines() if at >= 0 else []
+
+
+def _exception_at(lines: Sequence[str]) -> int:
+    """The first line that is neither a frame nor its code is the exception; 0 where there is none."""
+    return next((n for n, line in enumerate(lines) if n and line and not line.startswith(" ")), 0)
+
+
+def _exception(log: Path) -> str:
+    """The last exception and what was said after it."""
+    lines = _from_traceback(log)
+    number = _exception_at(lines)
+    return "\n".join(lines[number:]) if number else "The script raised an exception."
 
 
 def _last_line(traceback: str) -> str:

@@ -107,3 +107,9 @@ def test_more_processes_than_anybody_means_are_refused() -> None:
 def test_counts_are_counts(wrong: Any) -> None:
     with pytest.raises(UsageError, match="node_count"):
         MpiConfiguration(node_count=wrong)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, "soon", True, float("inf")])
+def test_patience_is_seconds(wrong: Any) -> None:
+    with pytest.raises(UsageError, match="join_timeout_seconds"):
+        TensorflowConfiguration(join_timeout_seconds=wrong)

@@ -73,11 +73,18 @@ def test_snapshot() -> None:
                 },
                 "role": "",
                 "node": 0,
+                "address": "",
+                "lingers": 0.0,
             }
         ],
         "lead": [],
         "ports": 0,
         "rendezvous": None,
+        "join_seconds": 300.0,
+        "addresses": [],
+        "here": [],
+        "more_containers": [],
+        "hosts": [],
         "record": "/w/.mltrain/runs/e_1_aa",
         "blobs": "/w/.mltrain/blobs",
         "mounts": [

@@ -52,6 +52,38 @@ def test_parameter_servers_are_beside_workers_and_do_not_lead() -> None:
     assert ranks(Distribution(TENSORFLOW, nodes=2, chief=True)).lead == (0, 1), "without servers all come to an end"
 
 
+def test_an_evaluator_knows_of_the_others_and_is_none_of_them() -> None:
+    asked = Distribution(TENSORFLOW, nodes=2, chief=True, evaluator=True)
+    plan = plan_of(asked, Grant(gpus=(0, 1)))
+    evaluator = plan.ranks[2]
+    config = json.loads(evaluator.env["TF_CONFIG"])
+    assert config == {
+        "cluster": {"chief": ["127.0.0.1:<port 0>"], "worker": ["127.0.0.1:<port 1>"]},
+        "task": {"type": "evaluator", "index": 0},
+        "environment": "cloud",
+    }
+    assert (evaluator.role, evaluator.node, evaluator.env["CUDA_VISIBLE_DEVICES"]) == ("evaluator 0", 0, "-1")
+    assert (plan.lead, plan.ports, asked.processes) == ((0, 1), 2, 3)
+    launch = launch_record(plan, 2, {}, None, [21000, 21001])
+    assert launch["lingers"] == 60
+    assert "listens" not in launch
+    assert [one["rank"] for one in launch_record(plan, 0, {}, None, [21000, 21001])["joining"]["ranks"]] == [0, 1]
+
+
+def test_who_waits_for_whom_and_how_long() -> None:
+    plan = plan_of(Distribution(TENSORFLOW, 2, parameter_servers=1, join_seconds=7))
+    first, second = (launch_record(plan, rank, {}, None, [21000, 21001, 21002]) for rank in (0, 1))
+    assert first["joining"]["seconds"] == 7
+    assert [(one["role"], one["node"], one["address"]) for one in first["joining"]["ranks"]] == [
+        ("worker 0", 0, "127.0.0.1:21000"), ("worker 1", 1, "127.0.0.1:21001"), ("ps 0", 0, "127.0.0.1:21002"),
+    ]  # fmt: skip
+    assert (second["listens"], second["others"], "joining" in second) == (21001, [21000, 21001, 21002], False)
+    horovod = plan_of(Distribution(MPI, 2, 1))
+    assert [rank.env["HOROVOD_GLOO_TIMEOUT_SECONDS"] for rank in horovod.ranks] == ["360", "360"], "later than we"
+    launch = launch_record(horovod, 0, {}, None, [21000])
+    assert (launch["listens"], launch["joining"]["seconds"], len(launch["joining"]["ranks"])) == (21000, 300, 2)
+
+
 def test_horovod_s_numbers() -> None:
     for nodes, local in ((1, 2), (2, 1), (2, 2)):
         shape = ranks(Distribution(MPI, nodes, local), host)

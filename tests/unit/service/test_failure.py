@@ -3,7 +3,7 @@ from __future__ import annotations
 import signal
 
 from jupyter_mltrain.core.compute import Exit
-from jupyter_mltrain.core.ranks import PEER_FAILED, PEERS_DONE
+from jupyter_mltrain.core.ranks import NOT_JOINED, PEER_FAILED, PEERS_DONE, PORT_TAKEN
 from jupyter_mltrain.service.failure import explain, explain_first, failed_ranks, last_traceback
 
 TRACE = b"""epoch 1
@@ -108,3 +108,38 @@ def test_a_container_that_somebody_stopped_did_not_complete(tmp_path):
     failure = explain(stopped, tmp_path / "log")
     assert failure.title == "The container was stopped from outside."
     assert "rerun" in failure.mend
+
+
+def test_who_did_not_join_is_the_cause_and_not_who_waited(tmp_path):
+    exits = (
+        made(rank=0, signal=15, ended=3.0, stopped=NOT_JOINED, error="Rank 1 (worker 1) did not join.\nWait.", cause=1),
+        made(rank=1, signal=15, ended=2.0, stopped=PEER_FAILED),
+    )
+    found = explain_first(exits, tmp_path)
+    assert found is not None
+    assert (found.title, found.mend, found.rank) == ("Rank 1 (worker 1) did not join.", "Wait.", 1)
+    taken = explain(made(rank=1, error="Port 1 is taken.\nRerun it.", stopped=PORT_TAKEN), tmp_path / "log", ranks=2)
+    assert (taken.title, taken.mend, taken.rank) == ("Port 1 is taken.", "Rerun it.", 1)
+
+
+def test_who_never_came_to_horovod_is_the_cause_of_who_waited_in_vain(tmp_path):
+    (tmp_path / "r1.log").write_bytes(
+        TRACE.replace(b"InvalidArgumentError: shapes [1] and [2]", b"HTTP request failed.")
+    )
+    exits = (made(rank=0, code=0, note="never called hvd.init(), and trained alone"), made(rank=1, code=1, ended=2.0))
+    found = explain_first(exits, tmp_path)
+    assert found is not None
+    assert (found.rank, found.title) == (0, "Rank 0 ended without calling hvd.init(), for which rank 1 waited.")
+
+
+def test_ranks_that_disagree_are_told_in_one_line(tmp_path):
+    said = b"Mismatched ALLREDUCE tensor shapes: One rank sent a tensor of shape [2], but another rank sent a tensor of shape [3]."
+    for rank in (0, 1):
+        (tmp_path / f"r{rank}.log").write_bytes(TRACE.replace(b"shapes [1] and [2]", said))
+    found = explain_first((made(rank=0, code=1), made(rank=1, code=1, ended=2.0)), tmp_path)
+    assert found is not None
+    assert found.title.startswith(
+        "Ranks 0 and 1 disagree on the shape of a tensor (allreduce), told by rank 0: one has [2]"
+    )
+    assert found.mend
+    assert found.traceback is not None

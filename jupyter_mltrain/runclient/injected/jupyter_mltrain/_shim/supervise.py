@@ -9,21 +9,18 @@ finds the first.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from typing import Any, Callable
 
-from . import gpu_check, memory, peers, processes, records, rendezvous, system
+from . import gpu_check, joining, memory, peers, processes, records, rendezvous, system, wake
 from .events import EventFiles
 from .gpus import Gpus, given
 from .spawn import Child, environment
 
-PR_SET_CHILD_SUBREAPER = 36
 TICKS = os.sysconf("SC_CLK_TCK")
 BEAT = 1.0
 """Seconds between heartbeats."""
@@ -69,6 +66,8 @@ class _Shim:
         self.exit = records.Reserved(paths.exit)
         self.beat_fd = os.open(paths.beat, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.peers = peers.Peers(launch, paths)
+        self.joining = joining.Joining(launch, paths)
+        self.arrival = joining.Arrival(launch, paths)
         self.rank = paths.rank if launch.get("ranks", 1) > 1 else None  # which processes are this one's to end
         self.events: EventFiles | None = None  # a process that is no run's (an endpoint's) has no metrics
         if "streams" in launch and paths.rank == 0:  # ranks share their folder: one of them reads what is in it
@@ -78,6 +77,7 @@ class _Shim:
             )
         self.usage: system.Usage | None = None
         self.server: subprocess.Popen[bytes] | None = None  # of Horovod, beside the first rank
+        self.cause: int | None = None
         # A container that this run has to itself.
         self.counter = system.CpuCounter() if launch.get("alone") else None
         self.beats = 0
@@ -88,25 +88,22 @@ class _Shim:
         self.term = False
         # Of a stop in progress:
         self.reason: str | None = None
+        self.error = ""
         self.kill_at = 0.0
         self.signals: list[str] = []
         self.touched: dict[int, str] = {}
         self.leftovers: list[str] = []
 
     def run(self, ready: Callable[[], None]) -> None:
-        _become_subreaper()
-        self.wake = _wake_on_signals(self._on_term)
+        wake.become_subreaper()
+        self.wake = wake.wake_on_signals(self._on_term)
         self.group = memory.group(f"mltrain-{self.run_id[-120:]}-r{self.paths.rank}", self.limit)
         self.watched = self.limit is not None and (self.group is None or self.group.limit is None)
         if os.path.exists(self.paths.stop):
             self._record(error="stopped before it was started", stopped="requested")
             return
-        if "rendezvous" in self.launch:
-            try:
-                self.server = rendezvous.start(self.launch, environment(self.launch), os.path.dirname(self.paths.exit))
-            except rendezvous.UnavailableError as error:
-                self._record(error=str(error))
-                return
+        if not self._is_among_others():
+            return
         try:
             self.child = Child(self.launch, self._checked())
         except OSError as error:
@@ -124,6 +121,7 @@ class _Shim:
             self._record(error=problem)
             return
         ready()
+        self.joining.watch()
         if "streams" in self.launch:
             samples = system.Samples(os.path.join(str(self.launch["streams"]), f"r{self.paths.rank}.system"))
             gpus = given(self.launch["env"])
@@ -135,6 +133,18 @@ class _Shim:
                 used=(self.counter and self.counter.seconds()) or 0.0,
             )
         self._hold()
+
+    def _is_among_others(self) -> bool:
+        """Start what lets the ranks find each other, where it is this one's to do; where that cannot be, it is on record."""
+        error, stopped = joining.refusal(self.launch), joining.PORT_TAKEN
+        if not error and "rendezvous" in self.launch:
+            try:
+                self.server = rendezvous.start(self.launch, environment(self.launch), os.path.dirname(self.paths.exit))
+            except rendezvous.UnavailableError as unavailable:
+                error, stopped = str(unavailable), ""
+        if error:
+            self._record(error=error, stopped=stopped)
+        return not error
 
     def _checked(self) -> list[str]:
         env = self.launch["env"]
@@ -165,7 +175,7 @@ class _Shim:
     def _hold(self) -> None:
         while True:
             select.select([self.wake], [], [], max(self._patience(), 0))
-            _drain(self.wake)
+            wake.drain(self.wake)
             self._reap()
             if self.reason is None:
                 self._decide()
@@ -195,6 +205,9 @@ class _Shim:
             self._stop("requested", float(asked.get("grace", self.grace)))
         elif self.deadline is not None and time.monotonic() >= self.deadline:
             self._stop("time limit", self.grace)
+        elif self.joining.verdict:
+            self.error, self.cause = self.joining.verdict, self.joining.cause
+            self._stop(joining.NOT_JOINED, min(self.grace, peers.GRACE))
         elif self.rank is not None and time.monotonic() >= self.next_beat:
             verdict = self.peers.verdict()
             if verdict:
@@ -212,6 +225,7 @@ class _Shim:
         beside = {self.server.pid} if self.server is not None else set()
         tree = sorted({self.child.pid, *processes.below([os.getpid()], table)} - beside)
         if beat:
+            self.arrival.look(tree)
             self._sample(sum(table[pid].used for pid in tree if pid in table), self._beat(tree))
             self._read_events()
             self.next_beat = now + BEAT
@@ -232,6 +246,8 @@ class _Shim:
                 return
             if pid == 0:
                 return
+            if self.server is not None and pid == self.server.pid:
+                self.joining.server_ended()
             if pid == self.child.pid:
                 self.status, self.ended = status, time.time()
 
@@ -311,6 +327,7 @@ class _Shim:
     def _record(self, error: str = "", stopped: str = "") -> None:
         import resource
 
+        self.peers.end_orphans()
         if self.server is not None:
             self.server.kill()
         if self.usage is not None:
@@ -321,7 +338,7 @@ class _Shim:
         if self.status is not None:
             code = os.WEXITSTATUS(self.status) if os.WIFEXITED(self.status) else None
             signal_number = os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else None
-        elif not error:
+        elif not error and not self.error:
             error = "the process does not end, not even by KILL"
         refusal = records.read(self.paths.refusal)
         if refusal is not None and not self.reason:
@@ -338,7 +355,8 @@ class _Shim:
                 "code": code,
                 "signal": signal_number,
                 "ended": self.ended or time.time(),
-                "error": error,
+                "error": error or self.error,
+                "cause": self.cause,
                 "stopped": stopped or self.reason or "",
                 "oom_kills": kills,
                 "peak_bytes": peak,
@@ -355,30 +373,3 @@ class _Shim:
 
     def _on_term(self) -> None:
         self.term = True
-
-
-def _become_subreaper() -> None:
-    # Without it (no Linux) orphans go to init; the run's id in their environment still finds them.
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def _wake_on_signals(on_term: Callable[[], None]) -> int:
-    """A descriptor that becomes readable when a signal arrives."""
-    reader, writer = os.pipe()
-    for fd in (reader, writer):
-        os.set_blocking(fd, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    signal.signal(signal.SIGTERM, lambda *_: on_term())
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    for number in (signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-    return reader
-
-
-def _drain(fd: int) -> None:
-    try:
-        while os.read(fd, 4096):
-            pass
-    except BlockingIOError:
-        pass
