@@ -40,9 +40,10 @@ def _rows(request: Mapping[str, Any], answer: Mapping[str, Any]) -> list[tuple[s
         ("environment", _environment(request, environment)),
         ("where", str(environment.get("place") or "")),
         ("first", "; ".join(environment.get("steps") or ())),
-        ("container", _container(plan.get("container") or {})),
+        ("container", _container(plan.get("container") or {}, len(plan.get("more_containers") or ()))),
         ("data", ", ".join(_data(d) for d in request["data"])),
         ("resumes from", str(request.get("resume_from") or "")),
+        ("retries", str(request.get("retries") or "")),
         ("snapshot", _snapshot(answer.get("snapshot") or {})),
         ("resources", _resources(request["resources"])),
         ("variables", ", ".join(request["environment_variables"])),
@@ -64,8 +65,8 @@ def _environment(request: Mapping[str, Any], environment: Mapping[str, Any]) -> 
     return f"{name} ({states[built]})" if isinstance(built, bool) else name
 
 
-def _container(request: Mapping[str, Any]) -> str:
-    """What its engine would be asked for."""
+def _container(request: Mapping[str, Any], more: int) -> str:
+    """What its engine would be asked for, `more` times beside."""
     if not request:
         return ""
     host: Mapping[str, Any] = request["HostConfig"]
@@ -80,7 +81,8 @@ def _container(request: Mapping[str, Any]) -> str:
     named = {"network": host.get("NetworkMode"), "ipc": host.get("IpcMode"), "hostname": request.get("Hostname")}
     words += [f"{name} {value}" for name, value in named.items() if value]
     volumes = [str(mount["Source"]) for mount in host["Mounts"]]
-    return f"{', '.join(words)}; mounts {', '.join(volumes)}"
+    each = f"{1 + more} nodes, each in one of its own: " if more else ""
+    return f"{each}{', '.join(words)}; mounts {', '.join(volumes)}"
 
 
 def _data(entry: Mapping[str, Any]) -> str:

@@ -109,7 +109,9 @@ def test_what_a_run_goes_on_from(context: Context, service: FakeConnection) -> N
     cell(context, "--resume-from brave-otter-7 --retries 2 -- --epochs 9")
     body = sent(service)
     assert (body["resume_from"], body["retries"], body["arguments"]) == ("brave-otter-7", 2, ["--epochs", "9"])
-    assert "brave-otter-7" in repr(cell(context, "--dry-run --resume-from brave-otter-7"))
+    shown = repr(cell(context, "--dry-run --resume-from brave-otter-7 --retries 3"))
+    assert "resumes from  brave-otter-7" in shown
+    assert "retries       3" in shown
 
 
 def test_one_way_to_find_each_other(context: Context) -> None:
