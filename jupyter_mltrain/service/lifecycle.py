@@ -262,10 +262,10 @@ async def _conclude_vanished(record: Record, compute: Compute, seen: Observation
     else:
         title = "Supervisor lost, exit code unknown."
     failure = Failure(title, tuple(facts), mend="Rerun it.")
-    # Others of its ranks may be known to have ended, by now at the latest.
-    exits = (await _observe(compute, record.doc["handle"])).exits or seen.exits
     evidence: dict[str, Any] = {"stop": dataclasses.asdict(ended), "seen": seen.detail}
     if record.spec.distribution is not None:
+        # How the others of its ranks ended is known by now.
+        exits = (await _observe(compute, record.doc["handle"])).exits or seen.exits
         evidence["exits"] = [dataclasses.asdict(e) for e in exits]
     await _conclude(record, Status.FAILED, failure, title, evidence)
 

@@ -1,6 +1,6 @@
 """What is known of each process of a run: from what its engine saw last, its record, and what came with its streams.
 
-Nobody is asked for it, so it costs the same whatever the engine. Reading metrics is done at most every two seconds.
+Nobody is asked for it, so it costs the same whatever the engine. Metrics are read every two seconds at most.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 IN_STATE = 32
 """Ranks in a run's state; the route gives all."""
 _FRESH_SECONDS = 2.0
+_SECONDS_PER_RANK = 0.05
+"""To read a rank takes up to half a millisecond: a hundredth of a core at most, however many there are."""
 _LATER_SECONDS = 30.0
 """The same once a run is over: another may have completed that it can be compared with."""
 _WITH_THE_OTHERS = {PEER_FAILED: "ended: another rank failed", PEERS_DONE: "ended: the others are done"}
@@ -199,9 +201,7 @@ def few(ranks: list[RankState]) -> list[RankState]:
 async def _measured(service: Service, record: Record) -> Measured:
     known: Measured | None = record.measured
     points = await record.ingest.read(lambda columns: sum(one.count for one in columns.series.values()))
-    over = record.status.terminal
-    age = time.monotonic() - known.when if known is not None else 0.0
-    if known is not None and age < (_LATER_SECONDS if over and known.points == points else _FRESH_SECONDS):
+    if known is not None and time.monotonic() - known.when < _fresh(record, same=known.points == points):
         return known
     samples = record.ingest.beside(SAMPLES)
     await samples.absorb()
@@ -219,6 +219,14 @@ async def _measured(service: Service, record: Record) -> Measured:
     )
     record.measured = told
     return told
+
+
+def _fresh(record: Record, *, same: bool) -> float:
+    """For how many seconds what was read is as good as new; `same`: nothing was logged since."""
+    if record.status.terminal:
+        return _LATER_SECONDS if same else 0.0
+    distribution = record.spec.distribution
+    return max(_FRESH_SECONDS, _SECONDS_PER_RANK * (distribution.processes if distribution is not None else 1))
 
 
 def _gpus(node: Mapping[str, Any], used: Mapping[str, float]) -> list[str]:
