@@ -10,7 +10,7 @@ class Leftover:
     """Something that an engine keeps for us and that no live run needs."""
 
     kind: str
-    """`container`, `volume` or `image`."""
+    """`container`, `volume`, `network` or `image`."""
     name: str
     bytes: int | None
     """None where the engine does not say."""

@@ -69,17 +69,6 @@ class RanksContract:
         """The engine as a restarted service makes it: a new object that remembers nothing."""
         raise NotImplementedError
 
-    async def up(self, bench: Bench, handle: dict[str, Any], count: int) -> None:
-        """Wait until that many ranks have said so, and what they use of the machine is told of each."""
-        said: dict[str, bytes] = {}
-        async with asyncio.timeout(PATIENCE):
-            async for frame in bench.compute.stream(handle, {}):
-                said[frame.stream] = said.get(frame.stream, b"") + frame.data
-                there = sum(b"up" in text for name, text in said.items() if name.endswith(".log"))
-                if there == count and {f"r{rank}.system" for rank in range(count)} <= set(said):
-                    return
-        raise AssertionError(f"the run ended: {said}")
-
     async def test_ranks_find_each_other_and_end_together(self, bench: Bench, compute: Compute) -> None:
         """Launched by two services at once: a server beside each of two workers, which are the run's end."""
         asked = Distribution(TENSORFLOW, 2, parameter_servers=2)
@@ -118,7 +107,7 @@ class RanksContract:
 
     async def test_stop_ends_all(self, bench: Bench, compute: Compute) -> None:
         handle = await bench.run(WAITING, distribution=Distribution(TENSORFLOW, 2, parameter_servers=1))
-        await self.up(bench, handle, 3)
+        await up(bench, handle, 3)
         again = self.again(compute)
         seen = await again.observe(handle)
         assert (seen.phase, seen.exits) == (Phase.RUNNING, ())
@@ -132,3 +121,15 @@ class RanksContract:
 
 def by_rank(exits: tuple[Exit, ...]) -> list[Exit]:
     return sorted(exits, key=lambda one: one.rank)
+
+
+async def up(bench: Bench, handle: dict[str, Any], count: int) -> None:
+    """Wait until that many ranks have said so, and what they use of the machine is told of each."""
+    said: dict[str, bytes] = {}
+    async with asyncio.timeout(PATIENCE):
+        async for frame in bench.compute.stream(handle, {}):
+            said[frame.stream] = said.get(frame.stream, b"") + frame.data
+            there = sum(b"up" in text for name, text in said.items() if name.endswith(".log"))
+            if there == count and {f"r{rank}.system" for rank in range(count)} <= set(said):
+                return
+    raise AssertionError(f"the run ended: {said}")

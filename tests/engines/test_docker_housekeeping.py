@@ -10,7 +10,7 @@ import pytest
 
 from jupyter_mltrain.computes.docker import housekeeping
 from jupyter_mltrain.computes.docker.connection import Connection
-from jupyter_mltrain.computes.docker.labels import container, data_volume, labels, run_volume
+from jupyter_mltrain.computes.docker.labels import container, data_volume, labels, network, run_volume
 from jupyter_mltrain.core.compute import Leftover
 from tests.hosts.daemon import Engine
 
@@ -24,6 +24,7 @@ class Place:
         self.mark = uuid.uuid4().hex[:8]
         self.containers: list[str] = []
         self.volumes: list[str] = []
+        self.networks: list[str] = []
 
     def of(self, workspace: str) -> Connection:
         made = Connection(url=self.engine.url)
@@ -53,13 +54,20 @@ class Place:
         of = labels("run", run=run_id)
         self.container(container(run_id), of, self.volume(run_volume(run_id), of), lives=lives)
 
+    def network(self, run_id: str) -> str:
+        name = network(run_id)
+        self.connection.do(lambda client: client.create_network(name, labels=labels("run", run=run_id)))
+        self.networks.append(name)
+        return name
+
     def found(self, *ended: str) -> list[Leftover]:
         there = self.connection.do(lambda client: housekeeping.leftovers(client, ended))
         return [one for one in there if self.mark in one.name]
 
     def there(self) -> set[str]:
-        names = {*self.containers, *self.volumes}
+        names = {*self.containers, *self.volumes, *self.networks}
         has = self.engine.docker("ps", "-a", "--format", "{{.Names}}") + "\n" + self.engine.docker("volume", "ls", "-q")
+        has += "\n" + self.engine.docker("network", "ls", "--format", "{{.Name}}")
         return names & set(has.split())
 
 
@@ -71,6 +79,8 @@ def place(docker_engine: Engine) -> Iterator[Place]:
         place.connection.do(
             lambda client, name=name: client.remove_container(name, force=True) if name in place.there() else None
         )
+    for name in place.networks:
+        place.connection.do(lambda client, name=name: client.remove_network(name) if name in place.there() else None)
     for name in place.volumes:
         place.connection.do(lambda client, name=name: client.remove_volume(name) if name in place.there() else None)
 
@@ -87,6 +97,24 @@ def test_an_ended_runs_container_and_folder_go_and_a_live_ones_stay(place: Place
     assert {one.kind for one in gone} == {"container", "volume"}
     assert place.there() == {container(live), run_volume(live)}
     assert place.connection.do(lambda client: housekeeping.discard(client, gone)) == []
+
+
+def test_the_network_of_an_ended_run_goes_and_a_live_ones_stays(place: Place) -> None:
+    old, live, waiting = f"old-{place.mark}", f"live-{place.mark}", f"waiting-{place.mark}"
+    place.run(live, lives=True)
+    mine = place.network(old)
+    place.network(live)
+    place.network(waiting)
+    found = [one for one in place.found(old, live) if one.kind == "network"]
+    assert [(one.name, one.why) for one in found] == [(mine, f"the run {old} has ended")]
+    label = '{{index .Labels "org.jupyter-mltrain.workspace"}}'
+    assert place.engine.docker("network", "inspect", "--format", label, mine) == "ours"
+    # One that a container came to meanwhile stays.
+    place.engine.docker("network", "connect", network(live), container(live))
+    used = Leftover("network", network(live), None, "")
+    assert place.connection.do(lambda client: housekeeping.discard(client, [*found, used])) == found
+    assert network(live) in place.there()
+    assert mine not in place.there()
 
 
 def test_what_is_somebody_elses_is_not_seen(place: Place) -> None:

@@ -56,6 +56,9 @@ class Client(APIClient):
     def create_volume(self, *given: Any, labels: Mapping[str, str] | None = None, **named: Any) -> Any:
         return super().create_volume(*given, labels=owned(labels or {}, self.workspace), **named)
 
+    def create_network(self, *given: Any, labels: Mapping[str, str] | None = None, **named: Any) -> Any:
+        return super().create_network(*given, labels=owned(labels or {}, self.workspace), **named)
+
     def build(self, *given: Any, labels: Mapping[str, str] | None = None, **named: Any) -> Any:
         return super().build(*given, labels=owned(labels or {}, self.workspace), **named)
 

@@ -26,11 +26,13 @@ _SHARED = {
     "environment": "environments, made again when they are needed",
     "data": "data, sent again when it is needed",
 }
-_GONE, _USED = 404, 409
+_GONE = 404
+_USED = (409, 403)
+"""403 is said of a network that a container is on."""
 
 
 def leftovers(client: Client, ended: Collection[str]) -> list[Leftover]:
-    """Containers, volumes and images of ours that no living container uses. `ended`: ids of runs that are over.
+    """Containers, volumes, networks and images of ours that no living container uses. `ended`: ids of runs that are over.
 
     Runs of another workspace are left to it, unless they are old; what all share (environments, data, images) goes, too, and
     says who made it.
@@ -39,19 +41,26 @@ def leftovers(client: Client, ended: Collection[str]) -> list[Leftover]:
     sizes = _Sizes(client.df())
     containers: list[dict[str, Any]] = client.containers(all=True, filters=ours)
     volumes: list[dict[str, Any]] = client.volumes(filters=ours)["Volumes"] or []
+    networks: list[dict[str, Any]] = client.networks(filters=ours)
     images: list[dict[str, Any]] = client.images(filters=ours)
     using = [one for one in containers if not _over(one, ended)]
     used = {mount.get("Name") for one in using for mount in one.get("Mounts", ())} | {one["ImageID"] for one in using}
     return [
         *_containers(containers, ended, sizes, client.workspace),
         *_volumes([one for one in volumes if one["Name"] not in used], ended, sizes, client.workspace),
+        *_networks([one for one in networks if _run(one) not in map(_run, using)], ended, client.workspace),
         *_images([one for one in images if one["Id"] not in used], client.workspace),
     ]
 
 
 def discard(client: Client, which: Sequence[Leftover]) -> list[Leftover]:
     """Remove them; what is used after all stays, and is not in the answer."""
-    remove = {"container": client.remove_container, "volume": client.remove_volume, "image": client.remove_image}
+    remove = {
+        "container": client.remove_container,
+        "volume": client.remove_volume,
+        "network": client.remove_network,
+        "image": client.remove_image,
+    }
     gone: list[Leftover] = []
     for one in which:
         try:
@@ -59,7 +68,7 @@ def discard(client: Client, which: Sequence[Leftover]) -> list[Leftover]:
         except docker.errors.APIError as error:
             if error.status_code == _GONE:
                 continue
-            if error.status_code != _USED:
+            if error.status_code not in _USED:
                 raise
         else:
             gone.append(one)
@@ -124,6 +133,22 @@ def _volumes(
             why = "files of an endpoint that has no server there, sent again when it starts"
         if why:
             yield Leftover("volume", one["Name"], sizes.volume(one["Name"]), why + _whose(labels, workspace))
+
+
+def _run(one: Mapping[str, Any]) -> str:
+    """The run that something was made for."""
+    return one["Labels"].get(RUN, "")
+
+
+def _networks(found: Sequence[dict[str, Any]], ended: Collection[str], workspace: str) -> Iterator[Leftover]:
+    for one in found:
+        why = ""
+        if _run(one) in ended:
+            why = f"the run {_run(one)} has ended"
+        elif _age(one.get("Created", "")) > STRANGE_SECONDS:
+            why = f"the run {_run(one)} is none of this workspace, and old"
+        if why:
+            yield Leftover("network", one["Name"], None, why + _whose(one["Labels"], workspace))
 
 
 def _images(found: Sequence[dict[str, Any]], workspace: str) -> Iterator[Leftover]:
