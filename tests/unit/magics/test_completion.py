@@ -70,7 +70,7 @@ def test_other_lines_are_none_of_ours(line: str) -> None:
         ("%mltrain env build tensorflow-", ["tensorflow-horovod"]),
         ("%mltrain models ", ["tf-mnist"]),
         ("%mltrain nothing ", []),
-        ("%%mltrain --e", ["--experiment", "--env"]),
+        ("%%mltrain --e", ["--experiment", "--env", "--evaluator"]),
         ("%%mltrain --env tens", ["tensorflow", "tensorflow-horovod"]),
         ("%%mltrain -e cur", ["current"]),
         ("%%mltrain --env=mi", ["--env=mine"]),
