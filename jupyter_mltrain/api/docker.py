@@ -45,8 +45,11 @@ class DockerCompute(ComputeTarget, kind=DOCKER):
         next; who may do so is said by `docker login` on this machine.
 
         `hosts`: further engines, each by its url or by a dict of `url` or `context`, `tls_…`, `base_image`, `user`,
-        `max_nodes` (how many containers at once there) and `name`. A run is on one of them: the one with most room. Then
-        `max_nodes` is for all of them together (default: the sum), and `tls_…` for those by `tcp://` that have none.
+        `max_nodes` (how many containers at once there), `name` and `address`. A run is on one of them, the one with most
+        room; one of several nodes is on several where no host has room for all. Then its containers use the networks of
+        their hosts, which reach each other by `address` (default: the host of the url; for this machine's engine the address
+        that it has towards the others). `max_nodes` is for all hosts together (default: the sum), and `tls_…` for those by
+        `tcp://` that have none.
 
         Raises `ComputeTargetException` for a number that cannot be. The engine itself is tested by `ComputeTarget.attach`.
         """

@@ -34,6 +34,7 @@ async def launched(service: Service, record: Record, compute: Compute, plan: Lau
     if isinstance(compute, Foretelling) and begun is None and needed:
         # Saved first: whoever comes after this knows what to look for.
         record.doc["launching"] = compute.foretold(plan)
+        record.doc.setdefault("notices", []).extend(over_hosts(plan))
         await record.save()
     while True:
         try:
@@ -48,6 +49,16 @@ async def launched(service: Service, record: Record, compute: Compute, plan: Lau
             if record.status is Status.NOT_RESPONDING:
                 await record.progress(Status.STARTING)
             return handle
+
+
+def over_hosts(plan: LaunchPlan) -> list[str]:
+    """What is to be known of a run whose nodes are on several hosts."""
+    if not plan.hosts:
+        return []
+    at = dict(zip(plan.hosts, plan.addresses, strict=True))
+    where = ", ".join(f"{host} ({address})" for host, address in at.items())
+    free = "Horovod and NCCL listen at ports of their own choice"
+    return [f"Its nodes are on {where}. Their containers use the networks of these hosts: {free}."]
 
 
 async def _found(compute: Compute, begun: Handle) -> Handle | None:

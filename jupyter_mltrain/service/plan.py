@@ -21,6 +21,7 @@ from jupyter_mltrain.core.wire_catalog import Plan, PlannedEnvironment
 from jupyter_mltrain.errors import EngineError
 from jupyter_mltrain.service import resuming
 from jupyter_mltrain.service.hosts import HostsPool
+from jupyter_mltrain.service.launching import over_hosts
 from jupyter_mltrain.service.nodes import together
 from jupyter_mltrain.service.submission import check, snapshot
 from jupyter_mltrain.service.wire import RunRequest
@@ -65,7 +66,7 @@ async def describe_plan(service: Service, request: RunRequest) -> Plan:
             "secrets": taken.secrets,
             "largest": sorted(taken.files, key=lambda f: -f["size"])[:20],
         },
-        "notices": notices,
+        "notices": [*notices, *over_hosts(plan)],
     }
 
 

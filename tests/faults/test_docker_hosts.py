@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from jupyter_mltrain.api.workspace import Workspace
 from jupyter_mltrain.commands import verbs
 from jupyter_mltrain.commands.context import Context
 from jupyter_mltrain.errors import ComputeTargetException, PathNotFound
+from jupyter_mltrain.testing.bench import living
 from tests.faults.world import Submitted, World, eventually, steady
 from tests.hosts.daemon import Engine
 from tests.hosts.remote import RemoteHost
@@ -112,6 +116,78 @@ def test_runs_are_spread_and_a_fifth_one_waits(
     for run in runs:
         assert world.wait(run)["status"] == "Canceled"
     assert {node["host"] for node in boxes.list_nodes()} == {"here", "there"}
+
+
+def test_a_run_over_both_hosts_lives_and_ends_as_one(
+    world: World, boxes: DockerCompute, docker_engine: Engine, remote_host: RemoteHost
+) -> None:
+    """Three nodes, where each host has room for two. One host is cut off; a rank is killed; another run is given up."""
+
+    def nothing_is_left(run: Submitted) -> None:
+        def there() -> list[str]:
+            return [str(one) for engine in (docker_engine, remote_host.engine) for one in ours(engine, run)]
+
+        eventually(lambda: not there(), "the run left {}", there)
+        assert not living(run.id)
+
+    script = "print('rank', os.environ['MLTRAIN_RANK'], flush=True)\n" + LONG
+    run = submit(world, script, distribution={"launcher": "tensorflow", "nodes": 3})
+    stands(world, run, "Running")
+    nodes = world.connection.get("/v1/targets/boxes")["nodes"]
+    first, second, third = (node["host"] for node in nodes if node["run"] == run.id)
+    assert first == second != third
+    remote_host.cut()
+    stands(world, run, "NotResponding")
+    remote_host.network.mend()
+    stands(world, run, "Running")
+    os.kill(process_of(run, 2), signal.SIGKILL)
+    state = world.wait(run)
+    assert state["status"] == "Failed"
+    assert state["failure"]["title"].startswith("The process was ended by SIGKILL on rank 2"), state["failure"]
+    assert state["failure"]["evidence"][-1] == "ended for it: rank 0, rank 1"
+    ends = [one["ended"] for one in exits(state)]
+    print(f"the others ended {max(ends) - min(ends):.1f} s after the one that was killed")
+    nothing_is_left(run)
+    outputs = world.layout.run(run.id) / "outputs"
+    told = {path.relative_to(outputs).as_posix() for path in outputs.rglob("told")}
+    assert told == {"told", "node2/told"}, "a file of that name is on each host"
+
+    lost = submit(world, script, distribution={"launcher": "tensorflow", "nodes": 3})
+    stands(world, lost, "Running")
+    remote_host.cut()
+    stands(world, lost, "NotResponding")
+    given_up = world.connection.post(f"/v1/runs/{lost.id}/cancel", {"give_up": True}, timeout=120)
+    assert "Given up: its host there has not answered since" in given_up["failure"]["title"]
+    eventually(lambda: not living_here(docker_engine, lost), "its ranks on the host that answers go on")
+    assert remote_host.engine.docker("ps", "--quiet", "--filter", f"name={lost.id}")
+    remote_host.network.mend()
+    nothing_is_left(lost)
+
+
+def exits(state: dict[str, Any]) -> list[dict[str, Any]]:
+    return next(change["evidence"]["exits"] for change in state["history"] if "exits" in change["evidence"])
+
+
+def ours(engine: Engine, run: Submitted) -> list[str]:
+    """Containers and volumes of the run there."""
+    return [name for names in engine.ours().values() for name in names if run.id in name]
+
+
+def living_here(engine: Engine, run: Submitted) -> str:
+    return engine.docker("ps", "--quiet", "--filter", f"name={run.id}")
+
+
+def process_of(run: Submitted, rank: int) -> int:
+    """The process that trains as that rank, on whichever host."""
+    for pid in (int(one.split()[0]) for one in living(run.id)):
+        with contextlib.suppress(OSError):
+            variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            if (
+                f"MLTRAIN_RANK={rank}".encode() in variables
+                and b"train.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            ):
+                return pid
+    raise AssertionError(f"rank {rank} is not there")
 
 
 def test_a_target_of_several_urls_is_attached_in_one_line(

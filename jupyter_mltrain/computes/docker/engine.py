@@ -10,7 +10,17 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jupyter_mltrain.computes.docker import collecting, data, following, gpus, health, housekeeping, seeing, starting
+from jupyter_mltrain.computes.docker import (
+    collecting,
+    data,
+    following,
+    gpus,
+    health,
+    housekeeping,
+    seeing,
+    starting,
+    telling,
+)
 from jupyter_mltrain.computes.docker import plan as plans
 from jupyter_mltrain.computes.docker.connection import Connection
 from jupyter_mltrain.computes.docker.dialling import Client
@@ -26,6 +36,7 @@ from jupyter_mltrain.core.compute import (
     Capabilities,
     Capacity,
     EnvironmentOrder,
+    Exit,
     ForeseenEnvironment,
     Frame,
     Handle,
@@ -234,6 +245,10 @@ class DockerCompute(ServesEndpoints, Rewinds):
     async def stop(self, handle: Handle, grace: float) -> StopEvidence:
         self._asked.add(handle["run_id"])
         return await stop(self.connection, handle, grace)
+
+    async def tell(self, handle: Handle, exits: Sequence[Exit]) -> None:
+        """Let the ranks that are here know how others of the run, on other hosts, have ended."""
+        await self.connection.call(lambda client: telling.tell(client, handle, exits))
 
     async def remove(self, handle: Handle) -> None:
         self._heartbeats.forget(handle["run_id"])
