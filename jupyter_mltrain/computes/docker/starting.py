@@ -96,30 +96,37 @@ def _dead(launcher: str) -> bool:
 
 
 def _make(client: Client, plan: LaunchPlan, handle: Handle) -> list[str] | None:
-    """The ids of the containers; None where somebody was quicker."""
-    client.create_volume(run_volume(plan.run_id), labels=handle_labels(plan, "run"))
-    if "network" in handle:
-        _make_network(client, plan, handle["network"])
-    requests = [json.loads(json.dumps(request_of(plan, node))) for node in nodes_here(plan)]
-    for request in requests:
-        request["Labels"][LAUNCHER] = _launcher()
-    if plan.cpus is not None:
-        nodes = 1 + len(plan.more_containers)
-        _choose_cpus(client, requests, max(1, plan.cpus // nodes))
-    *others, last = [one.container for one in nodes_of(handle)]
-    first = _create(client, plan, requests[-1], last)
+    """The ids of the containers; None where somebody was quicker. Leaves nothing where one cannot be made."""
+    try:
+        client.create_volume(run_volume(plan.run_id), labels=handle_labels(plan, "run"))
+        if "network" in handle:
+            _make_network(client, plan, handle["network"])
+        requests = _requests(client, plan)
+        *others, last = [one.container for one in nodes_of(handle)]
+        first = _create(client, requests[-1], last)
+    except (EngineError, docker.errors.APIError):
+        with contextlib.suppress(docker.errors.APIError):  # somebody else's container may use it
+            client.remove_volume(run_volume(plan.run_id))
+            if "network" in handle:
+                _remove_networks(client, handle["network"])
+        raise
     if first is None:
         return None
-    made: list[str] = []
-    for name, request in zip(others, requests, strict=False):
-        one = _create(client, plan, request, name)
-        if one is None:  # of a launch that nobody goes on with
-            remove(client, name)
-            one = _create(client, plan, request, name)
-        if one is None:
-            raise EngineError(f"Somebody else makes the container {name} of the run.", mend="Launch the run again.")
-        made.append(one)
-    return [*made, first]
+    try:
+        return [*(_create_anew(client, *one) for one in zip(requests, others, strict=False)), first]
+    except (EngineError, docker.errors.APIError):
+        undo(client, handle)
+        raise
+
+
+def _requests(client: Client, plan: LaunchPlan) -> list[dict[str, Any]]:
+    """What the engine is asked to make for each node that is here."""
+    found = [json.loads(json.dumps(request_of(plan, node))) for node in nodes_here(plan)]
+    for request in found:
+        request["Labels"][LAUNCHER] = _launcher()
+    if plan.cpus is not None:
+        _choose_cpus(client, found, max(1, plan.cpus // (1 + len(plan.more_containers))))
+    return found
 
 
 def _make_network(client: Client, plan: LaunchPlan, name: str) -> None:
@@ -138,13 +145,11 @@ def _make_network(client: Client, plan: LaunchPlan, name: str) -> None:
         raise
 
 
-def _create(client: Client, plan: LaunchPlan, request: dict[str, Any], name: str) -> str | None:
+def _create(client: Client, request: dict[str, Any], name: str) -> str | None:
     """The id of the container; None where there is one of that name."""
     try:
         return client.create_container_from_config(request, name=name)["Id"]
     except docker.errors.ImageNotFound as error:
-        with contextlib.suppress(docker.errors.APIError):  # somebody else's container may use it
-            client.remove_volume(run_volume(plan.run_id))
         raise EngineError(
             f"The image {request['Image']!r} is not on the engine.", mend="Pull it there, or name another base_image."
         ) from error
@@ -152,6 +157,17 @@ def _create(client: Client, plan: LaunchPlan, request: dict[str, Any], name: str
         if error.status_code == _CONFLICT:
             return None
         raise
+
+
+def _create_anew(client: Client, request: dict[str, Any], name: str) -> str:
+    """The id of the container, in place of one that a launch left with which nobody goes on."""
+    made = _create(client, request, name)
+    if made is None:
+        remove(client, name)
+        made = _create(client, request, name)
+    if made is None:
+        raise EngineError(f"Somebody else makes the run's container {name}.", mend="Launch the run again.")
+    return made
 
 
 def handle_labels(plan: LaunchPlan, kind: str) -> dict[str, str]:
