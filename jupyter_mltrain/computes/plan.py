@@ -99,7 +99,6 @@ def launch_record(
     }
 
 
-def _with_ports(name: str, value: str, ports: Sequence[int]) -> str:
 def _among_others(plan: LaunchPlan, process: RankPlan, ports: Sequence[int]) -> dict[str, Any]:
     """What the shim of one rank of several is told beside. `listens`: the port that is to be free for it; `joining`: of the
     first rank alone, whose shim says who is missing."""
@@ -124,6 +123,7 @@ def _among_others(plan: LaunchPlan, process: RankPlan, ports: Sequence[int]) -> 
     return found
 
 
+def _with_ports(name: str, value: str, ports: Sequence[int]) -> str:
     return _placed(value, ports) if name in _WITH_PORTS else value
 
 

@@ -99,11 +99,11 @@ def _tensorflow(asked: Distribution, host: Callable[[int], str]) -> Ranks:
 def _horovod(asked: Distribution, host: Callable[[int], str]) -> Ranks:
     """As many processes on each node; Horovod's own server of rendezvous (Gloo) tells each of all."""
     nodes, local = asked.nodes, asked.processes_per_node
+    # Who is missing we tell ourselves, and before Horovod gives up.
+    usual = {"HOROVOD_GLOO_TIMEOUT_SECONDS": str(math.ceil((asked.join_seconds or JOIN_SECONDS) + _HOROVOD_LATER))}
     each: list[Rank] = []
     for rank in range(nodes * local):
         node, local_rank = divmod(rank, local)
-    # Who is missing we tell ourselves, and before Horovod gives up.
-    usual = {"HOROVOD_GLOO_TIMEOUT_SECONDS": str(math.ceil((asked.join_seconds or JOIN_SECONDS) + _HOROVOD_LATER))}
         env = {
             "HOROVOD_CONTROLLER": "gloo",
             "HOROVOD_CPU_OPERATIONS": "gloo",

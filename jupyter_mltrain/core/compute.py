@@ -293,10 +293,10 @@ class Exit:
     """Processes that were still there after the main one and were ended: `pid name`."""
     note: str = ""
     """What is to be known of it also where it ended well."""
-
-    @classmethod
     cause: int | None = None
     """The rank that its end is about, where that is another."""
+
+    @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Exit:
         """The exit that a record holds; unknown keys (of a newer shim) are left out."""
         known: dict[str, Any] = {f.name: raw[f.name] for f in dataclasses.fields(cls) if f.name in raw}

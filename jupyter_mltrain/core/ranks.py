@@ -30,10 +30,15 @@ class RankPlan:
     env: Mapping[str, str]
     role: str = ""
     node: int = 0
-
-
     address: str = ""
     lingers: float = 0.0
+
+
 def port_of(number: int) -> str:
     """What stands in a plan for the `number`-th port of a run (from 0 on), which the engine chooses at launch."""
     return f"<port {number}>"
+
+
+def interface_of(address: str) -> str:
+    """What stands in a plan for the name of the network interface that has an address, which the rank's shim finds out."""
+    return f"<interface of {address}>"
