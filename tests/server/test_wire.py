@@ -26,6 +26,7 @@ def test_answers_are_the_services_own_without_what_stays_here(server, workspace,
         for operation, what in {
             "GET /v1/runs": "runs",
             "GET /v1/runs/{key}/metrics": f"runs/{run.id}/metrics",
+            "GET /v1/runs/{key}/ranks": f"runs/{run.id}/ranks",
             "GET /v1/runs/{key}/logs": f"runs/{run.id}/logs",
             "GET /v1/runs/{key}/files": f"runs/{run.id}/files",
             "GET /v1/usage": "usage",
