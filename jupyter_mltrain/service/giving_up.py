@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mltrain.core.compute import Compute, Handle
+from jupyter_mltrain.core.engines import ManyHosts
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import ConflictError, EngineUnreachable, MLTrainError, RunNotFound, TargetNotFound
 from jupyter_mltrain.service.failure import Failure
@@ -144,7 +145,11 @@ def _check(record: Record) -> None:
 
 
 async def _problem(compute: Compute, handle: Handle | None) -> str:
-    """Why the host of a run cannot be asked; empty where it can."""
+    """Why the host of a run cannot be asked; empty where it can. Of several, the first that cannot, by name."""
+    parts: dict[str, Handle] = (handle or {}).get("parts", {})
+    if parts and isinstance(compute, ManyHosts):
+        each = await asyncio.gather(*(_problem(compute.on(host), part) for host, part in parts.items()))
+        return next((f"{host}: {one}" for host, one in zip(parts, each, strict=True) if one), "")
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
             if handle is not None:

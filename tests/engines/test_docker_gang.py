@@ -71,8 +71,10 @@ def compute(docker_engine: Engine, remote_host: RemoteHost) -> DockerHosts:
 async def bench_of(compute: DockerHosts, folder: Path) -> AsyncGenerator[Bench]:
     """Nothing is left on either host in the end."""
     bench = Watched(compute, folder, PYTHON)
-    yield bench
-    await bench.close()
+    try:
+        yield bench
+    finally:
+        await bench.close()
     for handle in bench.handles:
         for host in HOSTS:
             async with asyncio.timeout(PATIENCE):
