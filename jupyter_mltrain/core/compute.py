@@ -83,8 +83,10 @@ class Grant:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Grant:
-        known = {f.name: raw[f.name] for f in dataclasses.fields(cls) if f.name in raw}
-        return cls(**{name: tuple(one) if isinstance(one, list) else one for name, one in known.items()})
+        known: dict[str, Any] = {f.name: raw[f.name] for f in dataclasses.fields(cls) if f.name in raw}
+        for name in ("gpus", "more", "hosts"):
+            known[name] = tuple(known.get(name, ()))
+        return cls(**known)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_mltrain.cache import cache_root, remove_tree
-from jupyter_mltrain.core.orders import CompiledPackage
 from jupyter_mltrain.core.environment import EnvironmentLock, this_platform
+from jupyter_mltrain.core.orders import CompiledPackage
 from jupyter_mltrain.environments.uv import Log
 from jupyter_mltrain.errors import BuildFailed
 

@@ -27,8 +27,8 @@ from jupyter_mltrain.computes.docker import image as images
 from jupyter_mltrain.computes.docker.connection import Connection, status_of
 from jupyter_mltrain.computes.docker.labels import ENVIRONMENTS, labels
 from jupyter_mltrain.computes.docker.plan import ENVIRONMENTS_PLACE
-from jupyter_mltrain.core.orders import CompiledPackage, EnvironmentOrder
 from jupyter_mltrain.core.environment import EnvironmentLock
+from jupyter_mltrain.core.orders import CompiledPackage, EnvironmentOrder
 from jupyter_mltrain.errors import BuildFailed, EngineError, EnvironmentError_, PythonNotFound
 
 READY = "org.jupyter-mltrain.ready"
