@@ -68,6 +68,7 @@ def compose(
         lead=shape.lead,
         ports=shape.ports,
         rendezvous=shape.rendezvous,
+        mpirun=shape.mpirun,
         join_seconds=(spec.distribution and spec.distribution.join_seconds) or JOIN_SECONDS,
     )
 
@@ -106,6 +107,8 @@ def _among_others(plan: LaunchPlan, process: RankPlan, ports: Sequence[int]) -> 
     if process.address:
         found["listens"] = int(_placed(process.address, ports).rpartition(":")[2])
         found["others"] = [int(_placed(one.address, ports).rpartition(":")[2]) for one in plan.ranks if one.address]
+    if plan.mpirun:
+        found["mpirun"] = len(plan.ranks)
     if process.lingers:
         found["lingers"] = process.lingers
     if process.rank:

@@ -41,6 +41,7 @@ class Ranks:
     lead: tuple[int, ...] = ()
     ports: int = 0
     rendezvous: tuple[int, ...] | None = None
+    mpirun: bool = False
 
 
 def alone() -> Ranks:
@@ -52,7 +53,9 @@ def ranks(distribution: Distribution | None, host: Callable[[int], str] = lambda
     """The processes of a run. `host`: the address of a node, as the processes of the others reach it."""
     if distribution is None or distribution.processes == 1:
         return alone()
-    return _horovod(distribution, host) if distribution.launcher == MPI else _tensorflow(distribution, host)
+    if distribution.launcher != MPI:
+        return _tensorflow(distribution, host)
+    return _mpi(distribution) if distribution.mpirun else _horovod(distribution, host)
 
 
 def counting(distribution: Distribution | None) -> tuple[int, ...]:
@@ -121,3 +124,10 @@ def _horovod(asked: Distribution, host: Callable[[int], str]) -> Ranks:
             env["HOROVOD_GLOO_IFACE"] = "lo"
         each.append(Rank(rank, f"node {node}, process {local_rank}", node, env, usual=usual))
     return Ranks(tuple(each), tuple(range(len(each))), 1, (local,) * nodes)
+
+
+def _mpi(asked: Distribution) -> Ranks:
+    """Processes of one node, which mpirun tells of each other; those of Horovod speak MPI."""
+    env = {"HOROVOD_CONTROLLER": "mpi", "HOROVOD_CPU_OPERATIONS": "mpi"}
+    each = tuple(Rank(rank, f"node 0, process {rank}", 0, env) for rank in range(asked.processes))
+    return Ranks(each, tuple(range(len(each))), mpirun=True)

@@ -142,6 +142,8 @@ class LaunchPlan:
     """The number of ranks of each node, where they find each other at Horovod's server, on the first rank's node."""
     join_seconds: float = JOIN_SECONDS
     """How long the ranks that have come wait for the others."""
+    mpirun: bool = False
+    """Whether the environment's `mpirun` tells the ranks of each other."""
 
     def to_json(self) -> wire_catalog.LaunchPlan:
         mounts = [mount.to_json() for mount in self.mounts]

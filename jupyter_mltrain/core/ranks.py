@@ -12,6 +12,8 @@ NOT_JOINED = "not all joined"
 """Others did not come to find this rank in time, or cannot any more."""
 PORT_TAKEN = "port taken"
 """Somebody else listens where the rank is to; its script was not begun."""
+MPIRUN_ENDED = "mpirun ended"
+"""What started the ranks is gone, and none of them had failed."""
 JOIN_SECONDS = 300.0
 """How long the ranks that have come wait for the others, where nobody says otherwise."""
 

@@ -170,6 +170,7 @@ class LaunchPlan(TypedDict):
     ports: int
     rendezvous: list[int] | None
     join_seconds: float
+    mpirun: bool
 
 
 class PlannedEnvironment(TypedDict):

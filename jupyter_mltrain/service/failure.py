@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_mltrain.core.compute import FROM_OUTSIDE, Exit
-from jupyter_mltrain.core.ranks import NOT_JOINED, PEER_FAILED, PEERS_DONE, PORT_TAKEN
+from jupyter_mltrain.core.ranks import MPIRUN_ENDED, NOT_JOINED, PEER_FAILED, PEERS_DONE, PORT_TAKEN
 from jupyter_mltrain.service.causes import LOST_TOUCH, NEVER_INIT, cause_of, words
 
 _TAIL = 256 << 10
 _ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 _TRACEBACK = b"Traceback (most recent call last):"
 
-_IN_WORDS = frozenset(["no GPU", NOT_JOINED, PORT_TAKEN])
+_IN_WORDS = frozenset(["no GPU", MPIRUN_ENDED, NOT_JOINED, PORT_TAKEN])
 """Where a rank's shim says in a whole sentence why its script was not begun, or was ended."""
 _STOPPED = {
     "time limit": ("The time limit was reached", "Raise --max-run-time."),

@@ -297,6 +297,7 @@ export interface DistributionRequest {
   chief?: boolean;
   evaluator?: boolean;
   join_seconds?: number | null;
+  mpirun?: boolean;
 }
 /**
  * What is None stays as it is.
@@ -799,6 +800,7 @@ export interface Distribution {
   chief: boolean;
   evaluator: boolean;
   join_seconds: number | null;
+  mpirun: boolean;
 }
 export interface Dockerfile {
   dockerfile: string;
@@ -1349,6 +1351,8 @@ export interface LaunchPlan {
   lead: number[];
   ports: number;
   rendezvous: number[] | null;
+  join_seconds: number;
+  mpirun: boolean;
 }
 export interface RankPlan {
   rank: number;
@@ -1358,6 +1362,8 @@ export interface RankPlan {
   };
   role: string;
   node: number;
+  address: string;
+  lingers: number;
 }
 export interface Mount {
   name: string;

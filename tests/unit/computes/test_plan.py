@@ -81,6 +81,7 @@ def test_snapshot() -> None:
         "ports": 0,
         "rendezvous": None,
         "join_seconds": 300.0,
+        "mpirun": False,
         "addresses": [],
         "here": [],
         "more_containers": [],

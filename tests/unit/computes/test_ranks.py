@@ -95,6 +95,14 @@ def test_horovod_s_numbers() -> None:
         assert shape.rendezvous == (local,) * nodes
 
 
+def test_mpirun_has_no_rendezvous() -> None:
+    plan = plan_of(Distribution(MPI, 1, 2, mpirun=True))
+    assert [(rank.node, rank.env["HOROVOD_CONTROLLER"]) for rank in plan.ranks] == [(0, "mpi")] * 2
+    first, second = (launch_record(plan, rank, {}, None) for rank in (0, 1))
+    assert (first["mpirun"], second["mpirun"], plan.ports) == (2, 2, 0)
+    assert ("rendezvous" in first, first["joining"]["ranks"]) == (False, [])
+
+
 def test_a_node_has_its_share() -> None:
     plan = plan_of(Distribution(TENSORFLOW, 2, parameter_servers=1), Grant(gpus=(0, 1, 2, 3), memory_gb=6))
     assert [rank.env["CUDA_VISIBLE_DEVICES"] for rank in plan.ranks] == ["0,1", "2,3", "-1"]

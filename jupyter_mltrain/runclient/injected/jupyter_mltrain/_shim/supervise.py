@@ -14,9 +14,9 @@ import select
 import signal
 import subprocess
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Mapping
 
-from . import gpu_check, joining, memory, peers, processes, records, rendezvous, system, wake
+from . import gpu_check, joining, memory, mpi, peers, processes, records, rendezvous, system, wake
 from .events import EventFiles
 from .gpus import Gpus, given
 from .spawn import Child, environment
@@ -68,6 +68,7 @@ class _Shim:
         self.peers = peers.Peers(launch, paths)
         self.joining = joining.Joining(launch, paths)
         self.arrival = joining.Arrival(launch, paths)
+        self.mpi = mpi.Mpi(launch, paths)
         self.rank = paths.rank if launch.get("ranks", 1) > 1 else None  # which processes are this one's to end
         self.events: EventFiles | None = None  # a process that is no run's (an endpoint's) has no metrics
         if "streams" in launch and paths.rank == 0:  # ranks share their folder: one of them reads what is in it
@@ -135,13 +136,17 @@ class _Shim:
         self._hold()
 
     def _is_among_others(self) -> bool:
-        """Start what lets the ranks find each other, where it is this one's to do; where that cannot be, it is on record."""
+        """Start what lets the ranks find each other, where it is this one's to do; where that cannot be, it is recorded."""
         error, stopped = joining.refusal(self.launch), joining.PORT_TAKEN
-        if not error and "rendezvous" in self.launch:
-            try:
+        try:
+            if not error and "rendezvous" in self.launch:
                 self.server = rendezvous.start(self.launch, environment(self.launch), os.path.dirname(self.paths.exit))
-            except rendezvous.UnavailableError as unavailable:
-                error, stopped = str(unavailable), ""
+            if not error and self.mpi.asked:
+                self.launch["env"] = {**self.launch["env"], **self.mpi.enter(self._unwanted)}
+                stopped = self._unwanted()
+                error = "stopped before it was started" if stopped else ""
+        except rendezvous.UnavailableError as unavailable:
+            error, stopped = str(unavailable), ""
         if error:
             self._record(error=error, stopped=stopped)
         return not error
@@ -210,8 +215,10 @@ class _Shim:
             self._stop(joining.NOT_JOINED, min(self.grace, peers.GRACE))
         elif self.rank is not None and time.monotonic() >= self.next_beat:
             verdict = self.peers.verdict()
-            if verdict:
-                self._stop(verdict, min(self.grace, peers.GRACE))
+            if not verdict:
+                self.error = self.mpi.verdict()
+            if verdict or self.error:
+                self._stop(verdict or mpi.ENDED, min(self.grace, peers.GRACE))
 
     def _look(self) -> None:
         """Beat, and watch the memory, where that is due."""
@@ -222,8 +229,7 @@ class _Shim:
             return
         # With those that nobody has waited for yet: what CPU they used is the run's.
         table = processes.table(dead=True)
-        beside = {self.server.pid} if self.server is not None else set()
-        tree = sorted({self.child.pid, *processes.below([os.getpid()], table)} - beside)
+        tree = sorted({self.child.pid, *processes.below([os.getpid()], table)} - self._beside(table))
         if beat:
             self.arrival.look(tree)
             self._sample(sum(table[pid].used for pid in tree if pid in table), self._beat(tree))
@@ -236,7 +242,16 @@ class _Shim:
     def _living(self) -> list[processes.Process]:
         """The processes of the rank, without what we started beside it."""
         found = processes.of_run(self.run_id, [os.getpid()], self.rank)
-        return [process for process in found if self.server is None or process.pid != self.server.pid]
+        beside = self._beside({process.pid: process for process in found})
+        return [process for process in found if process.pid not in beside]
+
+    def _beside(self, table: Mapping[int, processes.Process]) -> set[int]:
+        """What we started beside the rank."""
+        return self.mpi.pids(table) | ({self.server.pid} if self.server is not None else set())
+
+    def _unwanted(self) -> str:
+        """Why the rank is not to be started any more; empty where it is."""
+        return "requested" if self.term or os.path.exists(self.paths.stop) else self.peers.verdict()
 
     def _reap(self) -> None:
         while True:
@@ -248,6 +263,7 @@ class _Shim:
                 return
             if self.server is not None and pid == self.server.pid:
                 self.joining.server_ended()
+            self.mpi.reaped(pid, status)
             if pid == self.child.pid:
                 self.status, self.ended = status, time.time()
 
@@ -257,6 +273,9 @@ class _Shim:
         self.leftovers = [str(process) for process in left]
         # One that only serves others may break down over their end: that is none of its own.
         reason = peers.DONE if self.peers.verdict() == peers.DONE else ""
+        if self.mpi.asked and self.status and not reason:
+            self.error = self.mpi.verdict()
+            reason = mpi.ENDED if self.error else ""
         self._stop(reason, min(self.grace, LEFTOVER_GRACE))
 
     def _stop(self, reason: str, grace: float, first: signal.Signals = signal.SIGTERM) -> None:
@@ -328,6 +347,7 @@ class _Shim:
         import resource
 
         self.peers.end_orphans()
+        self.mpi.tidy()
         if self.server is not None:
             self.server.kill()
         if self.usage is not None:

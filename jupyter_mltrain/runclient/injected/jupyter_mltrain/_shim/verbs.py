@@ -24,6 +24,10 @@ def main(arguments: list[str]) -> None:
             several(files, _say_ready)
             return
         _launch(files[0], detach="--wait" not in rest)
+    elif verb == "mpi":
+        from .mpi import stand_in
+
+        stand_in(rest[0])
     elif verb == "observe":
         from .observe import observe
 
