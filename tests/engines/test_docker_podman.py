@@ -9,11 +9,15 @@ import os
 
 import pytest
 
-from tests.engines.docker_contract import DockerContract
+from jupyter_mltrain.core.compute import Phase
+from jupyter_mltrain.core.spec import TENSORFLOW, Distribution
+from jupyter_mltrain.errors import EngineError
+from tests.engines.docker_contract import DockerContract, left
 
 CHOSEN = {
     "test_a_look_at_a_run_that_is_released_leaves_nothing",
     "test_a_vanished_run_is_an_observation",
+    "test_a_run_of_several_nodes_is_refused_in_one_line",
     "test_collects_all_that_the_run_made",
     "test_data_of_every_form_stands_where_it_was_asked_for",
     "test_double_launch_is_one_run",
@@ -34,6 +38,17 @@ class TestPodman(DockerContract):
     async def test_is_there_and_has_something_to_give(self, compute):
         await super().test_is_there_and_has_something_to_give(compute)
         assert (await compute.check()).steps[1].startswith("Podman ")
+
+    async def test_a_run_of_several_nodes_is_refused_in_one_line(self, bench, compute):
+        """One node may have several processes."""
+        plan = bench.prepare("pass", distribution=Distribution(TENSORFLOW, 2))
+        with pytest.raises(EngineError, match="has 2 nodes, and on Podman runs have one") as told:
+            await bench.launch(plan)
+        assert "\n" not in told.value.message
+        assert left(compute, plan.run_id) == []
+        handle = await bench.run("print('up')", distribution=Distribution(TENSORFLOW, 1, parameter_servers=1))
+        assert [streams for name, streams in (await bench.streams(handle)).items() if name.endswith(".log")]
+        assert (await bench.until(handle, Phase.EXITED)).exits[0].code == 0
 
 
 assert all(callable(getattr(TestPodman, name)) for name in CHOSEN)

@@ -130,7 +130,12 @@ def _requests(client: Client, plan: LaunchPlan) -> list[dict[str, Any]]:
 
 
 def _make_network(client: Client, plan: LaunchPlan, name: str) -> None:
-    """The run's own, unless it is there."""
+    """The run's own, unless it is there. Raises `EngineError` where none can be had."""
+    if client.is_podman:  # whether it knows containers by name depends on plugins that its API does not tell of
+        raise EngineError(
+            f"The run has {1 + len(plan.more_containers)} nodes, and on Podman runs have one.",
+            mend="Take a Docker engine, or one node with several processes.",
+        )
     try:
         if not client.networks(names=[name]):
             client.create_network(name, driver="bridge", labels=handle_labels(plan, "run"), check_duplicate=True)
