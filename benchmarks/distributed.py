@@ -24,10 +24,10 @@ from jupyter_mltrain.core.layout import Layout
 
 THROUGHPUT_BAR = 0.95
 LAUNCH_BAR = 1.5
-PAIRS = 12
+PAIRS = 10
 
 _SCRIPT = "horovod_steps.py"
-_WARM, _TIMED = 200, 1000
+_WARM, _TIMED = 100, 600
 
 
 @dataclass(frozen=True)
