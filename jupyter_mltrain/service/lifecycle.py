@@ -255,13 +255,15 @@ async def _conclude_vanished(record: Record, compute: Compute, seen: Observation
     facts = [seen.detail] if seen.detail else []
     if ended.ended:
         facts.append(f"ended: {', '.join(ended.ended[:5])}")
+    lost = seen.evidence.get("ranks", ()) if record.spec.distribution is not None else ()
+    rank = min(map(int, lost), default=None)
     if "machine restarted" in seen.detail:
         title = "The machine was restarted."
     elif record.spec.target in {NOTEBOOK, WITHIN}:
         title = seen.detail
     else:
-        title = "Supervisor lost, exit code unknown."
-    failure = Failure(title, tuple(facts), mend="Rerun it.")
+        title = f"Supervisor lost{f' on rank {rank}' if rank is not None else ''}, exit code unknown."
+    failure = Failure(title, tuple(facts), rank=rank, mend="Rerun it.")
     evidence: dict[str, Any] = {"stop": dataclasses.asdict(ended), "seen": seen.detail}
     if record.spec.distribution is not None:
         # How the others of its ranks ended is known by now.

@@ -17,6 +17,7 @@ for _module in (
     "many",
     "pools",
     "processes",
+    "ranks",
     "storage",
 ):
     import_module(f"tests.faults.{_module}")
