@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from jupyter_mltrain.computes.docker import DockerCompute, DockerHosts
-from jupyter_mltrain.core.compute import Compute, Grant, Handle, LaunchInputs, Mount, Phase
+from jupyter_mltrain.core.compute import Compute, Grant, Handle, LaunchInputs, LaunchPlan, Mount, Phase
 from jupyter_mltrain.core.ranks import PEER_FAILED
-from jupyter_mltrain.core.spec import TENSORFLOW, Distribution
+from jupyter_mltrain.core.spec import MPI, TENSORFLOW, Distribution
+from jupyter_mltrain.environments import Environments
 from jupyter_mltrain.errors import EngineUnreachable
 from jupyter_mltrain.testing import bench as bench_module
 from jupyter_mltrain.testing.bench import PATIENCE, Bench
 from jupyter_mltrain.testing.ranks_contract import WAITING, RanksContract, by_rank
 from tests.engines.docker_contract import PYTHON, left
 from tests.engines.python_environment import python_environment
+from tests.engines.test_horovod_real import WHERE
 from tests.engines.test_ranks_real import MIRRORED
 from tests.hosts.daemon import Engine
 from tests.hosts.remote import RemoteHost
@@ -29,6 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 HOSTS = ("here", "there")
 
+TWO = Distribution(TENSORFLOW, 2)
 LEAVES = """
 open("outputs/same", "w").write("of all")
 open("outputs/other", "w").write(str(task["index"]))
@@ -55,6 +57,17 @@ class Watched(Bench):
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
+
+
+def with_python(python: Path, plan: LaunchPlan) -> LaunchPlan:
+    """The plan with an environment of this machine in its containers, at the same place, which may be root's own."""
+    for request in (plan.container, *plan.more_containers):
+        assert request is not None
+        request["HostConfig"]["Mounts"] += [
+            {"Type": "bind", "Source": str(one), "Target": str(one), "ReadOnly": True}
+            for one in (python.resolve().parents[1], python.parents[1])
+        ]
+    return plan
 
 
 def both(engine: Engine, other: RemoteHost, user: str = "") -> DockerHosts:
@@ -107,7 +120,7 @@ class TestRanksOverHosts(RanksContract):
 async def test_each_host_is_told_the_address_by_which_the_others_reach_it(
     bench: Bench, remote_host: RemoteHost
 ) -> None:
-    plan = bench.prepare(WAITING, distribution=Distribution(TENSORFLOW, 2))
+    plan = bench.prepare(WAITING, distribution=TWO)
     assert plan.hosts == HOSTS
     assert plan.addresses == (remote_host.network.here, remote_host.address)
     networks = [one["HostConfig"]["NetworkMode"] for one in (plan.container or {}, *plan.more_containers)]
@@ -124,7 +137,7 @@ async def test_a_host_that_is_cut_off_has_not_ended_its_ranks(
         "while os.environ['MLTRAIN_RANK'] == '1' or not os.path.exists('outputs/go'):\n    time.sleep(0.1)\n"
         "raise SystemExit(3)"
     )
-    handle = await bench.run(code, distribution=Distribution(TENSORFLOW, 2))
+    handle = await bench.run(code, distribution=TWO)
     await bench.until(handle, Phase.RUNNING)
     remote_host.cut()
     try:
@@ -150,17 +163,8 @@ async def test_two_workers_on_two_hosts_end_with_the_same_weights_to_the_bit(
 ) -> None:
     monkeypatch.setattr(bench_module, "PATIENCE", 300.0)
     python = python_environment("tensorflow-2.21", "tensorflow-cpu>=2.21,<2.22")
-    # In the containers at the same places as here, which may be root's own.
     async with bench_of(both(docker_engine, remote_host, user="0:0"), tmp_path) as bench:
-        plan = bench.prepare(
-            MIRRORED + LEAVES, python=str(python), distribution=Distribution(TENSORFLOW, 2, join_seconds=300.0)
-        )
-        for request in (plan.container, *plan.more_containers):
-            assert request is not None
-            request["HostConfig"]["Mounts"] += [
-                {"Type": "bind", "Source": str(one), "Target": str(one), "ReadOnly": True}
-                for one in (sys.base_prefix, python.parent.parent)
-            ]
+        plan = with_python(python, bench.prepare(MIRRORED + LEAVES, python=str(python), distribution=TWO))
         handle = await bench.launch(plan)
         streams = await bench.streams(handle)
         seen = await bench.until(handle, Phase.EXITED)
@@ -176,3 +180,19 @@ async def test_two_workers_on_two_hosts_end_with_the_same_weights_to_the_bit(
     assert set(made) == {"same", "other", "own0", "own1", "node1/other"}
     assert made["own0"] == made["own1"], "the weights differ"
     assert (made["other"], made["node1/other"]) == ("0", "1")
+
+
+async def test_horovod_over_two_hosts(
+    docker_engine: Engine, remote_host: RemoteHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They speak by the interface that has the address of their host, whatever the hosts call themselves."""
+    monkeypatch.setattr(bench_module, "PATIENCE", 300.0)
+    python = Path(Environments(tmp_path / "environments").prepare("tensorflow-horovod", log=print).prepared.python)
+    async with bench_of(both(docker_engine, remote_host, user="0:0"), tmp_path) as bench:
+        plan = with_python(python, bench.prepare(WHERE, python=str(python), distribution=Distribution(MPI, 2)))
+        handle = await bench.launch(plan)
+        streams = await bench.streams(handle)
+        seen = await bench.until(handle, Phase.EXITED)
+    assert [(one.code, one.note) for one in by_rank(seen.exits)] == [(0, ""), (0, "")], streams
+    said = b"".join(data for name, data in sorted(streams.items()) if name.endswith(".metrics"))
+    assert said.count(b"[0,2,0,1,0,2,3]") == said.count(b"[1,2,0,1,1,2,3]") == 1

@@ -30,6 +30,7 @@ from jupyter_mltrain.core.compute import (
     StopEvidence,
 )
 from jupyter_mltrain.core.engines import together
+from jupyter_mltrain.core.ranks import RankPlan, interface_of
 from jupyter_mltrain.core.spec import RunSpec
 from jupyter_mltrain.core.target import DOCKER
 from jupyter_mltrain.errors import EngineError, EngineUnreachable, UsageError
@@ -176,8 +177,14 @@ class DockerHosts(Rewinds):
             for name in dict.fromkeys(hosts)
         }
         first, *more = (_requests(each[name])[node] for node, name in enumerate(hosts))
+        plan = each[hosts[0]]
         return dataclasses.replace(
-            each[hosts[0]], container=first, more_containers=tuple(more), host=hosts[0], hosts=tuple(hosts)
+            plan,
+            ranks=tuple(_by_its_interface(one, addresses[one.node]) for one in plan.ranks),
+            container=first,
+            more_containers=tuple(more),
+            host=hosts[0],
+            hosts=tuple(hosts),
         )
 
     def addresses(self, hosts: Sequence[str]) -> list[str]:
@@ -283,6 +290,14 @@ class DockerHosts(Rewinds):
 def _requests(plan: LaunchPlan) -> Sequence[Mapping[str, Any]]:
     assert plan.container is not None, "made by an engine with containers"
     return (plan.container, *plan.more_containers)
+
+
+def _by_its_interface(one: RankPlan, address: str) -> RankPlan:
+    """Horovod and NCCL would take any of a host's networks, or what its name leads to there, which may be the loopback."""
+    if "HOROVOD_RANK" not in one.env:
+        return one
+    found = {"HOROVOD_GLOO_IFACE": interface_of(address), "NCCL_SOCKET_IFNAME": f"={interface_of(address)}"}
+    return dataclasses.replace(one, env={**found, **one.env})
 
 
 def _part(plan: LaunchPlan, nodes: Sequence[int]) -> LaunchPlan:

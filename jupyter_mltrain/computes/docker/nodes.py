@@ -6,6 +6,7 @@ ranks are in that.
 
 from __future__ import annotations
 
+import ipaddress
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,10 +73,22 @@ def connect(request: dict[str, Any], run_id: str, node: int, addresses: Sequence
     if addresses:
         # Horovod and NCCL listen at ports of their own choice, which no network of containers passes on.
         host["NetworkMode"] = "host"
+        # A name of its own, that leads to it: two hosts may have one name, or one that is their loopback.
+        request.setdefault("Hostname", f"node{node}")
+        named = [f"node{number}:{one}" for number, one in enumerate(addresses) if _is_ip(one)]
+        host["ExtraHosts"] = [*host.get("ExtraHosts", ()), *named]
         return
     host["NetworkMode"] = network(run_id)
     request.setdefault("Hostname", f"node{node}")
     request["NetworkingConfig"] = {"EndpointsConfig": {network(run_id): {"Aliases": [f"node{node}"]}}}
+
+
+def _is_ip(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True
 
 
 def ports(plan: LaunchPlan) -> list[int]:

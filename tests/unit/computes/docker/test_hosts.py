@@ -86,3 +86,17 @@ async def test_a_target_is_good_where_one_host_is_and_says_what_is_wrong_with_th
         ok=True, problem="b: No route.", mend="Plug it in.", steps=("a: reached it",)
     )
     assert not (await made(hosts=["ssh://b"]).check()).ok
+
+
+def test_hosts_reach_each_other_by_their_addresses() -> None:
+    hosts = made(
+        hosts=[{"url": "unix:///x", "name": "here"}, "ssh://me@127.0.0.9", {"url": "ssh://b", "address": "10.9.8.7"}]
+    )
+    assert hosts.addresses(["b", "here", "b"])[::2] == ["10.9.8.7", "10.9.8.7"]
+    with pytest.raises(EngineError, match=r"towards nowhere\.invalid is not known") as caught:
+        made(hosts=["unix:///x", "ssh://nowhere.invalid"]).addresses(["this machine", "nowhere.invalid"])
+    assert "with its `address`" in caught.value.mend
+    named = made(hosts=[{"url": "unix:///x", "address": "10.1.1.1"}, "ssh://nowhere.invalid"])
+    assert named.addresses(["this machine", "nowhere.invalid"]) == ["10.1.1.1", "nowhere.invalid"]
+    # Two engines of this machine.
+    assert made(hosts=["unix:///x", "ssh://127.0.0.9"]).addresses(["this machine", "127.0.0.9"]) == ["127.0.0.1"] * 2

@@ -50,5 +50,8 @@ def start(launch: Mapping[str, Any], env: Mapping[str, str], folder: str) -> sub
 def note(launch: Mapping[str, Any], rank: records.Rank) -> str:
     """What is to be said of a rank that ended: that it never came to find the others."""
     awaited = int(launch.get("ranks", 1)) > 1 and "HOROVOD_GLOO_RENDEZVOUS_PORT" in launch["env"]
-    came = os.path.exists(os.path.join(os.path.dirname(rank.exit), f"r{rank.rank}.joined"))
-    return "never called hvd.init(), and trained alone" if awaited and not came else ""
+    folder = os.path.dirname(rank.exit)
+    # Who came is noted beside the first rank, which may be on another host.
+    known = os.path.exists(os.path.join(folder, "r0.launch.json"))
+    came = os.path.exists(os.path.join(folder, f"r{rank.rank}.joined"))
+    return "never called hvd.init(), and trained alone" if awaited and known and not came else ""

@@ -6,6 +6,7 @@ import os
 import signal
 from typing import Any, Mapping, Sequence
 
+from . import interfaces
 from .shield import Shield
 
 
@@ -49,7 +50,7 @@ def environment(launch: Mapping[str, Any]) -> dict[str, str]:
     """The shim's own environment (which holds the secrets), and on top that of the launch file. The environment's
     interpreter comes first on PATH, as if it were activated."""
     env = dict(os.environ)
-    env.update({str(k): str(v) for k, v in launch["env"].items()})
+    env.update(interfaces.named({str(k): str(v) for k, v in launch["env"].items()}))
     python = env.get("MLTRAIN_PYTHON")
     if python and os.path.isabs(python) and "PATH" not in launch["env"]:
         env["PATH"] = os.pathsep.join([os.path.dirname(python), env.get("PATH", os.defpath)])
