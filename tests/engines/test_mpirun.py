@@ -14,7 +14,7 @@ import pytest
 from jupyter_mltrain.computes.local import LocalCompute
 from jupyter_mltrain.core.compute import Exit, Handle, Phase
 from jupyter_mltrain.core.spec import MPI, Distribution
-from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim import processes
+from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim import processes, records
 from jupyter_mltrain.service.failure import explain_first
 from jupyter_mltrain.testing.bench import PATIENCE, Bench, living
 from tests.engines.python_environment import python_environment
@@ -37,6 +37,7 @@ run.log_list("numbers", [world.rank, world.size, local.rank, local.size, world.a
 assert os.environ["MLTRAIN_RANK"] == str(world.rank)
 """
 )
+INIT_IN_ONE = "from mpi4py import MPI; MPI.COMM_WORLD.barrier()"
 FOR_EVER = INIT + "print('on', flush=True)\nwhile True:\n    world.allreduce(1)\n    time.sleep(0.05)\n"
 
 
@@ -103,6 +104,28 @@ async def test_without_its_mpirun_a_run_ends_and_leaves_nothing(bench: Bench, tm
     assert failure.title.startswith("mpirun was killed"), words(handle, streams)
     assert not list(Path("/dev/shm").glob("sm_segment*"))
     assert not list(Path(handle["root"], "shim", "mpi").glob("sm_segment*"))
+
+
+async def test_a_rank_whose_shim_is_killed_takes_all_along(bench: Bench) -> None:
+    handle = await bench.run(FOR_EVER, distribution=TWO)
+    await bench.said(handle, b"on")
+    start = records.read(records.Rank(handle["root"], 0).start)
+    assert start is not None
+    os.kill(start["shim_pid"], signal.SIGKILL)
+    async with asyncio.timeout(PATIENCE):
+        while living(handle["run_id"]):
+            await asyncio.sleep(0.05)
+
+
+async def test_a_rank_that_never_comes_does_not_hold_up_the_others(bench: Bench, tmp_path: Path) -> None:
+    handle = await bench.run(f"import os\nif os.environ['MLTRAIN_RANK'] == '0':\n    {INIT_IN_ONE}", distribution=TWO)
+    exits, streams = await ended(bench, handle)
+    for name, data in streams.items():
+        (tmp_path / name).write_bytes(data)
+    failure = explain_first(exits, tmp_path)
+    assert failure is not None
+    assert failure.rank == 1, words(handle, streams)
+    assert failure.title.startswith("Rank 1 ended without MPI's init")
 
 
 async def test_a_stop_ends_mpirun_too(bench: Bench) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_mltrain.core.environment import EnvironmentLock
+from jupyter_mltrain.core.environment import EnvironmentLock, this_platform
 from jupyter_mltrain.environments import compiled
 from jupyter_mltrain.errors import BuildFailed
 
@@ -56,6 +56,34 @@ def test_what_the_build_needs_is_asked_for_before_it(monkeypatch: pytest.MonkeyP
     with pytest.raises(BuildFailed, match=r"compiles horovod, which needs cmake, make, g\+\+") as told:
         one.check("mine")
     assert "apt-get install cmake make g++" in told.value.mend
+
+
+def test_with_open_mpi_beside_it_horovod_speaks_mpi_too() -> None:
+    alone = compiled.split(LOCK)[1][0]
+    lock = dataclasses.replace(LOCK, requirements=f"{LOCK.requirements}\nopenmpi==5.0.11")
+    beside = compiled.split(lock)[1][0]
+    assert alone.folder != beside.folder
+    assert ("HOROVOD_WITHOUT_MPI" in alone.variables, "HOROVOD_WITHOUT_MPI" in beside.variables) == (True, False)
+    assert beside.variables_in(Path("/there"))["MPI_HOME"] == "/there"
+
+
+def test_what_is_there_is_sent_and_what_is_not_is_compiled_here_where_it_can_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lock = dataclasses.replace(LOCK, platform=this_platform())
+    monkeypatch.setattr("shutil.which", lambda program: f"/usr/bin/{program}")
+    assert compiled.is_to_compile_here(lock)
+    assert not compiled.is_to_compile_here(dataclasses.replace(LOCK, platform="linux-riscv64-glibc"))
+    (one,) = compiled.split(lock)[1]
+    assert one.order.wheel == ""
+    wheel = one.folder / "sdists-v9" / "pypi" / "horovod" / "0.28.1" / "x" / "horovod-0.28.1-cp311-cp311-linux.whl"
+    wheel.parent.mkdir(parents=True)
+    wheel.touch()
+    assert one.order.wheel == str(wheel)
+    assert one.order.key == one.folder.name
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert not compiled.is_to_compile_here(lock)
+    one.check("mine")
 
 
 def test_of_a_build_its_percents_are_shown() -> None:

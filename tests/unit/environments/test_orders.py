@@ -1,5 +1,6 @@
 """What an engine with containers is asked for, from what this machine's pip and uv are told."""
 
+import dataclasses
 import re
 
 import pytest
@@ -27,6 +28,18 @@ def test_the_lock_goes_whole():
     assert "--hash=sha256:00" in made.lock
     assert (made.image, made.dockerfile, made.interpreter, made.shm_size) == ("", "", "", "2g")
     assert (made.variables, made.imports, made.settings, made.certificates) == ({"A": "b"}, ("six",), {}, "")
+
+
+def test_what_is_compiled_is_said_apart(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_MLTRAIN_CACHE", str(tmp_path))
+    lock = dataclasses.replace(LOCK, requirements=f"{LOCK.requirements}\nhorovod==0.28.1 \\\n    --hash=sha256:11")
+    made = order(lock=lock)
+    assert made.requirements == "six==1.17.0 \\\n    --hash=sha256:00\n"
+    assert [(one.name, one.requirement, one.wheel) for one in made.compiled] == [
+        ("horovod", "horovod==0.28.1 \\\n    --hash=sha256:11", "")
+    ]
+    assert made.packages == ("six==1.17.0", "horovod==0.28.1")
+    assert (order().requirements, order().compiled) == ("", ())
 
 
 def test_an_image_that_was_asked_for_is_named():

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,7 @@ _PATIENCE = 120.0
 _LATER = 1.0
 """Seconds that ranks have to say what they ended of, before the end of mpirun itself is taken for the cause."""
 _STEP = 0.1
+_LEFT = re.compile(r"due to process rank (\d+) .* exiting improperly")
 _OURS = ("OMPI_", "OPAL_", "ORTE_", "PMI_", "PMIX_", "PRTE_")
 
 
@@ -82,13 +84,25 @@ class Mpi:
             self._ended = time.monotonic()
             self._killed = os.WIFSIGNALED(status)
 
-    def verdict(self) -> str:
-        """In two lines why the rank is to end, and the mend: mpirun is gone, without which the ranks do not find each other."""
+    def verdict(self) -> tuple[str, int | None]:
+        """Why the rank is to end, in two lines, the second of which is the mend, and the rank that is the cause, where that is
+        known: one ended without a word to the others, or mpirun is gone, without which they do not find each other."""
+        if not self.asked:
+            return "", None
         if self._killed:
-            return "mpirun was killed, without which its processes do not find each other.\nRerun it."
+            return "mpirun was killed, without which its processes do not find each other.\nRerun it.", None
+        left = _LEFT.search(self._text())
+        if left is not None:
+            rank = int(left.group(1))
+            if (records.read(records.Rank(self._own.folder, rank).exit) or {}).get("code") == 0:
+                what = f"Rank {rank} ended without MPI's init (hvd.init()) or its finalize, for which the others wait."
+                return f"{what}\nIts log says what it does instead.", rank
         if self._ended is None or time.monotonic() < self._ended + _LATER:
-            return ""
-        return f"mpirun ended before the processes that it started: {self._words()}\nIts log and those of the ranks say more."
+            return "", None
+        return (
+            f"mpirun ended before the processes that it started: {self._words()}\nThe logs of the ranks say more.",
+            None,
+        )
 
     def tidy(self) -> None:
         """Remove what the rank's process leaves where it did not end by itself."""
@@ -121,14 +135,16 @@ class Mpi:
             )
 
     def _words(self) -> str:
+        return self._text()[:300] or "without a word"
+
+    def _text(self) -> str:
         """What mpirun said, in one line."""
         try:
             with open(self._said, encoding="utf-8", errors="replace") as file:
                 lines = [line.strip() for line in file]
         except OSError:
-            lines = []
-        said = " ".join(line for line in lines if line and line.strip("-"))
-        return said[:300] or "without a word"
+            return ""
+        return " ".join(line for line in lines if line.strip("-"))
 
 
 def stand_in(folder: str) -> None:

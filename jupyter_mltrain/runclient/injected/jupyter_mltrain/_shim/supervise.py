@@ -216,7 +216,7 @@ class _Shim:
         elif self.rank is not None and time.monotonic() >= self.next_beat:
             verdict = self.peers.verdict()
             if not verdict:
-                self.error = self.mpi.verdict()
+                self.error, self.cause = self.mpi.verdict()
             if verdict or self.error:
                 self._stop(verdict or mpi.ENDED, min(self.grace, peers.GRACE))
 
@@ -274,7 +274,7 @@ class _Shim:
         # One that only serves others may break down over their end: that is none of its own.
         reason = peers.DONE if self.peers.verdict() == peers.DONE else ""
         if self.mpi.asked and self.status and not reason:
-            self.error = self.mpi.verdict()
+            self.error, self.cause = self.mpi.verdict()
             reason = mpi.ENDED if self.error else ""
         self._stop(reason, min(self.grace, LEFTOVER_GRACE))
 
