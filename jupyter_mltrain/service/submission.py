@@ -37,7 +37,7 @@ from jupyter_mltrain.service import git, resuming
 from jupyter_mltrain.service.inputs import first_entry, resolve_inputs
 from jupyter_mltrain.service.record import Record, append_status, write_state
 from jupyter_mltrain.service.snapshot import Snapshot, check_limits, take
-from jupyter_mltrain.service.together import check_together
+from jupyter_mltrain.service.together import check_together, crowded
 from jupyter_mltrain.service.wire import RerunRequest, RunRequest
 
 if TYPE_CHECKING:
@@ -218,6 +218,8 @@ async def submit(service: Service, request: RunRequest) -> Record:
         found_git = (
             await asyncio.to_thread(git.describe, Path(request.source_directory)) if request.source_directory else {}
         )
+        pool = service.pool(spec.target)
+        taken.notices.extend(crowded(spec, pool.gives(spec.resources), pool.machine.capacity.cpus))
         return await make(service, replace(spec, git=found_git), taken, request.kernel_python, request.secrets)
 
 

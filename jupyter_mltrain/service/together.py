@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from jupyter_mltrain.core.spec import MPI, RunSpec
+from jupyter_mltrain.core.spec import MPI, Resources, RunSpec
 from jupyter_mltrain.errors import PreflightError
 
 _STRATEGIES = ("MultiWorkerMirroredStrategy", "ParameterServerStrategy")
@@ -29,6 +29,24 @@ def check_together(spec: RunSpec, packages: Iterable[str], script: str | None) -
         )
     if spec.distribution.launcher != MPI and has.get("keras", "").startswith("3.") and script is not None:
         _check_keras_3(spec, has["keras"], script)
+
+
+def crowded(spec: RunSpec, given: Resources, cpus: int) -> list[str]:
+    """What is to be said of processes that get in each other's way. `given`: what a node of the run has; `cpus`: of the whole
+    target. More processes than CPUs train all the same, so that nothing is refused."""
+    if spec.distribution is None:
+        return []
+    said: list[str] = []
+    have = given.cpus * spec.nodes if given.cpus is not None else cpus
+    if spec.distribution.processes > have:
+        said.append(f"{spec.distribution.processes} processes have {have} CPUs between them: they take turns.")
+    each = spec.distribution.processes_per_node
+    if given.gpus and each > given.gpus:
+        said.append(
+            f"{each} processes of a node have {given.gpus} GPU{'s' if given.gpus > 1 else ''} between them: for some of them"
+            " `hvd.local_rank()` is the number of none."
+        )
+    return said
 
 
 def script_of(record: Path, blobs: Path, script: str | None) -> str | None:

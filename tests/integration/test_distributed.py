@@ -95,6 +95,54 @@ def test_who_never_returns_is_ended_when_the_chief_is_done(experiment: Experimen
     assert [e["stopped"] for e in exits] == ["", "the others are done", "the others are done"]
 
 
+def test_an_evaluator_has_time_for_what_the_others_left(world: World, experiment: Experiment) -> None:
+    script = SAY + (
+        'if task["type"] == "evaluator":\n'
+        '    while not os.path.exists("../shim/r0.exit.json"):\n'
+        "        time.sleep(0.05)\n"
+        "    time.sleep(3)  # longer than it takes to see that the others are done\n"
+        '    open("outputs/score", "w").write("0.9")\n'
+    )
+    run = experiment.submit(
+        ScriptRunConfig(
+            script="train.py",
+            files={"train.py": script},
+            environment="current",
+            distributed_job_config=TensorflowConfiguration(1, 0, evaluator=True),
+        )
+    )
+    run.wait_for_completion(wait_post_processing=True)
+    exits = run.refresh()["history"][-2]["evidence"]["exits"]
+    assert [(e["code"], e["stopped"]) for e in exits] == [(0, ""), (0, "")]
+    outputs = world.layout.run(run.id) / "outputs"
+    assert (outputs / "score").read_text() == "0.9"
+    config = json.loads((outputs / "evaluator-0.json").read_text())[0]
+    assert list(config["cluster"]) == ["worker"]
+
+
+def test_who_does_not_join_is_named(experiment: Experiment) -> None:
+    script = SAY + (
+        "import socket\n"
+        'if task["index"] == 0:\n'
+        '    host, _, port = config["cluster"]["worker"][0].partition(":")\n'
+        "    server = socket.create_server((host, int(port)))\n"
+        "time.sleep(10_000)\n"
+    )
+    run = experiment.submit(
+        ScriptRunConfig(
+            script="train.py",
+            files={"train.py": script},
+            environment="current",
+            distributed_job_config=TensorflowConfiguration(2, 0, join_timeout_seconds=1),
+        )
+    )
+    told = failure(run)
+    assert told["title"].startswith("Rank 1 (worker 1, node 1) did not join the others within 1 s")
+    assert (told["rank"], told["evidence"][-1]) == (1, "ended for it: rank 1")
+    assert "--join-timeout" in told["mend"]
+    assert not living(run.id)
+
+
 def test_the_first_failure_ends_the_others_and_leads(experiment: Experiment) -> None:
     script = SAY + 'time.sleep(1)\nif run.rank == 1:\n    raise ValueError("no such batch")\ntime.sleep(10_000)\n'
     run = submit(experiment, script, 3)

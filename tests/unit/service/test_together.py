@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_mltrain.core.spec import MPI, TENSORFLOW, Distribution, RunSpec
+from jupyter_mltrain.core.spec import MPI, TENSORFLOW, Distribution, Resources, RunSpec
 from jupyter_mltrain.errors import PreflightError
-from jupyter_mltrain.service.together import check_together
+from jupyter_mltrain.service.together import check_together, crowded
 
 KERAS_3 = ("tensorflow-cpu==2.21.0", "keras==3.12.0")
 FITS = """
@@ -62,3 +62,16 @@ def test_what_may_go_well_is_left_alone(script: str | None) -> None:
 def test_keras_2_fits() -> None:
     check_together(spec(TENSORFLOW), ("tensorflow-cpu==2.12.1", "keras==2.12.0"), FITS)
     check_together(spec(TENSORFLOW, environment_variables={"TF_USE_LEGACY_KERAS": "1"}), KERAS_3, FITS)
+
+
+def test_processes_in_each_other_s_way_are_told_and_not_refused() -> None:
+    def told(distribution: Distribution, **given: int) -> list[str]:
+        spec = RunSpec("e_1_aa", "e", "x", "local", "e", script="a.py", distribution=distribution)
+        return crowded(spec, Resources(**given), 4)
+
+    assert told(Distribution(MPI, 1, 4)) == []
+    assert told(Distribution(MPI, 1, 5)) == ["5 processes have 4 CPUs between them: they take turns."]
+    assert told(Distribution(MPI, 2, 4), cpus=4) == []
+    assert told(Distribution(MPI, 2, 4), cpus=3) == ["8 processes have 6 CPUs between them: they take turns."]
+    [line] = told(Distribution(MPI, 2, 2), cpus=2, gpus=1)
+    assert line.startswith("2 processes of a node have 1 GPU between them")
