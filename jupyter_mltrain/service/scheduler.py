@@ -42,6 +42,8 @@ class Pool:
     """The nodes of one target. A run that waits is not overtaken, so that a large one is not starved by small ones.
 
     `share`: what a run on a node has; None where it has what it asks for and the nodes are slots alone (`local`).
+    `counts`: each node of a run takes one of those slots, too, as a container does; else a run takes one. `bounded`: somebody
+    said how many slots there are, so a run of more nodes is refused; else it takes all.
     `low_priority`: its runs give way to those of other pools (`machine.preempt`).
     `prepare` says whether a node can be used. `moved` is told the id of each waiting run whose place changed.
     """
@@ -53,6 +55,8 @@ class Pool:
         scale: Scale,
         share: Size | None = None,
         *,
+        counts: bool = False,
+        bounded: bool = False,
         low_priority: bool = False,
         prepare: Callable[[], Awaitable[Health]] | None = None,
         moved: Callable[[str], None] = lambda _: None,
@@ -63,6 +67,7 @@ class Pool:
         self.scale = scale
         self.share = share
         self.low_priority = low_priority
+        self._counts, self._bounded = counts, bounded
         self.turn = 0
         self.changed = clock()
         """When the number of nodes last changed."""
@@ -83,7 +88,7 @@ class Pool:
     def check(self, resources: Resources, nodes: int = 1) -> None:
         """Raise `ResourceUnavailable` for what this target can never give to a run of so many nodes."""
         whole, share = self.machine.capacity, self.share
-        if share is not None and nodes > self.scale.max_nodes:
+        if self._places(nodes) > self.scale.max_nodes:
             raise ResourceUnavailable(
                 f"{nodes} nodes asked for; target {self.target!r} has at most {self.scale.max_nodes}.",
                 mend=f"Ask for fewer, or give it more: `%mltrain compute update {self.target} --max-nodes {nodes}`.",
@@ -107,6 +112,12 @@ class Pool:
                     f"{asked:g} {what} asked for; {who} has {amount if given else 'none'}.", mend=mend
                 )
 
+    def _places(self, nodes: int) -> int:
+        """How many places a run of so many nodes takes."""
+        if self.share is None and not self._counts:
+            return 1
+        return nodes if self.share is not None or self._bounded else min(nodes, self.scale.max_nodes)
+
     def gives(self, resources: Resources) -> Resources:
         """What a run gets that asks for `resources`: what it leaves open, the node decides."""
         if self.share is None:
@@ -128,7 +139,7 @@ class Pool:
         asked = together(self.gives(resources), nodes)
         want = Want(asked.gpus or 0, asked.cpus, asked.memory_gb)
         granted = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(run_id, want, nodes if self.share else 1, granted, self._clock(), preemptions)
+        waiting = _Waiting(run_id, want, self._places(nodes), granted, self._clock(), preemptions)
         before = sum(other.preemptions > 0 for other in self._queue) if preemptions else len(self._queue)
         self._queue.insert(before, waiting)
         self._serve()

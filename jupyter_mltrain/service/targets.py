@@ -306,6 +306,8 @@ class Targets:
             machine,
             _scale(definition),
             share,
+            counts=compute.capabilities.containers,
+            bounded=definition.settings.get("max_nodes") is not None,
             low_priority=definition.priority == LOW_PRIORITY,
             prepare=compute.check,
             moved=self._moved,

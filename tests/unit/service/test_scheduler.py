@@ -145,6 +145,26 @@ async def test_asking_twice_gives_the_same():
     assert await pool.acquire("a", Resources(gpus=1)) == first
 
 
+@pytest.mark.parametrize("bounded", [True, False])
+async def test_each_node_of_a_run_in_containers_takes_a_slot(bounded):
+    pool = Pool("box", Machine(NODE), Scale(3, 3), counts=True, bounded=bounded)
+    grant = await pool.acquire("two", Resources(gpus=1, memory_gb=4), nodes=2)
+    assert (grant.node, grant.more, len(grant.gpus), grant.memory_gb) == (1, (2,), 2, 8)
+    other = asyncio.create_task(pool.acquire("other", Resources(), nodes=2))
+    await settle()
+    assert not other.done()
+    assert pool.note("other") == "needs 2 nodes at once, and 1 are free"
+    pool.release("two")
+    assert len((await other).more) == 1
+    pool.release("other")
+    if bounded:
+        with pytest.raises(ResourceUnavailable, match="4 nodes asked for; target 'box' has at most 3"):
+            pool.check(Resources(), 4)
+    else:
+        pool.check(Resources(), 4)
+        assert (await pool.acquire("large", Resources(), nodes=4)).more == (2, 3)
+
+
 # -- pools that grow and shrink ----------------------------------------------------------------------------------------
 
 
