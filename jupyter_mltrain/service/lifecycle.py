@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
 
 OBSERVE_SECONDS = 2.0
+_OF_SEVERAL_HOSTS_SECONDS = 1.0
+"""The same for a run over several hosts, whose ranks learn of each other's ends by being looked at."""
 SILENT_SECONDS = 20.0
 """A shim beats every second; one that has not for this long does not respond."""
 
@@ -173,7 +175,8 @@ async def _watch(service: Service, record: Record, compute: Compute, following: 
                     await _conclude_vanished(record, compute, seen, stopped)
                 return
         await _note_phase(record, seen)
-        pause = 0.05 if seen.phase is Phase.STARTING else OBSERVE_SECONDS
+        pause = _OF_SEVERAL_HOSTS_SECONDS if "parts" in handle else OBSERVE_SECONDS
+        pause = 0.05 if seen.phase is Phase.STARTING else pause
         await _something(record, following, pause, stopped=stopped is not None)
 
 
