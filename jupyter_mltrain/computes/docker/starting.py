@@ -99,11 +99,9 @@ def _make(client: Client, plan: LaunchPlan, handle: Handle) -> list[str] | None:
     """The ids of the containers; None where somebody was quicker. Leaves nothing where one cannot be made."""
     try:
         client.create_volume(run_volume(plan.run_id), labels=handle_labels(plan, "run"))
-        if "network" in handle:
-            _make_network(client, plan, handle["network"])
         requests = _requests(client, plan)
         *others, last = [one.container for one in nodes_of(handle)]
-        first = _create(client, requests[-1], last)
+        first = _create_first(client, plan, handle, requests[-1], last)
     except (EngineError, docker.errors.APIError):
         with contextlib.suppress(docker.errors.APIError):  # somebody else's container may use it
             client.remove_volume(run_volume(plan.run_id))
@@ -113,6 +111,9 @@ def _make(client: Client, plan: LaunchPlan, handle: Handle) -> list[str] | None:
     if first is None:
         return None
     try:
+        # By who has the name alone: older engines make two networks of one name.
+        if "network" in handle:
+            _make_network(client, plan, handle["network"])
         return [*(_create_anew(client, *one) for one in zip(requests, others, strict=False)), first]
     except (EngineError, docker.errors.APIError):
         undo(client, handle)
@@ -148,6 +149,17 @@ def _make_network(client: Client, plan: LaunchPlan, name: str) -> None:
                 mend="Remove networks that nobody needs: `docker network prune` there.",
             ) from error
         raise
+
+
+def _create_first(client: Client, plan: LaunchPlan, handle: Handle, request: dict[str, Any], name: str) -> str | None:
+    """As `_create`, also on an engine that makes no container before its network is there: it gives a name but once."""
+    try:
+        return _create(client, request, name)
+    except docker.errors.NotFound:
+        if "network" not in handle:
+            raise
+    _make_network(client, plan, handle["network"])
+    return _create(client, request, name)
 
 
 def _create(client: Client, request: dict[str, Any], name: str) -> str | None:
