@@ -97,6 +97,12 @@ def _dead(launcher: str) -> bool:
 
 def _make(client: Client, plan: LaunchPlan, handle: Handle) -> list[str] | None:
     """The ids of the containers; None where somebody was quicker. Leaves nothing where one cannot be made."""
+    if client.is_podman and "network" in handle:
+        # Whether it knows containers by name depends on plugins that its API does not tell of.
+        raise EngineError(
+            f"The run has {1 + len(plan.more_containers)} nodes, and on Podman runs have one.",
+            mend="Take a Docker engine, or one node with several processes.",
+        )
     try:
         client.create_volume(run_volume(plan.run_id), labels=handle_labels(plan, "run"))
         requests = _requests(client, plan)
@@ -132,11 +138,6 @@ def _requests(client: Client, plan: LaunchPlan) -> list[dict[str, Any]]:
 
 def _make_network(client: Client, plan: LaunchPlan, name: str) -> None:
     """The run's own, unless it is there. Raises `EngineError` where none can be had."""
-    if client.is_podman:  # whether it knows containers by name depends on plugins that its API does not tell of
-        raise EngineError(
-            f"The run has {1 + len(plan.more_containers)} nodes, and on Podman runs have one.",
-            mend="Take a Docker engine, or one node with several processes.",
-        )
     try:
         if not client.networks(names=[name]):
             client.create_network(name, driver="bridge", labels=handle_labels(plan, "run"), check_duplicate=True)
