@@ -129,5 +129,6 @@ def _horovod(asked: Distribution, host: Callable[[int], str]) -> Ranks:
 def _mpi(asked: Distribution) -> Ranks:
     """Processes of one node, which mpirun tells of each other; those of Horovod speak MPI."""
     env = {"HOROVOD_CONTROLLER": "mpi", "HOROVOD_CPU_OPERATIONS": "mpi"}
-    each = tuple(Rank(rank, f"node 0, process {rank}", 0, env) for rank in range(asked.processes))
+    usual = {"OMPI_MCA_btl": "self,sm"}  # all are on one node: none is to listen to the network
+    each = tuple(Rank(rank, f"node 0, process {rank}", 0, env, usual=usual) for rank in range(asked.processes))
     return Ranks(each, tuple(range(len(each))), mpirun=True)

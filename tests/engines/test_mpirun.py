@@ -103,7 +103,7 @@ async def test_without_its_mpirun_a_run_ends_and_leaves_nothing(bench: Bench, tm
     assert failure is not None
     assert failure.title.startswith("mpirun was killed"), words(handle, streams)
     assert not list(Path("/dev/shm").glob("sm_segment*"))
-    assert not list(Path(handle["root"], "shim", "mpi").glob("sm_segment*"))
+    assert not list(Path(handle["root"], "mpi").glob("sm_segment*"))
 
 
 async def test_a_rank_whose_shim_is_killed_takes_all_along(bench: Bench) -> None:

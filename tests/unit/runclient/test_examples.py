@@ -52,6 +52,16 @@ def test_what_is_no_training_does_not_count_as_time() -> None:
     assert one.told == [(64.0, 3)]
 
 
+def test_the_rest_after_a_pause_is_told_at_its_rate() -> None:
+    one = Counting()
+    one.batches(3, 0.25)
+    one.examples.pause()
+    one.now += 0.45
+    one.examples.resume()
+    one.examples.rest()
+    assert one.told == [(128.0, 3)]
+
+
 def test_a_long_training_leaves_few_records() -> None:
     one = Counting()
     one.batches(1 + LEVEL * 3, 1.0)

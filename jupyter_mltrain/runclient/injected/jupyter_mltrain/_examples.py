@@ -60,7 +60,9 @@ class Examples:
     def resume(self) -> None:
         """The time since `pause` does not count."""
         if self._paused is not None and self._since is not None:
-            self._since += self._clock() - self._paused
+            rested = self._clock() - self._paused
+            self._since += rested
+            self._last += rested
         self._paused = None
 
     def rest(self) -> None:

@@ -6,6 +6,7 @@ rank's own shim, once its process listens where it is to, or has reached another
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -45,9 +46,9 @@ class Arrival:
 
     def look(self, pids: Collection[int]) -> None:
         if not self._over and sockets.came(pids, self._listens, self._others):
-            self._over = True
-            with open(self._note, "w"):
-                pass
+            # On a full disk it is said at the next look, or never: no rank ends of a note.
+            with contextlib.suppress(OSError), open(self._note, "w"):
+                self._over = True
 
 
 def joined(rank: records.Rank) -> str:
@@ -74,6 +75,7 @@ class Joining:
         self._folder = own.folder
         self._first: float | None = None
         self._server = "rendezvous" in launch
+        self._looking = threading.Lock()
 
     def watch(self) -> None:
         """In a thread of its own: a name that does not resolve takes its time."""
@@ -82,14 +84,18 @@ class Joining:
 
     def server_ended(self) -> None:
         """Horovod's server is gone: who has not come cannot any more."""
-        if not self.over:
-            self._look()
-        if not self.over and not self.verdict:
+        with self._looking:
+            if not self.over:
+                self._look()
+            if self.over or self.verdict:
+                return
             self._blame(f"Horovod's rendezvous was ended before r{self._who()[1:]} came to it", "Rerun it.", 0)
 
     def _watch(self) -> None:
         while not self.over and not self.verdict:
-            self._look()
+            with self._looking:
+                if not self.verdict:
+                    self._look()
             time.sleep(_LOOK)
 
     def _look(self) -> None:

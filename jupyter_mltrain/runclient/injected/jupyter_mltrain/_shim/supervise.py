@@ -262,6 +262,7 @@ class _Shim:
             if pid == 0:
                 return
             if self.server is not None and pid == self.server.pid:
+                self.server = None  # its number may be another's soon
                 self.joining.server_ended()
             self.mpi.reaped(pid, status)
             if pid == self.child.pid:
