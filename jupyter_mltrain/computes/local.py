@@ -7,6 +7,7 @@ made a second ago knows as much as the one that launched the run.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import itertools
 import os
@@ -128,7 +129,10 @@ class LocalCompute:
         except Exception:
             # Something may have started all the same (only the one who waited for it was killed), and nobody will look.
             await asyncio.to_thread(stop, plan.root, plan.run_id, 0.0)
-            await self.remove(handle)
+            # What an earlier attempt made was brought into the working folder, which goes only once the record has it again.
+            with contextlib.suppress(OSError):
+                await self.collect(handle, Path(plan.record))
+                await self.remove(handle)
             raise
         return handle
 

@@ -74,8 +74,11 @@ async def rewind(service: Service, record: Record) -> None:
         await record.ingest.follow(compute, handle)  # what was said goes with what is removed
 
     async def once() -> None:
-        async with replacing(record, compute):
-            await compute.rewind(handle, record.folder, note)
+        if not compute.capabilities.shared_files:
+            # Before anything is removed: from then on the record has it, also where the answer to that is lost.
+            async with replacing(record, compute):
+                await compute.collect(handle, record.folder)
+        await compute.rewind(handle, record.folder, note)
 
     await patiently(record, once)
     record.doc["rewind"], record.doc["kept"] = None, await asyncio.to_thread(_has_outputs, record.folder)
@@ -90,7 +93,11 @@ async def replacing(record: Record, compute: Compute) -> AsyncGenerator[None]:
         yield
         return
     await asyncio.to_thread(_set_aside, record.folder)
-    yield
+    try:
+        yield
+    except BaseException:
+        await asyncio.to_thread(_put_back, record.folder)
+        raise
     await asyncio.to_thread(_settle, record.folder)
 
 
@@ -103,6 +110,15 @@ def _set_aside(folder: Path) -> None:
         aside = folder / (name + _ASIDE)
         if (folder / name).exists() and not aside.exists():
             (folder / name).rename(aside)
+
+
+def _put_back(folder: Path) -> None:
+    """What was brought is a part at most: what there was is whole."""
+    for name in KEPT:
+        aside = folder / (name + _ASIDE)
+        if aside.exists():
+            remove_tree(folder / name)
+            aside.rename(folder / name)
 
 
 def _settle(folder: Path) -> None:

@@ -18,6 +18,7 @@ from jupyter_mltrain.core.compute import Compute, Handle
 from jupyter_mltrain.core.engines import ManyHosts
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import ConflictError, EngineUnreachable, MLTrainError, RunNotFound, TargetNotFound
+from jupyter_mltrain.service.again import replacing
 from jupyter_mltrain.service.failure import Failure
 from jupyter_mltrain.service.inputs import remove_copies
 from jupyter_mltrain.service.pruning import measure_outputs
@@ -57,7 +58,7 @@ class GivenUp:
         service, name = self._service, record.row["display_name"]
         _check(record)
         compute = service.compute(record.spec.target)
-        handle: Handle | None = record.doc.get("handle") or record.doc.get("launching")
+        handle: Handle | None = record.doc.get("handle") or record.doc.get("launching") or record.doc.get("rewind")
         problem = await _problem(compute, handle)
         if not problem:
             raise ConflictError(f"The host of {name} answers: it need not be given up.", mend=f"%mltrain cancel {name}")
@@ -119,7 +120,8 @@ class GivenUp:
             stopped = await compute.stop(handle, _GRACE)
             with suppress(TimeoutError):
                 await asyncio.wait_for(record.ingest.follow(compute, handle), _BRING_SECONDS)
-            await compute.collect(handle, record.folder)
+            async with replacing(record, compute):
+                await compute.collect(handle, record.folder)
             await compute.remove(handle)
         except EngineUnreachable:
             raise
@@ -140,7 +142,8 @@ def _check(record: Record) -> None:
     name = record.row["display_name"]
     if record.status.terminal:
         raise ConflictError(f"{name} is {record.status} already: there is nothing to give up.")
-    if not record.placed:
+    # One that is to begin again waits for its host, which has what it made.
+    if not record.placed and record.doc.get("rewind") is None:
         raise ConflictError(f"No host has begun {name}: it need not be given up.", mend=f"%mltrain cancel {name}")
 
 

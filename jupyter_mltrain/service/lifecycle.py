@@ -338,7 +338,7 @@ async def _leave_nothing(service: Service, record: Record) -> None:
     if handle is None or record.status.terminal:
         return  # an engine whose launch failed has cleaned up itself
     compute = service.compute(record.spec.target)
-    for step in (compute.stop(handle, _GIVEN_UP_GRACE), compute.collect(handle, record.folder), compute.remove(handle)):
+    for step in (compute.stop(handle, _GIVEN_UP_GRACE), _collect(record, compute, handle), compute.remove(handle)):
         try:
             await step
         except (MLTrainError, OSError) as error:

@@ -33,7 +33,7 @@ async def run_state(service: Service, record: Record) -> RunState:
         "history": [c.to_json() for c in record.history],
         "stages": stages(record, service.pool(record.spec.target).note(record.id) if waits else ""),
         "progress": _progress(extra, record),
-        "metrics": plain(series[:_MOST_SERIES]),
+        "metrics": plain(first_of_each(series)[:_MOST_SERIES]),
         "metric_series": len(series),
         "metric_points": points,
         "tags": {**_texts(said.get("tags", {})), **summary["tags"]},
@@ -54,6 +54,14 @@ async def run_state(service: Service, record: Record) -> RunState:
         "processes": record.spec.distribution.processes if record.spec.distribution is not None else 1,
         "ranks": plain(await ranks_in_state(service, record)),
     }
+
+
+def first_of_each(series: list[Any]) -> list[Any]:
+    """Of each metric its first rank's series first: of many ranks not all are told."""
+    first: dict[str, int] = {}
+    for one in series:
+        first[one["name"]] = min(one["rank"], first.get(one["name"], one["rank"]))
+    return sorted(series, key=lambda one: one["rank"] != first[one["name"]])
 
 
 def run_summary(service: Service, row: dict[str, Any]) -> RunSummary:

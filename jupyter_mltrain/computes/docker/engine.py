@@ -25,7 +25,7 @@ from jupyter_mltrain.computes.docker import plan as plans
 from jupyter_mltrain.computes.docker.connection import Connection
 from jupyter_mltrain.computes.docker.dialling import Client
 from jupyter_mltrain.computes.docker.environment import DockerEnvironments
-from jupyter_mltrain.computes.docker.nodes import of_plan
+from jupyter_mltrain.computes.docker.nodes import interpreter, of_plan
 from jupyter_mltrain.computes.docker.rewinding import Rewinds
 from jupyter_mltrain.computes.docker.serving import ServesEndpoints
 from jupyter_mltrain.computes.docker.sharing import Sharing
@@ -161,7 +161,7 @@ class DockerCompute(ServesEndpoints, Rewinds):
             "root": plan.root,
             **of_plan(plan),
             "image": plan.container["Image"],
-            "python": plan.ranks[0].env["MLTRAIN_PYTHON"],
+            "python": interpreter(plan),
         }
 
     async def launch(self, plan: LaunchPlan, secrets: Mapping[str, str]) -> Handle:

@@ -208,11 +208,16 @@ class _Merged:
         try:
             while True:
                 if await self._followed(part, at):
-                    return
+                    break
                 await asyncio.sleep(_AGAIN_SECONDS)
-        finally:
+        except asyncio.CancelledError:
+            raise  # nobody reads any more, and who waits for room would wait for ever
+        except BaseException:
             self.going.discard(part)
             await self.ready.put(me)
+            raise
+        self.going.discard(part)
+        await self.ready.put(me)
 
     async def _followed(self, part: Part, at: dict[str, int]) -> bool:
         """Whether it came to its end; False where its host is away, and others are not."""

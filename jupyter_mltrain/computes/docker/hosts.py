@@ -180,7 +180,11 @@ class DockerHosts(Rewinds):
         plan = each[hosts[0]]
         return dataclasses.replace(
             plan,
-            ranks=tuple(_by_its_interface(one, addresses[one.node]) for one in plan.ranks),
+            # Each as its own host has it: where images differ, so do the places of interpreters.
+            ranks=tuple(
+                _by_its_interface(each[hosts[one.node]].ranks[index], addresses[one.node])
+                for index, one in enumerate(plan.ranks)
+            ),
             container=first,
             more_containers=tuple(more),
             host=hosts[0],
@@ -316,7 +320,7 @@ def _towards(address: str) -> str:
     if not address:
         return LOOPBACK
     try:
-        family, kind, _, _, place = socket.getaddrinfo(address, 9, type=socket.SOCK_DGRAM)[0]
+        family, kind, _, _, place = socket.getaddrinfo(address, 9, socket.AF_INET, socket.SOCK_DGRAM)[0]
         with socket.socket(family, kind) as one:
             one.connect(place)
             return str(one.getsockname()[0])

@@ -50,6 +50,12 @@ def of_plan(plan: LaunchPlan) -> dict[str, Any]:
     return found
 
 
+def interpreter(plan: LaunchPlan) -> str:
+    """Where it is in the containers that this engine starts."""
+    here = nodes_here(plan)
+    return next(one for one in plan.ranks if one.node in here).env["MLTRAIN_PYTHON"]
+
+
 def nodes_here(plan: LaunchPlan) -> tuple[int, ...]:
     """The nodes that this engine starts."""
     return plan.here or tuple(range(1 + len(plan.more_containers)))

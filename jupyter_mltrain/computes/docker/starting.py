@@ -22,7 +22,7 @@ from jupyter_mltrain.computes.archives import Entry, archive, of_client, of_work
 from jupyter_mltrain.computes.docker import data, rewinding, seeing
 from jupyter_mltrain.computes.docker.dialling import Client
 from jupyter_mltrain.computes.docker.labels import CPUS, KIND, LAUNCHER, RUN, labels, run_volume
-from jupyter_mltrain.computes.docker.nodes import nodes_here, nodes_of, ports, request_of
+from jupyter_mltrain.computes.docker.nodes import interpreter, nodes_here, nodes_of, ports, request_of
 from jupyter_mltrain.computes.docker.plan import ROOT
 from jupyter_mltrain.computes.docker.removing import remove
 from jupyter_mltrain.computes.docker.talking import Talk, attach
@@ -39,6 +39,8 @@ _USED_BY_A_LOOK = 30.0
 """Seconds for which somebody may look into the folder of a run that is given up."""
 _STEP = 0.05
 _CONFLICT = 409
+_IN_USE = (_CONFLICT, 403)
+"""403 is said of a network that a container is on."""
 
 
 def take(client: Client, plan: LaunchPlan, handle: Handle) -> list[str] | None:
@@ -336,9 +338,8 @@ def wait(client: Client, plan: LaunchPlan, handle: Handle) -> None:
 
 
 def _no_interpreter(plan: LaunchPlan, said: str) -> EngineError:
-    python = plan.ranks[0].env["MLTRAIN_PYTHON"]
     return EngineError(
-        f"The interpreter {python} cannot be started in the image {(plan.container or {})['Image']}.",
+        f"The interpreter {interpreter(plan)} cannot be started in the image {(plan.container or {})['Image']}.",
         mend="Build the environment again, or name an image that has it.",
         said=said,
     )
@@ -366,7 +367,7 @@ def undo(client: Client, handle: Handle) -> None:
             return
         except docker.errors.APIError as error:
             # Somebody who looks into the folder just now has made a helper since these were counted, or removes one.
-            if error.status_code != _CONFLICT or time.monotonic() > until:
+            if error.status_code not in _IN_USE or time.monotonic() > until:
                 raise
             time.sleep(_STEP)
         else:

@@ -78,6 +78,22 @@ def test_who_begins_again(
         assert not asyncio.run(ask(Engine(("4711 python",)))), "something of it goes on"
 
 
+def test_what_was_there_stays_where_the_rest_cannot_be_brought(tmp_path: Path) -> None:
+    record: Any = SimpleNamespace(folder=tmp_path, doc={"preemptions": 1})
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "checkpoint").touch()
+
+    async def collect() -> None:
+        async with replacing(record, cast("Any", Engine())):
+            (tmp_path / "outputs").mkdir()
+            (tmp_path / "outputs" / "part").touch()
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(collect())
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["outputs", "outputs/checkpoint"]
+
+
 def test_what_is_brought_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
     record: Any = SimpleNamespace(folder=tmp_path, doc={"preemptions": 1})
 

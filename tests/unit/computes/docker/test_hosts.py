@@ -9,7 +9,9 @@ import pytest
 
 from jupyter_mltrain.computes import load
 from jupyter_mltrain.computes.docker import DockerCompute, DockerHosts
-from jupyter_mltrain.core.compute import Capacity, Health
+from jupyter_mltrain.core.compute import Capacity, Grant, Health, LaunchInputs
+from jupyter_mltrain.core.orders import PreparedEnvironment
+from jupyter_mltrain.core.spec import TENSORFLOW, Distribution, RunSpec
 from jupyter_mltrain.errors import EngineError, UsageError
 
 
@@ -100,3 +102,21 @@ def test_hosts_reach_each_other_by_their_addresses() -> None:
     assert named.addresses(["this machine", "nowhere.invalid"]) == ["10.1.1.1", "nowhere.invalid"]
     # Two engines of this machine.
     assert made(hosts=["unix:///x", "ssh://127.0.0.9"]).addresses(["this machine", "127.0.0.9"]) == ["127.0.0.1"] * 2
+
+
+def test_each_host_has_its_own_interpreter(tmp_path: Path) -> None:
+    hosts = made(
+        hosts=[
+            {"url": f"ssh://me@{name}", "address": address} for name, address in (("a", "10.0.0.1"), ("b", "10.0.0.2"))
+        ]
+    )
+    of_host = {
+        name: PreparedEnvironment("tf", 1, "key", f"/envs/of-{name}/bin/python", image=f"i-{name}") for name in "ab"
+    }
+    spec = RunSpec("e_1_aa", "e", "otter", "boxes", "tf", script="t.py", distribution=Distribution(TENSORFLOW, 2))
+    grant = Grant(host="a", hosts=("a", "b"))
+    inputs = LaunchInputs(tmp_path, tmp_path, of_host["a"], grant=grant, environments=of_host)
+    plan = hosts.plan(spec, inputs)
+    assert [one.argv[0] for one in plan.ranks] == ["/envs/of-a/bin/python", "/envs/of-b/bin/python"]
+    parts = hosts.foretold(plan)["parts"]
+    assert [parts[name]["python"] for name in "ab"] == ["/envs/of-a/bin/python", "/envs/of-b/bin/python"]
