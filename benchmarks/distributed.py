@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.place import SCRIPTS, Place, end, wait
-from benchmarks.samples import median_difference, milliseconds, spread, upper_bound
+from benchmarks.samples import in_turns, median_difference, milliseconds, spread, upper_bound
 from benchmarks.table import Row
 from jupyter_mltrain.api.config import ScriptRunConfig
 from jupyter_mltrain.api.distributed import MpiConfiguration
@@ -27,7 +27,8 @@ LAUNCH_BAR = 1.5
 PAIRS = 10
 
 _SCRIPT = "horovod_steps.py"
-_WARM, _TIMED = 100, 600
+_WARM, _TIMED = 100, 1500
+"""Steps. A rate over fewer than 15 seconds says more of what else two cores did than of Horovod."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def measure(place: Place, *, quick: bool) -> list[Row]:
         return notes.of(lambda: _horovodrun(python, notes.folder, _TIMED))
 
     plainly()
-    ours, bare = _in_turns(PAIRS, as_run, plainly)
+    ours, bare = in_turns(PAIRS, as_run, plainly)
     end(workspace)
     return [_throughput(ours, bare), _launched(ours, bare)]
 
@@ -107,17 +108,6 @@ def _horovodrun(python: Path, folder: Path, timed: int) -> None:
 
 def _arguments(folder: Path, timed: int) -> list[str]:
     return [str(folder), str(_WARM), str(timed)]
-
-
-def _in_turns(
-    pairs: int, first: Callable[[], Sample], second: Callable[[], Sample]
-) -> tuple[list[Sample], list[Sample]]:
-    a: list[Sample] = []
-    b: list[Sample] = []
-    for number in range(pairs):
-        for taken, sample in ((a, first), (b, second))[:: -1 if number % 2 else 1]:
-            taken.append(sample())
-    return a, b
 
 
 def _throughput(ours: Sequence[Sample], bare: Sequence[Sample]) -> Row:

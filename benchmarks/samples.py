@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 # Student's t, one-sided 95 %, by degrees of freedom; from 30 on the normal distribution's value is near enough.
 _T95 = (
@@ -13,10 +16,10 @@ _T95 = (
 )  # fmt: skip
 
 
-def in_turns(pairs: int, first: Callable[[], float], second: Callable[[], float]) -> tuple[list[float], list[float]]:
+def in_turns(pairs: int, first: Callable[[], T], second: Callable[[], T]) -> tuple[list[T], list[T]]:
     """`pairs` results of each; which one goes first alternates."""
-    a: list[float] = []
-    b: list[float] = []
+    a: list[T] = []
+    b: list[T] = []
     for number in range(pairs):
         for taken, measure in ((a, first), (b, second))[:: -1 if number % 2 else 1]:
             taken.append(measure())

@@ -165,10 +165,9 @@ class LocalCompute:
     async def stop(self, handle: Handle, grace: float) -> StopEvidence:
         return stop_of(await asyncio.to_thread(stop, handle["root"], handle["run_id"], grace))
 
-    async def rewind(self, handle: Handle, into: Path, note: str) -> None:
-        """Make a run whose processes have ended ready to be launched once more: what it kept goes into its record, from
-        where its next working folder gets it, and `note` ends its log. Idempotent."""
-        await self.collect(handle, into)
+    async def rewind(self, handle: Handle, into: Path, note: str) -> None:  # noqa: ARG002 - its record is where it runs
+        """Make a run whose processes have ended ready to be launched once more; `note` ends its log. What it kept is in its
+        record already, from where its next working folder gets it. Idempotent."""
         await self.remove(handle)
         await asyncio.to_thread(_forget_processes, Path(handle["root"]), note)
 

@@ -23,8 +23,9 @@ class Rewinding(Protocol):
     """An engine whose runs can begin again: those that gave up their place, and those whose processes were lost."""
 
     async def rewind(self, handle: Handle, into: Path, note: str) -> None:
-        """Make a run whose processes have ended ready to be launched once more: outputs and logs go into its record, from
-        where its next working folder gets them, and `note` ends its log. Idempotent."""
+        """Make a run whose processes have ended ready to be launched once more: all that there is of it goes, but its record
+        `into`, to whose log `note` is added. What it made is collected already; its next working folder gets it from there.
+        Idempotent."""
         ...
 
 

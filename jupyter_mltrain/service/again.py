@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +18,14 @@ from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.service.patience import patiently
 
 if TYPE_CHECKING:
-    from jupyter_mltrain.core.compute import Compute
+    from jupyter_mltrain.core.compute import Compute, Handle
     from jupyter_mltrain.service.record import Record
     from jupyter_mltrain.service.service import Service
 
 _DRAIN_SECONDS = 60.0
-_ASIDE = ".before"
+_ASIDE, _DRAFT = ".before", ".brought-"
+ON_HOSTS = "Its nodes are on "
+"""How the notice begins that says on which hosts a run's nodes are."""
 
 
 def attempt(record: Record) -> int:
@@ -53,6 +54,7 @@ async def queue_again(
         "rewind": record.doc["handle"],
         "preemptions": attempt(record),
         "drained": False,
+        "notices": without_hosts(record),
         **counts,
     }
     if not await record.progress(Status.QUEUED, reason, evidence, doc=doc):
@@ -60,6 +62,11 @@ async def queue_again(
     record.preempt.clear()
     service.pool(record.spec.target).release(record.id)
     return True
+
+
+def without_hosts(record: Record) -> list[str]:
+    """The run's notices, but that of where an earlier attempt was."""
+    return [one for one in record.doc.get("notices", []) if not one.startswith(ON_HOSTS)]
 
 
 async def rewind(service: Service, record: Record) -> None:
@@ -74,58 +81,64 @@ async def rewind(service: Service, record: Record) -> None:
         await record.ingest.follow(compute, handle)  # what was said goes with what is removed
 
     async def once() -> None:
-        if not compute.capabilities.shared_files:
-            # Before anything is removed: from then on the record has it, also where the answer to that is lost.
-            async with replacing(record, compute):
-                await compute.collect(handle, record.folder)
+        # Before anything is removed: from then on the record has it, also where the answer to that is lost.
+        await collect(record, compute, handle)
         await compute.rewind(handle, record.folder, note)
 
     await patiently(record, once)
+    record.doc["logs_before"] = await asyncio.to_thread(_log_sizes, record.ingest.streams)
     record.doc["rewind"], record.doc["kept"] = None, await asyncio.to_thread(_has_outputs, record.folder)
     await record.save()
 
 
-@asynccontextmanager
-async def replacing(record: Record, compute: Compute) -> AsyncGenerator[None]:
-    """What is collected meanwhile takes the place of what an earlier attempt left: a checkpoint that the script has deleted
-    since shall not come back. Where nothing is brought, what there was stays."""
+async def collect(record: Record, compute: Compute, handle: Handle) -> None:
+    """Bring what a run made into its record.
+
+    It takes the place of what an earlier attempt left: a checkpoint that the script has deleted since shall not come back.
+    Where nothing is brought, or not all of it, what there was stays. Idempotent.
+    """
     if compute.capabilities.shared_files or attempt(record) == 1:
-        yield
+        await compute.collect(handle, record.folder)
         return
-    await asyncio.to_thread(_set_aside, record.folder)
+    # Into a folder of its own: a thread that brings goes on for a while where nobody waits for it any more.
+    draft = record.folder / f"{_DRAFT}{uuid.uuid4().hex[:8]}"
+    await asyncio.to_thread(_clear, record.folder, draft)
     try:
-        yield
-    except BaseException:
-        await asyncio.to_thread(_put_back, record.folder)
-        raise
-    await asyncio.to_thread(_settle, record.folder)
+        await compute.collect(handle, draft)
+        await asyncio.to_thread(_take, draft, record.folder)
+    finally:
+        with contextlib.suppress(OSError):  # that thread has just made something in it: it goes next time
+            await asyncio.to_thread(remove_tree, draft)
+
+
+def _log_sizes(streams: Path) -> dict[str, int]:
+    """What a failure of the attempt that now begins is not explained by."""
+    return {path.name: path.stat().st_size for path in streams.glob("r*.log")}
 
 
 def _has_outputs(folder: Path) -> bool:
     return any(path.is_file() for path in (folder / "outputs").rglob("*"))
 
 
-def _set_aside(folder: Path) -> None:
+def _clear(folder: Path, draft: Path) -> None:
+    """Finish what somebody who was killed was at, and make the draft's folder."""
+    for left in folder.glob(f"{_DRAFT}*"):
+        with contextlib.suppress(OSError):
+            remove_tree(left)
     for name in KEPT:
         aside = folder / (name + _ASIDE)
-        if (folder / name).exists() and not aside.exists():
-            (folder / name).rename(aside)
-
-
-def _put_back(folder: Path) -> None:
-    """What was brought is a part at most: what there was is whole."""
-    for name in KEPT:
-        aside = folder / (name + _ASIDE)
-        if aside.exists():
-            remove_tree(folder / name)
+        if (folder / name).exists():
+            remove_tree(aside)
+        elif aside.exists():
             aside.rename(folder / name)
+    draft.mkdir(mode=0o700)
 
 
-def _settle(folder: Path) -> None:
+def _take(draft: Path, folder: Path) -> None:
     for name in KEPT:
-        aside = folder / (name + _ASIDE)
-        if aside.exists():
+        if (draft / name).exists():
+            aside = folder / (name + _ASIDE)
             if (folder / name).exists():
-                remove_tree(aside)
-            else:
-                aside.rename(folder / name)
+                (folder / name).rename(aside)
+            (draft / name).rename(folder / name)
+            remove_tree(aside)

@@ -172,13 +172,20 @@ class Columns:
         chosen = chosen[np.argsort(chosen[axis], kind="stable")]
         return Window(len(chosen), chosen[_extremes(chosen["value"], max(1, math.ceil(len(chosen) / pixels)))])
 
-    def passed(self, key: tuple[int, str], steps: Sequence[int]) -> list[tuple[float, float | None] | None]:
+    def passed(
+        self, key: tuple[int, str], steps: Sequence[int], since: float = 0.0
+    ) -> list[tuple[float, float | None] | None]:
         """For each step when the series came to it (between two points as if its pace were even), and when it first had
-        one beyond it, if it had. None for a step that it did not come to, and for all where its steps went back."""
+        one beyond it, if it had. Only what came at `since` (seconds since the epoch) or later counts. None for a step that
+        it did not come to, and for all where its steps went back: nobody knows then which pass is meant."""
         summary = self.series.get(key)
-        if summary is None or not summary.steps_ordered:
+        if summary is None:
             return [None for _ in steps]
         points = self._whole_points(key)
+        if not summary.steps_ordered:
+            points = points[points["time"] >= since]
+            if np.any(np.diff(points["step"]) < 0):
+                return [None for _ in steps]
         return [_passed(points, step) for step in steps]
 
     def tail(self, key: tuple[int, str], count: int) -> Points:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jupyter_mltrain.core.compute import FROM_OUTSIDE, Exit
@@ -54,18 +55,20 @@ def failed_ranks(exits: Iterable[Exit]) -> list[Exit]:
     return sorted((e for e in failed if e.stopped != PEERS_DONE), key=lambda e: e.ended)
 
 
-def explain_first(exits: Sequence[Exit], streams: Path) -> Failure | None:
+def explain_first(
+    exits: Sequence[Exit], streams: Path, begins: Mapping[str, int] = MappingProxyType({})
+) -> Failure | None:
     """What happened to the rank that is the cause of a failure; None where all ended well.
 
     It is the one that ended first, but for those that end because another does: what that one was about to say is in its
-    log, and it may take longer to end than they.
+    log, and it may take longer to end than they. `begins`: the bytes of each log, by its name, that an earlier attempt said.
     """
     failed = failed_ranks(exits)
     if not failed:
         return None
-    logs = {e.rank: streams / f"r{e.rank}.log" for e in failed}
-    first = failed[0] if len(failed) == 1 else min(failed, key=lambda e: (_follows(e, logs[e.rank]), e.ended))
-    failure = explain(first, logs[first.rank], ranks=len(exits))
+    logs = {e.rank: _said(streams / f"r{e.rank}.log", begins) for e in failed}
+    first = failed[0] if len(failed) == 1 else min(failed, key=lambda e: (_follows(e, *logs[e.rank]), e.ended))
+    failure = explain(first, *logs[first.rank], ranks=len(exits))
     alone = next((e for e in exits if e.note.startswith(NEVER_INIT)), None)
     if alone is not None and "HTTP request failed" in failure.title:
         title = f"Rank {alone.rank} ended without calling hvd.init(), for which rank {first.rank} waited."
@@ -78,19 +81,23 @@ def explain_first(exits: Sequence[Exit], streams: Path) -> Failure | None:
     return failure
 
 
-def _follows(exit_: Exit, log: Path) -> int:
+def _said(log: Path, begins: Mapping[str, int]) -> tuple[Path, int]:
+    return log, begins.get(log.name, 0)
+
+
+def _follows(exit_: Exit, log: Path, begin: int) -> int:
     """How much a rank looks as if it ended because another did: 2 where its shim ended it for that, 1 where it lost touch.
     One that raised something of its own does not, also where it was ended meanwhile; nor one whose shim names the cause."""
     if exit_.stopped in _IN_WORDS:
         return -1
-    traceback = last_traceback(log)
+    traceback = last_traceback(log, begin)
     if traceback is not None and exit_.signal != signal.SIGABRT:
         return int(bool(LOST_TOUCH.search(_last_line(traceback))))
     return 2 if exit_.stopped == PEER_FAILED else int(exit_.signal == signal.SIGABRT)
 
 
-def explain(exit_: Exit, log: Path, *, ranks: int = 1) -> Failure:
-    """What happened to a rank that did not end with code 0."""
+def explain(exit_: Exit, log: Path, begin: int = 0, *, ranks: int = 1) -> Failure:
+    """What happened to a rank that did not end with code 0. Its log is read from `begin` (bytes) on."""
     on_rank = f" on rank {exit_.rank}" if ranks > 1 else ""
     evidence = _evidence(exit_)
     if exit_.error:
@@ -110,36 +117,36 @@ def explain(exit_: Exit, log: Path, *, ranks: int = 1) -> Failure:
             exit_.rank,
             "Give it more with --memory, or use a smaller batch.",
         )
-    traceback = last_traceback(log)
+    traceback = last_traceback(log, begin)
     if exit_.signal is not None and not (traceback and exit_.stopped == PEER_FAILED):
         name = _signal_name(exit_.signal)
         hint = " (probably out of memory: nothing else kills without a trace)" if exit_.signal == signal.SIGKILL else ""
         return Failure(f"The process was ended by {name}{on_rank}{hint}.", evidence, traceback, exit_.rank)
-    cause = cause_of(_exception(log), exit_.rank, ranks) if traceback and ranks > 1 else None
+    cause = cause_of(_exception(log, begin), exit_.rank, ranks) if traceback and ranks > 1 else None
     if cause is not None:
         return Failure(cause.title, evidence, traceback, exit_.rank, cause.mend)
     title = (
-        words(_exception(log))[:300] + on_rank
+        words(_exception(log, begin))[:300] + on_rank
         if traceback
         else f"The script ended with exit code {exit_.code}{on_rank}."
     )
     return Failure(title, evidence, traceback, exit_.rank, "" if traceback else "Its log says more.")
 
 
-def last_traceback(log: Path) -> str | None:
-    """The last Python traceback in the last 256 KB of a log, without terminal colours; None if there is none."""
-    lines = _from_traceback(log)
+def last_traceback(log: Path, begin: int = 0) -> str | None:
+    """The last Python traceback in the last 256 KB of a log from `begin` (bytes) on, without terminal colours; None if there is none."""
+    lines = _from_traceback(log, begin)
     number = _exception_at(lines)
     # Notes and hints may follow the exception.
     return "\n".join(lines[: number + 12] if number else lines[:200]).rstrip() if lines else None
 
 
-def _from_traceback(log: Path) -> list[str]:
+def _from_traceback(log: Path, begin: int) -> list[str]:
     """The lines from the last traceback on."""
     try:
         with log.open("rb") as file:
             size = file.seek(0, 2)
-            file.seek(max(0, size - _TAIL))
+            file.seek(max(begin, size - _TAIL))
             tail = _ANSI.sub(b"", file.read())
     except OSError:
         return []
@@ -152,9 +159,9 @@ def _exception_at(lines: Sequence[str]) -> int:
     return next((n for n, line in enumerate(lines) if n and line and not line.startswith(" ")), 0)
 
 
-def _exception(log: Path) -> str:
+def _exception(log: Path, begin: int) -> str:
     """The last exception and what was said after it."""
-    lines = _from_traceback(log)
+    lines = _from_traceback(log, begin)
     number = _exception_at(lines)
     return "\n".join(lines[number:]) if number else "The script raised an exception."
 

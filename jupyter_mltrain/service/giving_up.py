@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mltrain.core.compute import Compute, Handle
+from jupyter_mltrain.core.compute import Compute, Handle, Phase
 from jupyter_mltrain.core.engines import ManyHosts
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import ConflictError, EngineUnreachable, MLTrainError, RunNotFound, TargetNotFound
-from jupyter_mltrain.service.again import replacing
+from jupyter_mltrain.service.again import collect
 from jupyter_mltrain.service.failure import Failure
 from jupyter_mltrain.service.inputs import remove_copies
 from jupyter_mltrain.service.pruning import measure_outputs
@@ -33,6 +33,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
 """Seconds between two looks whether a host answers again."""
 _GRACE = 2.0
 _BRING_SECONDS = 60.0
+_STOP_SECONDS = 8.0
+"""Within which the nodes on those of its hosts that do answer are ended, before their places are free."""
 
 
 class GivenUp:
@@ -42,6 +44,8 @@ class GivenUp:
         self._service = service
         self._folder = service.layout.computes / "given-up"
         self._task: asyncio.Task[None] | None = None
+        self._giving = set[str]()
+        """Runs whose note may be there before their record has ended."""
 
     async def open(self) -> None:
         if await asyncio.to_thread(self._left):
@@ -69,14 +73,24 @@ class GivenUp:
             service.drive(record)
             raise
         failure, evidence = _told(record, handle, problem)
-        if handle is not None:
-            note = {"run": record.id, "target": record.spec.target, "handle": handle, "since": time.time()}
-            await asyncio.to_thread(_write, self._folder / f"{record.id}.json", note)
-        await record.ingest.absorb(flush=True)
-        await service.children.settle(record)
-        record.doc["failure"] = failure.to_json()
-        record.doc["outputs"] = await asyncio.to_thread(measure_outputs, record.folder)
-        await record.advance(Status.FAILED, failure.title, {"given_up": evidence})
+        self._giving.add(record.id)
+        try:
+            if handle is not None:
+                note = {"run": record.id, "target": record.spec.target, "handle": handle, "since": time.time()}
+                note["launching"] = record.doc.get("handle") is None and record.doc.get("launching") is not None
+                await asyncio.to_thread(_write, self._folder / f"{record.id}.json", note)
+            await record.ingest.absorb(flush=True)
+            await service.children.settle(record)
+            record.doc["failure"] = failure.to_json()
+            record.doc["outputs"] = await asyncio.to_thread(measure_outputs, record.folder)
+            await record.advance(Status.FAILED, failure.title, {"given_up": evidence})
+        finally:
+            self._giving.discard(record.id)
+        if handle is not None and "parts" in handle:
+            # What cannot be ended now is, once all its hosts answer.
+            with suppress(MLTrainError, OSError, TimeoutError):
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await compute.stop(handle, _GRACE)
         service.pool(record.spec.target).release(record.id)
         service.forget_secrets(record.id)
         await asyncio.to_thread(remove_copies, record)
@@ -112,16 +126,19 @@ class GivenUp:
         except (ValueError, KeyError, RunNotFound):
             await asyncio.to_thread(path.unlink, missing_ok=True)  # the run was removed
             return
+        if record.id in self._giving:
+            return
         if not record.status.terminal:
             await asyncio.to_thread(path.unlink, missing_ok=True)  # a service was killed before it was given up
             return
         handle = note["handle"]
         try:
+            begun = not note.get("launching") or await _has_begun(compute, handle)
             stopped = await compute.stop(handle, _GRACE)
             with suppress(TimeoutError):
                 await asyncio.wait_for(record.ingest.follow(compute, handle), _BRING_SECONDS)
-            async with replacing(record, compute):
-                await compute.collect(handle, record.folder)
+            if begun or compute.capabilities.shared_files:
+                await collect(record, compute, handle)
             await compute.remove(handle)
         except EngineUnreachable:
             raise
@@ -166,12 +183,21 @@ async def _problem(compute: Compute, handle: Handle | None) -> str:
         return error.message
 
 
+async def _has_begun(compute: Compute, handle: Handle) -> bool:
+    """Whether any process of a run ever was: else what an engine has of its outputs is a copy, maybe half made."""
+    seen = await compute.observe(handle)
+    return seen.phase in {Phase.RUNNING, Phase.EXITED} or seen.started is not None or bool(seen.exits)
+
+
 def _told(record: Record, handle: Handle | None, problem: str) -> tuple[Failure, dict[str, Any]]:
     """What is known of a run that is given up, for people and as evidence."""
     since, outcome = _since(record), record.doc.get("outcome")
+    over = outcome is not None or record.doc.get("rewind") is not None
     facts = [problem]
     if outcome is not None:
         facts.append(f"it had ended before ({outcome['status']}); what it made was not fetched")
+    elif over:
+        facts.append("it had ended, and was to begin again; what it made was not fetched")
     elif handle is None:
         facts.append("whether it was begun there is not known")
     else:
@@ -184,7 +210,7 @@ def _told(record: Record, handle: Handle | None, problem: str) -> tuple[Failure,
         "problem": problem,
         "host": _away(handle, problem),
         "container": (handle or {}).get("container", ""),
-        "may_still_run": outcome is None,
+        "may_still_run": not over,
     }
     return Failure(title, tuple(facts), mend="Rerun it."), evidence
 

@@ -214,6 +214,10 @@ class HostsPool:
             if name in self._hosts:
                 self._found(self._hosts[name], health)
 
+    def too_large(self, max_nodes: int) -> list[str]:
+        """The ids of runs that wait for more nodes at once than that."""
+        return [one.run_id for one in self._queue if one.nodes > max_nodes]
+
     def rescale(self, scale: Scale, share: Size | None, *, low_priority: bool = False) -> None:  # noqa: ARG002
         """Another number of nodes. Runs keep theirs to their end."""
         self.scale = scale

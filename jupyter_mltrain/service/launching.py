@@ -9,6 +9,7 @@ from jupyter_mltrain.core.compute import Handle, Phase
 from jupyter_mltrain.core.engines import Foretelling
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import EngineUnreachable
+from jupyter_mltrain.service.again import ON_HOSTS, collect, without_hosts
 
 if TYPE_CHECKING:
     from jupyter_mltrain.core.compute import Compute, LaunchPlan
@@ -34,12 +35,14 @@ async def launched(service: Service, record: Record, compute: Compute, plan: Lau
     if isinstance(compute, Foretelling) and begun is None and needed:
         # Saved first: whoever comes after this knows what to look for.
         record.doc["launching"] = compute.foretold(plan)
-        record.doc.setdefault("notices", []).extend(over_hosts(plan))
+        record.doc["notices"] = [*without_hosts(record), *over_hosts(plan)]
         await record.save()
     while True:
         try:
             handle = await (
-                _found(compute, begun) if missing and begun else compute.launch(plan, service.secrets(record.id))
+                _found(record, compute, begun)
+                if missing and begun
+                else compute.launch(plan, service.secrets(record.id))
             )
         except EngineUnreachable as error:
             if record.status is Status.STARTING:
@@ -58,17 +61,21 @@ def over_hosts(plan: LaunchPlan) -> list[str]:
     at = dict(zip(plan.hosts, plan.addresses, strict=True))
     where = ", ".join(f"{host} ({address})" for host, address in at.items())
     free = "Horovod and NCCL listen at ports of their own choice"
-    return [f"Its nodes are on {where}. Their containers use the networks of these hosts: {free}."]
+    return [f"{ON_HOSTS}{where}. Their containers use the networks of these hosts: {free}."]
 
 
-async def _found(compute: Compute, begun: Handle) -> Handle | None:
-    """The handle of a run that was launched; where its processes never came to be, what there is of it is removed."""
+async def _found(record: Record, compute: Compute, begun: Handle) -> Handle | None:
+    """The handle of a run that was launched; where its processes never came to be, what there is of it is removed. What an
+    earlier attempt had made went along: where files are shared it was moved, and comes back; elsewhere it was copied, maybe
+    not to its end, and the record has it all."""
     while True:
         seen = await compute.observe(begun)
         if seen.phase in {Phase.RUNNING, Phase.EXITED} or seen.started is not None:
             return begun
         if seen.phase is not Phase.STARTING:
             await compute.stop(begun, 0.0)
+            if compute.capabilities.shared_files:
+                await collect(record, compute, begun)
             await compute.remove(begun)
             return None
         await asyncio.sleep(AGAIN_SECONDS)

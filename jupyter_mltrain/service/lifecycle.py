@@ -292,7 +292,7 @@ async def _finalize(service: Service, record: Record) -> None:
     if handle is not None:
         # After a restart of the service the stream may hold more than was read.
         whole = await _drained(record, compute, handle)
-        await patiently(record, lambda: _collect(record, compute, handle))
+        await patiently(record, lambda: again.collect(record, compute, handle))
         if not whole:
             await _drained(record, compute, handle)
     await settle_data(service, record)
@@ -301,7 +301,9 @@ async def _finalize(service: Service, record: Record) -> None:
     await service.children.settle(record, "the run it is in was canceled" if outcome is Status.CANCELED else "")
     if outcome is Status.FAILED and not record.doc.get("failure"):
         exits = tuple(Exit.from_json(e) for e in record.history[-1].evidence["exits"])
-        failure = await asyncio.to_thread(explain_first, exits, record.ingest.streams)
+        failure = await asyncio.to_thread(
+            explain_first, exits, record.ingest.streams, record.doc.get("logs_before", {})
+        )
         if failure is not None:
             record.doc["failure"] = failure.to_json()
     _, _, extra = await record.ingest.summary()
@@ -316,11 +318,6 @@ async def _finalize(service: Service, record: Record) -> None:
         await patiently(record, lambda: compute.remove(handle), "remove what was there for it")
     failure_json = record.doc.get("failure") or {}
     await record.advance(outcome, failure_json.get("title", record.doc["outcome"]["reason"]))
-
-
-async def _collect(record: Record, compute: Compute, handle: dict[str, Any]) -> None:
-    async with again.replacing(record, compute):
-        await compute.collect(handle, record.folder)
 
 
 async def _drained(record: Record, compute: Compute, handle: dict[str, Any]) -> bool:
@@ -338,7 +335,8 @@ async def _leave_nothing(service: Service, record: Record) -> None:
     if handle is None or record.status.terminal:
         return  # an engine whose launch failed has cleaned up itself
     compute = service.compute(record.spec.target)
-    for step in (compute.stop(handle, _GIVEN_UP_GRACE), _collect(record, compute, handle), compute.remove(handle)):
+    ending, collecting = compute.stop(handle, _GIVEN_UP_GRACE), again.collect(record, compute, handle)
+    for step in (ending, collecting, compute.remove(handle)):
         try:
             await step
         except (MLTrainError, OSError) as error:
@@ -356,6 +354,9 @@ async def _fail(record: Record, error: Exception) -> None:
         failure = Failure(f"A bug in jupyter_mltrain: {type(error).__name__}: {error}", (), "".join(lines)[-4000:])
         traceback.print_exception(error)
     record.doc["failure"] = failure.to_json()
+    with suppress(OSError):  # the failure may be one of the disk
+        # What an earlier attempt made is there, and what was fetched of this one.
+        record.doc["outputs"] = await asyncio.to_thread(measure_outputs, record.folder)
     await record.advance(Status.FAILED, failure.title)
 
 

@@ -15,6 +15,7 @@ from jupyter_mltrain.computes import ranks as shape
 from jupyter_mltrain.core.compute import FROM_OUTSIDE, Exit, Observation, Phase
 from jupyter_mltrain.core.ranks import PEER_FAILED, PEERS_DONE
 from jupyter_mltrain.core.status import Status
+from jupyter_mltrain.service.again import attempt
 from jupyter_mltrain.service.failure import failed_ranks
 from jupyter_mltrain.service.scaling import scaling_of
 from jupyter_mltrain.service.steps import Pace, paces
@@ -212,13 +213,20 @@ async def _measured(service: Service, record: Record) -> Measured:
     told = Measured(
         time.monotonic(),
         points,
-        await paces(record.ingest),
+        await paces(record.ingest, _begun(record)),
         used,
         {int(rank): _gpus(node, used.get(int(rank), {})) for rank, node in extra.get("nodes", {}).items()},
         await scaling_of(service, record),
     )
     record.measured = told
     return told
+
+
+def _begun(record: Record) -> float:
+    """When its present attempt was let wait for its turn; 0 for the first."""
+    if attempt(record) == 1:
+        return 0.0
+    return next((change.time for change in reversed(record.history) if change.status is Status.QUEUED), 0.0)
 
 
 def _fresh(record: Record, *, same: bool) -> float:

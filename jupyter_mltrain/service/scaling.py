@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +26,19 @@ _CANDIDATES = 50
 """Completed runs of an experiment that are looked at for one to compare with, newest first."""
 _INTERVALS = 2000
 """The last of a rank; longer runs are long steady."""
+_LOOKED_SECONDS = 30.0
+"""For so long a baseline that was found, or that there is none, stays: a live run is measured every two seconds."""
+_MOST_LOOKED = 200
+
+
+@dataclass(frozen=True)
+class _Looked:
+    when: float
+    found: Baseline | None
+
+
+_looked: OrderedDict[Path, _Looked] = OrderedDict()
+"""By the folder of the run that is compared, the latest last."""
 
 
 async def scaling_of(service: Service, record: Record, given: Record | None = None) -> Scaling | None:
@@ -81,13 +97,27 @@ async def _baseline(service: Service, record: Record, given: Record | None) -> B
         return _named(given, (await _rates(given)).get(0))
     if record.spec.distribution is None:
         return None
+    known = _looked.get(record.folder)
+    if known is not None and time.monotonic() - known.when < _LOOKED_SECONDS:
+        return known.found
+    found = await _look(service, record)
+    _looked[record.folder] = _Looked(time.monotonic(), found)
+    _looked.move_to_end(record.folder)
+    if len(_looked) > _MOST_LOOKED:
+        _looked.popitem(last=False)
+    return found
+
+
+async def _look(service: Service, record: Record) -> Baseline | None:
     chosen = Chosen(experiment=record.spec.experiment, status="Completed", target=record.spec.target)
     rows, _ = await service.store.call(service.store.list, chosen, "-created", _CANDIDATES, 0)
+    script = record.spec.script
+    own = await asyncio.to_thread(_hash, record.folder, script) if rows and script is not None else None
     environment = _exact(record.row["doc"]["environment"])
     for row in rows:
         if row["id"] == record.id or _exact(row["doc"]["environment"]) != environment:
             continue
-        if not await asyncio.to_thread(_same_work, record, service.layout.run(row["id"])):
+        if not await asyncio.to_thread(_same_work, record.spec, own, service.layout.run(row["id"])):
             continue
         found = await service.find(row["id"])
         rate = (await _rates(found)).get(0) if found is not None else None
@@ -104,19 +134,20 @@ def _exact(environment: dict[str, Any]) -> tuple[Any, ...]:
     return environment["name"], environment["version"]
 
 
-def _same_work(record: Record, folder: Path) -> bool:
-    """Whether the run in `folder` has one process, and the same script and arguments. Blocking."""
+def _same_work(own: RunSpec, script: str | None, folder: Path) -> bool:
+    """Whether the run in `folder` has one process, and the same script (`script`: the hash of the own) and arguments.
+    Blocking."""
     try:
         other = RunSpec.from_json(json.loads((folder / "spec.json").read_text("utf-8")))
     except (OSError, ValueError, KeyError):
         return False  # it is being removed
-    own = record.spec
     if other.distribution is not None:
         return False
     if (other.script, other.command, other.arguments) != (own.script, own.command, own.arguments):
         return False
-    return other.snapshot == own.snapshot or (own.script is not None and _hash(record.folder, own.script)
-                                              == _hash(folder, own.script) is not None)  # fmt: skip
+    if other.snapshot == own.snapshot:
+        return True
+    return own.script is not None and script is not None and _hash(folder, own.script) == script
 
 
 def _hash(folder: Path, script: str) -> str | None:

@@ -88,11 +88,7 @@ class Pool:
     def check(self, resources: Resources, nodes: int = 1) -> None:
         """Raise `ResourceUnavailable` for what this target can never give to a run of so many nodes."""
         whole, share = self.machine.capacity, self.share
-        if self._places(nodes) > self.scale.max_nodes:
-            raise ResourceUnavailable(
-                f"{nodes} nodes asked for; target {self.target!r} has at most {self.scale.max_nodes}.",
-                mend=f"Ask for fewer, or give it more: `%mltrain compute update {self.target} --max-nodes {nodes}`.",
-            )
+        self._check_count(nodes)
         resources = together(resources, 1 if share is not None else nodes)
         have = share or Size("", whole.cpus, whole.memory_gb, len(whole.gpus))
         who = f"target {self.target!r}" if share is None else f"a node of target {self.target!r}"
@@ -103,14 +99,17 @@ class Pool:
         ):
             if asked is not None and asked > given:
                 amount = f"{given:.1f}" if isinstance(given, float) else str(given)
-                mend = (
-                    f"Ask for at most {amount}, or choose another target with `-t`."
-                    if given
-                    else "Leave the option out, or choose another target with `-t`."
-                )
                 raise ResourceUnavailable(
-                    f"{asked:g} {what} asked for; {who} has {amount if given else 'none'}.", mend=mend
+                    f"{asked:g} {what} asked for; {who} has {amount if given else 'none'}.",
+                    mend=f"{f'Ask for at most {amount}' if given else 'Leave the option out'}, or choose another target with `-t`.",
                 )
+
+    def _check_count(self, nodes: int) -> None:
+        if self._places(nodes) > self.scale.max_nodes:
+            raise ResourceUnavailable(
+                f"{nodes} nodes asked for; target {self.target!r} has at most {self.scale.max_nodes}.",
+                mend=f"Ask for fewer, or give it more: `%mltrain compute update {self.target} --max-nodes {nodes}`.",
+            )
 
     def _places(self, nodes: int) -> int:
         """How many places a run of so many nodes takes."""
@@ -130,12 +129,14 @@ class Pool:
         )
 
     async def acquire(self, run_id: str, resources: Resources, preemptions: int = 0, nodes: int = 1) -> Grant:
-        """Wait for a place, of so many nodes; one that has given up its place before waits in front of those that had none. Cancelling the
-        wait leaves the queue. Raises `TargetNotFound` when the target goes."""
+        """Wait for a place, of so many nodes; one that has given up its place before waits in front of those that had none.
+        Cancelling the wait leaves the queue. Raises `TargetNotFound` when the target goes, `ResourceUnavailable` where it was
+        changed since the run was submitted and has fewer nodes than that now."""
         if self._nodes_of(run_id):
             return self.machine.held[run_id]
         if self._retired:
             raise TargetNotFound.of(self.target)
+        self._check_count(nodes)
         asked = together(self.gives(resources), nodes)
         want = Want(asked.gpus or 0, asked.cpus, asked.memory_gb)
         granted = asyncio.get_running_loop().create_future()
@@ -197,6 +198,10 @@ class Pool:
     @property
     def queued(self) -> int:
         return len(self._queue)
+
+    def too_large(self, max_nodes: int) -> list[str]:
+        """The ids of runs that wait for more nodes at once than that."""
+        return [waiting.run_id for waiting in self._queue if waiting.nodes > max_nodes]
 
     def rescale(self, scale: Scale, share: Size | None, *, low_priority: bool = False) -> None:
         """Other numbers of nodes, another priority. Runs keep their nodes to their end, also where there are more of them

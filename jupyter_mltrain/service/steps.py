@@ -25,42 +25,44 @@ class Pace:
     examples: float | None = None
 
 
-async def paces(metrics: Ingest) -> dict[int, Pace]:
-    """By rank, of those that logged something."""
-    return await metrics.read(_paces)
+async def paces(metrics: Ingest, since: float = 0.0) -> dict[int, Pace]:
+    """By rank, of those that logged something. `since` (seconds since the epoch): what was last told before is of an
+    earlier attempt."""
+    return await metrics.read(lambda columns: _paces(columns, since))
 
 
-def _paces(columns: Columns) -> dict[int, Pace]:
-    shared = _shared(columns)
+def _paces(columns: Columns, since: float) -> dict[int, Pace]:
+    told = {key: one for key, one in columns.series.items() if one.last_time >= since}
+    shared = _shared(told)
     steps: dict[int, int] = {}
-    for (rank, _), one in columns.series.items():
+    for (rank, _), one in told.items():
         # Another metric counts only where the rank does not log the one that is compared.
         at = one.last_step or 0
         steps[rank] = max(steps.get(rank, at), at)
-    compared = {rank: one for (rank, name), one in columns.series.items() if name == shared}
+    compared = {rank: one for (rank, name), one in told.items() if name == shared}
     steps |= {rank: one.last_step or 0 for rank, one in compared.items()}
-    behind = _behind(columns, shared, compared) if len(compared) > 1 else {}
-    return {rank: Pace(step, behind.get(rank), _rate(columns, rank)) for rank, step in steps.items()}
+    behind = _behind(columns, shared, compared, since) if len(compared) > 1 else {}
+    return {rank: Pace(step, behind.get(rank), _rate(told, rank)) for rank, step in steps.items()}
 
 
-def _rate(columns: Columns, rank: int) -> float | None:
-    told = columns.series.get((rank, EXAMPLES))
-    return told.last if told is not None and told.last is not None and math.isfinite(told.last) else None
+def _rate(told: Mapping[tuple[int, str], Summary], rank: int) -> float | None:
+    rate = told.get((rank, EXAMPLES))
+    return rate.last if rate is not None and rate.last is not None and math.isfinite(rate.last) else None
 
 
-def _shared(columns: Columns) -> str:
+def _shared(told: Mapping[tuple[int, str], Summary]) -> str:
     """The metric that most ranks log; where they are as many, that of the examples, or the one that is told most often."""
     ranks, points = Counter[str](), Counter[str]()
-    for (_, name), one in columns.series.items():
+    for (_, name), one in told.items():
         ranks[name] += 1
         points[name] += one.count
     return max(ranks, key=lambda name: (ranks[name], name == EXAMPLES, points[name], name), default="")
 
 
-def _behind(columns: Columns, name: str, compared: Mapping[int, Summary]) -> dict[int, float]:
+def _behind(columns: Columns, name: str, compared: Mapping[int, Summary], since: float) -> dict[int, float]:
     fastest = min(compared, key=lambda rank: (-(compared[rank].last_step or 0), compared[rank].last_time, rank))
     now = compared[fastest].last_time
-    passed = columns.passed((fastest, name), [one.last_step or 0 for one in compared.values()])
+    passed = columns.passed((fastest, name), [one.last_step or 0 for one in compared.values()], since)
     behind: dict[int, float] = {}
     for (rank, one), found in zip(compared.items(), passed, strict=True):
         if found is not None:

@@ -206,7 +206,8 @@ class Targets:
     async def change(self, name: str, **changes: Any) -> Target:
         """Other numbers of nodes, tags, description. Runs that have a node keep it to their end.
 
-        Raises `TargetNotFound`, `ComputeTargetException`, `SubstitutionRefused`.
+        Raises `TargetNotFound`, `ComputeTargetException`, `SubstitutionRefused`; `TargetInUse` where runs wait for more nodes
+        at once than it would have.
         """
         target = self.get(name)
         if target.definition is None:
@@ -218,6 +219,12 @@ class Targets:
         check_scale(definition.min_nodes, definition.max_nodes, definition.idle_seconds)
         if definition.same_as(target.definition):
             return target
+        if waiting := target.pool.too_large(definition.max_nodes):
+            raise TargetInUse(
+                f"{len(waiting)} waiting run{'s' if len(waiting) > 1 else ''} asked for more than {definition.max_nodes} nodes"
+                f" of {name} at once: {_few(waiting)}.",
+                mend="Cancel them, or leave it as many nodes as they asked for.",
+            )
         share, substitutions = self._share(definition)
         self._check_strict(substitutions)
         changed = replace(target, definition=replace(definition, modified=time.time()), substitutions=substitutions)
@@ -235,9 +242,8 @@ class Targets:
         if target.definition is None:
             check_target_name(name)
         if live:
-            more = f" and {len(live) - _NAMED} more" if len(live) > _NAMED else ""
             raise TargetInUse(
-                f"{name} has {len(live)} live run{'s' if len(live) > 1 else ''}: {', '.join(live[:_NAMED])}{more}.",
+                f"{name} has {len(live)} live run{'s' if len(live) > 1 else ''}: {_few(live)}.",
                 mend="Cancel them, or wait for their end; then delete it.",
             )
         # First, so that nothing gets in line while the file goes.
@@ -360,6 +366,11 @@ class Targets:
 
 _NAMED = 5
 _OWN_ENGINE = "the Docker engine of this machine"
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _scale(definition: TargetDefinition) -> Scale:

@@ -170,6 +170,15 @@ def test_hundreds_of_ranks_are_found_at_once(lab, page: Page, folder: Path, arti
     expect(rows).to_have_count(7)
     card.screenshot(path=artifact / "ranks-many.png")
 
+    card.get_by_role("tab", name="Logs").click()
+    card.get_by_role("combobox", name="Log", exact=True).select_option(label="All ranks")
+    card.get_by_role("searchbox", name="Filter ranks").fill("gpu-box-31")
+    lanes = card.locator(".mlt-lane")
+    expect(lanes).to_have_count(4)
+    expect(lanes.first).to_contain_text("gpu-box-31")
+    expect(card).to_contain_text("Rank 248")
+    card.screenshot(path=artifact / "ranks-many-lanes.png")
+
 
 # In the page: from the letter to the frame that shows what it left.
 _TYPED = """() => new Promise((shown) => {

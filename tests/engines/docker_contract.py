@@ -14,7 +14,8 @@ from jupyter_mltrain.computes.docker.labels import run_volume
 from jupyter_mltrain.computes.docker.plan import ROOT, volume
 from jupyter_mltrain.core.compute import Phase
 from jupyter_mltrain.testing.bench import PATIENCE, Bench, kill, living
-from jupyter_mltrain.testing.compute_contract import LONG, ComputeContract
+from jupyter_mltrain.testing.compute_contract import ComputeContract
+from jupyter_mltrain.testing.ending_contract import LONG
 
 PYTHON = "/usr/bin/python3"
 
@@ -68,14 +69,9 @@ class DockerContract(ComputeContract):
 
     @pytest.fixture
     async def bench(self, compute, tmp_path):
-        self._bench = bench = Bench(compute, tmp_path / "workspace", self.python)
-        yield bench
-        await bench.close()
-        for handle in bench.handles:
-            # A stream that was left may take a last look meanwhile.
-            async with asyncio.timeout(PATIENCE):
-                while left(compute, handle["run_id"]):
-                    await asyncio.sleep(0.05)
+        async with clean(compute, tmp_path / "workspace", self.python) as bench:
+            self._bench = bench
+            yield bench
 
     # -- what is otherwise in containers
 
@@ -134,6 +130,19 @@ class DockerContract(ComputeContract):
     async def test_a_command_finds_the_environments_programs(self, bench):
         handle = await bench.run("print('from python')", command=("python3", "train.py"))
         assert await bench.log(handle) == "from python\n"
+
+
+@contextlib.asynccontextmanager
+async def clean(compute, folder, python=PYTHON):
+    """A bench on an engine on which nothing is left of its runs."""
+    bench = Bench(compute, folder, python)
+    yield bench
+    await bench.close()
+    for handle in bench.handles:
+        # A stream that was left may take a last look meanwhile.
+        async with asyncio.timeout(PATIENCE):
+            while left(compute, handle["run_id"]):
+                await asyncio.sleep(0.05)
 
 
 def left(compute, run_id):

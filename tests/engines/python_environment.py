@@ -20,3 +20,8 @@ def python_environment(name, *packages):
         subprocess.run([uv.find_uv_bin(), "pip", "install", "--quiet", "--python", python, *packages], check=True)
         ready.touch()
     return python
+
+
+def tensorflow_python():
+    """The interpreter of an environment with TensorFlow for CPUs."""
+    return python_environment("tensorflow-2.21", "tensorflow-cpu>=2.21,<2.22")

@@ -11,7 +11,7 @@ from jupyter_mltrain.computes.docker import DockerCompute, starting, talking
 from jupyter_mltrain.core.compute import FROM_OUTSIDE, Grant, Phase
 from jupyter_mltrain.errors import EngineError
 from jupyter_mltrain.testing.bench import Bench
-from jupyter_mltrain.testing.compute_contract import LONG
+from jupyter_mltrain.testing.ending_contract import LONG
 from tests.engines.docker_contract import PYTHON, left
 
 

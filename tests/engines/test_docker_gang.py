@@ -20,7 +20,7 @@ from jupyter_mltrain.testing import bench as bench_module
 from jupyter_mltrain.testing.bench import PATIENCE, Bench
 from jupyter_mltrain.testing.ranks_contract import WAITING, RanksContract, by_rank
 from tests.engines.docker_contract import PYTHON, left
-from tests.engines.python_environment import python_environment
+from tests.engines.python_environment import tensorflow_python
 from tests.engines.test_horovod_real import WHERE
 from tests.engines.test_ranks_real import MIRRORED
 from tests.hosts.daemon import Engine
@@ -162,7 +162,7 @@ async def test_two_workers_on_two_hosts_end_with_the_same_weights_to_the_bit(
     docker_engine: Engine, remote_host: RemoteHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench_module, "PATIENCE", 300.0)
-    python = python_environment("tensorflow-2.21", "tensorflow-cpu>=2.21,<2.22")
+    python = tensorflow_python()
     async with bench_of(both(docker_engine, remote_host, user="0:0"), tmp_path) as bench:
         plan = with_python(python, bench.prepare(MIRRORED + LEAVES, python=str(python), distribution=TWO))
         handle = await bench.launch(plan)

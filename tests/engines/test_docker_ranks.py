@@ -12,9 +12,9 @@ from jupyter_mltrain.core.compute import Grant, Phase
 from jupyter_mltrain.core.ranks import PEER_FAILED
 from jupyter_mltrain.core.spec import TENSORFLOW, Distribution, Resources
 from jupyter_mltrain.errors import EngineError
-from jupyter_mltrain.testing.bench import Bench, living
+from jupyter_mltrain.testing.bench import living
 from jupyter_mltrain.testing.ranks_contract import RanksContract, up
-from tests.engines.docker_contract import PYTHON, left
+from tests.engines.docker_contract import PYTHON, clean, left
 
 
 @pytest.fixture
@@ -30,11 +30,8 @@ class TestDockerRanks(RanksContract):
 
     @pytest.fixture
     async def bench(self, compute, tmp_path):
-        bench = Bench(compute, tmp_path, PYTHON)
-        yield bench
-        await bench.close()
-        for handle in bench.handles:
-            assert left(compute, handle["run_id"]) == []
+        async with clean(compute, tmp_path) as bench:
+            yield bench
 
 
 WAITING = "import os, time\nprint('up', os.environ.get('NODE', ''))\ntime.sleep(600)"
@@ -43,11 +40,8 @@ TWO = Distribution(TENSORFLOW, 2)
 
 @pytest.fixture
 async def bench(compute, tmp_path):
-    bench = Bench(compute, tmp_path, PYTHON)
-    yield bench
-    await bench.close()
-    for handle in bench.handles:
-        assert left(compute, handle["run_id"]) == []
+    async with clean(compute, tmp_path) as bench:
+        yield bench
 
 
 async def test_a_container_that_is_killed_ends_the_others_and_is_named(bench, docker_engine):

@@ -14,8 +14,8 @@ from jupyter_mltrain.core.spec import TENSORFLOW, Distribution
 from jupyter_mltrain.service.failure import failed_ranks
 from jupyter_mltrain.testing import bench as bench_module
 from jupyter_mltrain.testing.bench import Bench
-from tests.engines.docker_contract import left
-from tests.engines.python_environment import python_environment
+from tests.engines.docker_contract import clean
+from tests.engines.python_environment import tensorflow_python
 from tests.engines.test_ranks_real import MIRRORED, SERVED, accuracy
 from tests.hosts.daemon import Engine
 
@@ -27,14 +27,11 @@ KEPT = 'open(f"outputs/weights{task[\'index\']}", "w").write(hashlib.sha256(weig
 @pytest.fixture
 async def bench(docker_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
     monkeypatch.setattr(bench_module, "PATIENCE", 300.0)
-    python = python_environment("tensorflow-2.21", "tensorflow-cpu>=2.21,<2.22")
+    python = tensorflow_python()
     # In the containers at the same places as here, which may be root's own.
     compute = DockerCompute(url=docker_engine.url, base_image=docker_engine.image, user="0:0")
-    bench = Bench(compute, tmp_path, str(python))
-    yield bench
-    await bench.close()
-    for handle in bench.handles:
-        assert left(compute, handle["run_id"]) == []
+    async with clean(compute, tmp_path, str(python)) as bench:
+        yield bench
 
 
 def with_python(plan: LaunchPlan) -> LaunchPlan:

@@ -9,7 +9,7 @@ from typing import Any
 from jupyter_mltrain.computes.docker import DockerCompute
 from jupyter_mltrain.core.compute import Phase
 from jupyter_mltrain.testing.bench import Bench
-from jupyter_mltrain.testing.compute_contract import LONG
+from jupyter_mltrain.testing.ending_contract import LONG
 from tests.engines.docker_contract import PYTHON
 from tests.faults.world import kill
 from tests.hosts.remote import RemoteHost

@@ -7,13 +7,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jupyter_mltrain.computes.local import LocalCompute
 from jupyter_mltrain.core.compute import Grant
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim.gpu_check import problem
 from jupyter_mltrain.service.failure import explain, failed_ranks
@@ -112,13 +110,6 @@ def test_it_takes_no_longer_than_it_may(tmp_path: Path, monkeypatch: pytest.Monk
     assert time.monotonic() - began < 300
     assert found is not None
     assert found["title"] == "TensorFlow did not say within 0.5 s whether it sees a GPU."
-
-
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    bench = Bench(LocalCompute(), tmp_path)
-    yield bench
-    await bench.close()
 
 
 async def ended(bench: Bench, module: str, gpus: tuple[int, ...], **variables: str) -> tuple[Any, Any, str]:

@@ -13,11 +13,11 @@ from jupyter_mltrain.core.spec import MPI, Distribution
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim import joining, processes, records
 from jupyter_mltrain.service.failure import Failure, explain_first
 from jupyter_mltrain.testing.bench import Bench, living
-from tests.engines.test_horovod_real import INIT, bench, python, words
+from tests.engines.test_horovod_real import INIT, python, words
 
-__all__ = ["bench", "python"]
+__all__ = ["python"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.usefixtures("patient")]
 
 
 async def ended(

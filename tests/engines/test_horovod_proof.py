@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from jupyter_mltrain.computes.local import LocalCompute
 from jupyter_mltrain.core.compute import Phase
 from jupyter_mltrain.core.spec import MPI, Distribution
 from jupyter_mltrain.environments import Environments
-from jupyter_mltrain.testing import bench as bench_module
 from jupyter_mltrain.testing.bench import Bench
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.usefixtures("patient")]
 
 STEPS = 60
 # Each process has its half of the data, in an order that the seed tells; the loss is the mean of both.
@@ -54,14 +51,6 @@ with open(f"{folder}/{hvd.rank()}.json", "w") as file:
 def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     ready = Environments(tmp_path_factory.mktemp("environments")).prepare("tensorflow-horovod", log=lambda _: None)
     return ready.prepared.python
-
-
-@pytest.fixture
-async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    monkeypatch.setattr(bench_module, "PATIENCE", 300.0)
-    bench = Bench(LocalCompute(), tmp_path)
-    yield bench
-    await bench.close()
 
 
 def losses_in(folder: Path) -> list[list[float]]:

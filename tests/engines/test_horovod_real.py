@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from jupyter_mltrain.computes.local import LocalCompute
 from jupyter_mltrain.core.compute import Exit, Phase
 from jupyter_mltrain.core.spec import MPI, Distribution
 from jupyter_mltrain.environments import Environments
 from jupyter_mltrain.service.failure import explain_first
-from jupyter_mltrain.testing import bench as bench_module
 from jupyter_mltrain.testing.bench import Bench, living
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.usefixtures("patient")]
 
 INIT = """
 import os
@@ -70,14 +67,6 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
         percents = [line for line in log if re.fullmatch(r"Compiling horovod: \d+ %", line)]
         assert percents or ready.seconds < 120, "minutes went by without a word of how far it is"
     return ready.prepared.python
-
-
-@pytest.fixture
-async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    monkeypatch.setattr(bench_module, "PATIENCE", 300.0)
-    bench = Bench(LocalCompute(), tmp_path)
-    yield bench
-    await bench.close()
 
 
 async def run_of(

@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from uv import find_uv_bin
 
-from jupyter_mltrain.computes.local import LocalCompute
-from jupyter_mltrain.testing import bench as bench_module
 from jupyter_mltrain.testing.bench import Bench
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("patient")]
 
 TRAIN = """
 import os, sys
@@ -64,14 +60,6 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     )
     subprocess.run([*install, "--no-deps", "tf_keras==2.21.0"], check=True)
     return made
-
-
-@pytest.fixture
-async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    monkeypatch.setattr(bench_module, "PATIENCE", 300.0)
-    bench = Bench(LocalCompute(), tmp_path)
-    yield bench
-    await bench.close()
 
 
 async def records_of(bench: Bench, python: str, *arguments: str) -> list[Any]:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,13 +23,6 @@ from jupyter_mltrain.core.spec import Resources
 from jupyter_mltrain.errors import DiskFull, EngineError
 from jupyter_mltrain.runclient.injected.jupyter_mltrain._shim import records
 from jupyter_mltrain.testing.bench import Bench, gone, kill, living
-
-
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    bench = Bench(LocalCompute(), tmp_path)
-    yield bench
-    await bench.close()
 
 
 @pytest.fixture
@@ -328,6 +321,19 @@ async def test_an_interpreter_that_is_gone_is_one_clear_error(bench: Bench) -> N
     object.__setattr__(rank, "env", {**rank.env, "MLTRAIN_PYTHON": "/no/such/python"})
     with pytest.raises(EngineError, match="/no/such/python"):
         await bench.compute.launch(plan, {})
+
+
+async def test_what_an_earlier_attempt_made_is_there_after_a_launch_that_fails(bench: Bench) -> None:
+    plan = bench.prepare("pass")
+    checkpoint = Path(plan.record, "outputs", "checkpoint")
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_text("step 7")
+    rank = plan.ranks[0]
+    object.__setattr__(rank, "env", {**rank.env, "MLTRAIN_PYTHON": "/no/such/python"})
+    with pytest.raises(EngineError, match="/no/such/python"):
+        await bench.compute.launch(plan, {})
+    assert checkpoint.read_text() == "step 7"
+    assert not Path(plan.root, "work").exists()
 
 
 async def test_twenty_runs_at_once(bench: Bench) -> None:

@@ -14,7 +14,7 @@ from jupyter_mltrain.core.model import Registration
 from jupyter_mltrain.errors import ConflictError, ModelNotFound, PathNotFound
 from jupyter_mltrain.tracking import cursor
 from tests.engines.published import Record, register, synced
-from tests.engines.python_environment import python_environment
+from tests.engines.python_environment import tensorflow_python
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -142,7 +142,7 @@ print(tf.__version__, keras.__version__)
 
 
 async def test_models_that_tensorflow_wrote(tracking, root, tmp_path):
-    python = python_environment("tensorflow-2.21", "tensorflow-cpu>=2.21,<2.22")
+    python = tensorflow_python()
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     made = subprocess.run([python, "-c", MODELS, tmp_path], env=environment, capture_output=True, text=True, check=True)
     tensorflow, keras = made.stdout.split()[-2:]

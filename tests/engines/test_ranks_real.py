@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import pytest
 
-from jupyter_mltrain.computes.local import LocalCompute
 from jupyter_mltrain.core.compute import Phase
 from jupyter_mltrain.core.spec import TENSORFLOW, Distribution
 from jupyter_mltrain.service.failure import failed_ranks
-from jupyter_mltrain.testing import bench as bench_module
 from jupyter_mltrain.testing.bench import Bench
-from tests.engines.python_environment import python_environment
+from tests.engines.python_environment import tensorflow_python
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("patient")]
 
 # Keras 3 does not `fit` under this strategy; a loop of one's own trains.
 MIRRORED = """
@@ -108,15 +105,7 @@ Run.get_context().log("accuracy", float(np.mean(logits(x_test).numpy().argmax(1)
 
 @pytest.fixture(scope="module")
 def python() -> str:
-    return str(python_environment("tensorflow-2.21", "tensorflow-cpu>=2.21,<2.22"))
-
-
-@pytest.fixture
-async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    monkeypatch.setattr(bench_module, "PATIENCE", 300.0)
-    bench = Bench(LocalCompute(), tmp_path)
-    yield bench
-    await bench.close()
+    return str(tensorflow_python())
 
 
 async def test_two_workers_end_with_the_same_weights_to_the_bit(bench: Bench, python: str) -> None:

@@ -12,7 +12,7 @@ import prometheus_client
 import pytest
 
 from jupyter_mltrain.deployments.injected import mltrain_endpoint
-from tests.engines.python_environment import python_environment
+from tests.engines.python_environment import tensorflow_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -92,7 +92,7 @@ def test_signatures_of_every_sort(tmp_path: Path) -> None:
         ("/v1/models/m:classify", {"examples": [{"x": 1}]}),
         ("/v1/models/other:predict", {"instances": [1]}),
     ]
-    python = python_environment("tensorflow-2.21", "tensorflow-cpu>=2.21,<2.22")
+    python = tensorflow_python()
     packages = Path(prometheus_client.__file__).parents[1]
     package = Path(mltrain_endpoint.__file__).parents[1]
     done = subprocess.run(

@@ -16,7 +16,6 @@ import pytest
 
 from jupyter_mltrain.computes.archives import Entry, archive
 from jupyter_mltrain.computes.docker import DockerCompute
-from jupyter_mltrain.computes.local import LocalCompute
 from jupyter_mltrain.core.compute import Grant
 from jupyter_mltrain.core.spec import Resources
 from jupyter_mltrain.testing.bench import Bench
@@ -40,13 +39,6 @@ for _ in range(14):  # children that come and go between two samples
 wait_for(wait_for(1) + 2)
 print(sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 """
-
-
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    bench = Bench(LocalCompute(), tmp_path)
-    yield bench
-    await bench.close()
 
 
 async def sampled(bench: Bench, plan: Any) -> tuple[dict[str, list[tuple[float, float]]], dict[str, Any]]:

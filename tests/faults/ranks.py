@@ -17,14 +17,7 @@ _BOUND = 60.0
 @case()
 def one_rank_killed(world: World) -> None:
     """Also where nobody but the shims is there to see it."""
-    run, victim = _training(world)
-    alone = world.random.random() < 0.5
-    if alone:
-        world.kill_service()
-    kill(_start(world, run, victim)["pid"])
-    if alone:
-        eventually(lambda: not world.processes_of(run), "ranks are left: {}", lambda: world.processes_of(run))
-    state = _check(world, run)
+    victim, state = _end_with_one_killed(world, "pid")
     assert f"SIGKILL on rank {victim}" in state["failure"]["title"]
     exits = {one["rank"]: one for one in _evidence(state)["exits"]}
     others = [n for n in range(RANKS) if n != victim]
@@ -36,14 +29,7 @@ def one_rank_killed(world: World) -> None:
 @case()
 def shim_of_one_rank_killed(world: World) -> None:
     """Nobody holds its process any more; without a service the other shims end it."""
-    run, victim = _training(world)
-    alone = world.random.random() < 0.5
-    if alone:
-        world.kill_service()
-    kill(_start(world, run, victim)["shim_pid"])
-    if alone:
-        eventually(lambda: not world.processes_of(run), "ranks are left: {}", lambda: world.processes_of(run))
-    state = _check(world, run)
+    victim, state = _end_with_one_killed(world, "shim_pid")
     assert state["failure"]["rank"] == victim, state
     assert "upervisor" in state["failure"]["title"]
 
@@ -59,6 +45,20 @@ def service_killed_while_ranks_train(world: World) -> None:
     assert [one["code"] for one in _evidence(state)["exits"]] == [0] * RANKS
 
 
+def _end_with_one_killed(world: World, which: str) -> tuple[int, dict[str, Any]]:
+    """The rank whose `which` of its start record was killed, in half of the rounds with no service, and the run's end."""
+    run, victim = _training(world)
+    alone = world.random.random() < 0.5
+    if alone:
+        world.kill_service()
+    kill(_start(world, run, victim)[which])
+    if alone:
+        eventually(lambda: not world.processes_of(run), "ranks are left: {}", lambda: world.processes_of(run))
+    state = world.check(run, complete_metrics=False, executions=RANKS)
+    assert state["status"] == "Failed"
+    return victim, state
+
+
 def _training(world: World, script: str = _ENDLESS) -> tuple[Submitted, int]:
     """A run whose ranks are all at work, and one of them by chance."""
     run = world.submit(script, distribution={"launcher": "tensorflow", "nodes": RANKS})
@@ -68,12 +68,6 @@ def _training(world: World, script: str = _ENDLESS) -> tuple[Submitted, int]:
 
 def _start(world: World, run: Submitted, rank: int) -> dict[str, Any]:
     return json.loads((world.folder(run) / "shim" / f"r{rank}.start.json").read_text())
-
-
-def _check(world: World, run: Submitted) -> dict[str, Any]:
-    state = world.check(run, complete_metrics=False, executions=RANKS)
-    assert state["status"] == "Failed"
-    return state
 
 
 def _evidence(state: dict[str, Any]) -> dict[str, Any]:

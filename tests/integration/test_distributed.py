@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from typing import Any
 
 import pytest
 
@@ -29,13 +30,13 @@ open(f"outputs/{task['type']}-{task['index']}.json", "w").write(json.dumps([conf
 """
 
 
-def submit(experiment: Experiment, script: str, workers: int = 2, ps: int = 0, *, chief: bool = False) -> Run:
+def submit(experiment: Experiment, script: str, workers: int = 2, ps: int = 0, **more: Any) -> Run:
     return experiment.submit(
         ScriptRunConfig(
             script="train.py",
             files={"train.py": script},
             environment="current",
-            distributed_job_config=TensorflowConfiguration(workers, ps, chief=chief),
+            distributed_job_config=TensorflowConfiguration(workers, ps, **more),
         )
     )
 
@@ -103,14 +104,7 @@ def test_an_evaluator_has_time_for_what_the_others_left(world: World, experiment
         "    time.sleep(3)  # longer than it takes to see that the others are done\n"
         '    open("outputs/score", "w").write("0.9")\n'
     )
-    run = experiment.submit(
-        ScriptRunConfig(
-            script="train.py",
-            files={"train.py": script},
-            environment="current",
-            distributed_job_config=TensorflowConfiguration(1, 0, evaluator=True),
-        )
-    )
+    run = submit(experiment, script, 1, 0, evaluator=True)
     run.wait_for_completion(wait_post_processing=True)
     exits = run.refresh()["history"][-2]["evidence"]["exits"]
     assert [(e["code"], e["stopped"]) for e in exits] == [(0, ""), (0, "")]
@@ -128,14 +122,7 @@ def test_who_does_not_join_is_named(experiment: Experiment) -> None:
         "    server = socket.create_server((host, int(port)))\n"
         "time.sleep(10_000)\n"
     )
-    run = experiment.submit(
-        ScriptRunConfig(
-            script="train.py",
-            files={"train.py": script},
-            environment="current",
-            distributed_job_config=TensorflowConfiguration(2, 0, join_timeout_seconds=1),
-        )
-    )
+    run = submit(experiment, script, 2, 0, join_timeout_seconds=1)
     told = failure(run)
     assert told["title"].startswith("Rank 1 (worker 1, node 1) did not join the others within 1 s")
     assert (told["rank"], told["evidence"][-1]) == (1, "ended for it: rank 1")

@@ -2,7 +2,9 @@ import { describe, expect, it } from "vitest";
 
 import saved from "../../../tests/fixtures/run-ranks.json";
 import { parsePayload } from "../api/parse";
+import type { RunRanks } from "../api/payload";
 import { lanesOf, logOf, preferredLog, rankLogs } from "./rankLogs";
+import { rankOf } from "./ranks";
 
 const { state } = parsePayload(saved);
 const running = { ...state, status: "Running", failure: null, ranks: null };
@@ -35,8 +37,8 @@ describe("logs of ranks", () => {
 
   it("stand beside each other a few at a time, the first that failed before the others", () => {
     const logs = Array.from({ length: 256 }, (_, rank) => ({ rank, name: logOf(rank) }));
-    const shown = (filter: string, page: number, of = state) => {
-      const lanes = lanesOf(of, logs, filter, page);
+    const shown = (filter: string, page: number, of = state, known = of.ranks) => {
+      const lanes = lanesOf(of, known, logs, filter, page);
       return [lanes.shown.map(({ rank }) => rank), lanes.from, lanes.total];
     };
     expect(shown("", 0)).toEqual([[2, 0, 1, 3], 0, 256]);
@@ -45,5 +47,13 @@ describe("logs of ranks", () => {
     expect(shown("gpu-box-0", 0)).toEqual([[0, 1], 0, 2]);
     expect(shown("nothing", 0)).toEqual([[], 0, 0]);
     expect(shown("gpu-box-0", 0, running)).toEqual([[], 0, 0]);
+    const beyond = state.ranks && {
+      ...state.ranks,
+      ranks: [
+        ...state.ranks.ranks,
+        ...[97, 98].map((rank) => ({ ...rankOf(state.ranks, 3), rank, host: "gpu-box-9" })),
+      ],
+    };
+    expect(shown("gpu-box-9", 0, state, beyond as RunRanks)).toEqual([[97, 98], 0, 2]);
   });
 });

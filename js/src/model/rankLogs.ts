@@ -1,6 +1,6 @@
 /** Which log is a rank's, and which of them are shown beside each other. */
 
-import type { RunState } from "../api/payload";
+import type { RunRanks, RunState } from "../api/payload";
 import type { LogFile } from "../api/rest";
 import { firstFailed, rankFilter } from "./ranks";
 
@@ -33,15 +33,16 @@ export function preferredLog(state: RunState, listed: readonly LogFile[]): strin
   return first?.name ?? null;
 }
 
-/** One page of the logs that the filter leaves, the first that failed before the others. */
+/** One page of the logs that the filter leaves, the first that failed before the others. `known`: all that is of ranks. */
 export function lanesOf(
   state: RunState,
+  known: RunRanks | null,
   logs: readonly RankLog[],
   filter: string,
   page: number,
 ): { shown: RankLog[]; from: number; total: number } {
   const failed = firstFailed(state);
-  const wanted = rankFilter(filter, state.ranks);
+  const wanted = rankFilter(filter, known);
   const left = logs.filter(({ rank }) => wanted(rank));
   const ordered = [
     ...left.filter(({ rank }) => rank === failed),

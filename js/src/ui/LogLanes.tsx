@@ -1,18 +1,21 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
+import type { RankState } from "../api/payload";
 import { formatNumber } from "../model/formats";
 import { t } from "../model/language";
 import type { LogStore } from "../model/log";
 import { LANES, lanesOf, type RankLog } from "../model/rankLogs";
 import { rankOf, rankPlace, rankStatusWords, rankTone } from "../model/ranks";
 import type { RunStore } from "../model/run";
-import { Button, Problem } from "./controls";
+import { Button, Problem, SearchField } from "./controls";
 import { useFollowed } from "./followLog";
-import { LogLines } from "./LogLines";
+import { LogBody } from "./LogBody";
 import { Pager } from "./Pager";
+import { RankFilter } from "./RankFilter";
 import { RankMark } from "./RankMark";
 import type { Surroundings } from "./surroundings";
+import { useRanks } from "./useRanks";
 
 const HEIGHT = 216;
 
@@ -31,30 +34,27 @@ export function LogLanes(
   const [page, setPage] = useState(0);
   const [follow, setFollow] = useState(true);
   const [query, setQuery] = useState("");
-  const { shown, from, total } = lanesOf(store.state, logs, filter, page);
+  const node = useRef<HTMLDivElement>(null);
+  const { state } = store;
+  const { known } = useRanks(store, around, node, (state.ranks?.ranks.length ?? 0) < state.processes);
+  const { shown, from, total } = lanesOf(state, known, logs, filter, page);
   return (
     <>
       <div class="mlt-tools">
         {picker}
-        <input
-          type="search"
-          class="mlt-wide"
-          placeholder={t("Ranks, such as 0, 3-5, or a host")}
-          aria-label={t("Filter ranks")}
+        <RankFilter
           value={filter}
-          onInput={(event) => {
-            setFilter(event.currentTarget.value);
+          change={(value) => {
+            setFilter(value);
             setPage(0);
           }}
         />
-        <input
-          type="search"
-          placeholder={t("Search")}
-          aria-label={t("Search")}
+        <SearchField
+          label={t("Search")}
           value={query}
-          onInput={(event) => {
-            setQuery(event.currentTarget.value);
-            setFollow(event.currentTarget.value === "");
+          change={(value) => {
+            setQuery(value);
+            setFollow(value === "");
           }}
         />
         <Pager from={from} most={LANES} total={total} turn={setPage} />
@@ -64,13 +64,14 @@ export function LogLanes(
         </Button>
       </div>
       {total === 0 && <p class="mlt-empty">{t("No rank matches")}</p>}
-      <div class="mlt-lanes">
+      <div class="mlt-lanes" ref={node}>
         {shown.map(({ rank, name }) => (
           <Lane
             key={name}
             store={store}
             around={around}
             choose={choose}
+            known={rankOf(known, rank)}
             rank={rank}
             name={name}
             log={logOf(name)}
@@ -83,13 +84,21 @@ export function LogLanes(
   );
 }
 
-function Lane(props: Place & { rank: number; name: string; log: LogStore; wanted: boolean; query: string }) {
-  const { store, around, choose, rank, name, log, wanted, query } = props;
+function Lane(
+  props: Place & {
+    known: RankState | null;
+    rank: number;
+    name: string;
+    log: LogStore;
+    wanted: boolean;
+    query: string;
+  },
+) {
+  const { store, around, choose, known, rank, name, log, wanted, query } = props;
   const [follow, setFollow] = useState(wanted);
   useEffect(() => setFollow(wanted), [wanted]);
   const problem = useFollowed(store, log, name, around);
   const found = useMemo(() => log.find(query), [query, log.count]);
-  const known = rankOf(store.state.ranks, rank);
   return (
     <section class="mlt-lane" aria-label={t("Rank {rank}", { rank })}>
       <div class="mlt-lane-head">
@@ -115,19 +124,16 @@ function Lane(props: Place & { rank: number; name: string; log: LogStore; wanted
         </button>
       </div>
       <Problem text={problem} />
-      {log.count === 0 && problem === "" ? (
-        <p class="mlt-empty">{t(log.complete ? "Nothing was logged" : "The log is empty so far")}</p>
-      ) : (
-        <LogLines
-          log={log}
-          name={name}
-          follow={follow}
-          setFollow={setFollow}
-          found={new Set(found)}
-          at={found.at(-1) ?? null}
-          height={HEIGHT}
-        />
-      )}
+      <LogBody
+        problem={problem}
+        log={log}
+        name={name}
+        follow={follow}
+        setFollow={setFollow}
+        found={new Set(found)}
+        at={found.at(-1) ?? null}
+        height={HEIGHT}
+      />
     </section>
   );
 }

@@ -8,11 +8,11 @@ import { t } from "../model/language";
 import { LogStore } from "../model/log";
 import { preferredLog, rankLogs } from "../model/rankLogs";
 import { type RunStore, terminal } from "../model/run";
-import { Button, CopyButton, Problem } from "./controls";
+import { Button, CopyButton, Problem, SearchField } from "./controls";
 import { useFollowed } from "./followLog";
 import { useCommand } from "./hooks";
+import { LogBody } from "./LogBody";
 import { LogLanes } from "./LogLanes";
-import { LogLines } from "./LogLines";
 import { RankMark } from "./RankMark";
 import type { Surroundings } from "./surroundings";
 
@@ -137,15 +137,13 @@ function LogView(props: {
       <div class="mlt-tools">
         {picker}
         {rank !== null && <RankMark rank={rank} />}
-        <input
-          type="search"
-          placeholder={t("Search")}
-          aria-label={t("Search")}
+        <SearchField
+          label={t("Search")}
           value={query}
-          onInput={(event) => {
-            setQuery(event.currentTarget.value);
+          change={(value) => {
+            setQuery(value);
             setHit(0);
-            setFollow(event.currentTarget.value === "");
+            setFollow(value === "");
           }}
           onKeyDown={(event) => {
             if (event.key === "Enter" && found.length > 0) {
@@ -188,18 +186,15 @@ function LogView(props: {
           </Button>
         </div>
       )}
-      {log.count === 0 && problem === "" ? (
-        <p class="mlt-empty">{t(log.complete ? "Nothing was logged" : "The log is empty so far")}</p>
-      ) : (
-        <LogLines
-          log={log}
-          name={name}
-          follow={follow}
-          setFollow={setFollow}
-          found={new Set(found)}
-          at={at}
-        />
-      )}
+      <LogBody
+        problem={problem}
+        log={log}
+        name={name}
+        follow={follow}
+        setFollow={setFollow}
+        found={new Set(found)}
+        at={at}
+      />
     </>
   );
 }

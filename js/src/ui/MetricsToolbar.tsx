@@ -4,6 +4,7 @@ import type { View } from "../model/chart";
 import { formatNumber } from "../model/formats";
 import { t } from "../model/language";
 import type { RangeStore } from "../model/range";
+import { SearchField } from "./controls";
 import { useChanges } from "./hooks";
 
 /** What a person can do to the range that all charts of a card show. */
@@ -32,13 +33,7 @@ export function MetricsToolbar(props: {
   const { filter, setFilter, view, setView, step, points, metrics, picker } = props;
   return (
     <div class="mlt-tools">
-      <input
-        type="search"
-        placeholder={t("Filter metrics")}
-        aria-label={t("Filter metrics")}
-        value={filter}
-        onInput={(event) => setFilter(event.currentTarget.value)}
-      />
+      <SearchField label={t("Filter metrics")} value={filter} change={setFilter} />
       {picker}
       <label>
         {t("Smoothing")}

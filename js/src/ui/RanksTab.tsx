@@ -1,28 +1,24 @@
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 
 import type { RankState, RunRanks } from "../api/payload";
-import { runRanks } from "../api/ranks";
-import { inTurn } from "../model/budget";
 import { formatNumber } from "../model/formats";
 import { t } from "../model/language";
 import {
   arranged,
   behindWords,
   countedWords,
-  knownRanks,
   type Order,
-  RanksStore,
   rankStatusWords,
   rankTone,
   rateWords,
   speedWords,
 } from "../model/ranks";
 import { type RunStore, terminal } from "../model/run";
-import { useChanges } from "./hooks";
 import { Pager } from "./Pager";
+import { RankFilter } from "./RankFilter";
 import { RankMark } from "./RankMark";
-import { useSeen } from "./seen";
 import type { Surroundings } from "./surroundings";
+import { useRanks } from "./useRanks";
 
 /** At a time: a page that lays out hundreds of rows again and again is slow. */
 const ROWS = 32;
@@ -30,31 +26,17 @@ const ROWS = 32;
 /** Each process of a run, the first that failed on top. `openLog`: show the log of a rank. */
 export function RanksTab(props: { store: RunStore; around: Surroundings; openLog: (rank: number) => void }) {
   const { store, around, openLog } = props;
-  const { workspace, run } = store.recorded;
   const { state } = store;
   const node = useRef<HTMLDivElement>(null);
-  const seen = useSeen(node);
-  const asked = useMemo(
-    () => new RanksStore((signal) => runRanks(around.door.rest, workspace, run, { signal }), inTurn()),
-    [],
-  );
-  useChanges(asked.changes);
-  const over = terminal(state.status);
-  useEffect(() => {
-    if (seen) {
-      asked.want(!over);
-    } else {
-      asked.rest();
-    }
-  }, [seen, over]);
-  useEffect(() => () => asked.dispose(), []);
-  const known = knownRanks(state, asked, over);
+  const { known, problem } = useRanks(store, around, node);
   return (
     <div class="mlt-ranks" ref={node}>
       {known !== null && known.ranks.length > 0 ? (
         <Ranks known={known} processes={state.processes} openLog={openLog} />
       ) : (
-        <p class="mlt-empty">{asked.problem || t(over ? "No rank was started" : "No rank yet")}</p>
+        <p class="mlt-empty">
+          {problem || t(terminal(state.status) ? "No rank was started" : "No rank yet")}
+        </p>
       )}
     </div>
   );
@@ -96,14 +78,10 @@ function Ranks(props: { known: RunRanks; processes: number; openLog: (rank: numb
   return (
     <>
       <div class="mlt-tools">
-        <input
-          type="search"
-          class="mlt-wide"
-          placeholder={t("Ranks, such as 0, 3-5, or a host")}
-          aria-label={t("Filter ranks")}
+        <RankFilter
           value={filter}
-          onInput={(event) => {
-            setFilter(event.currentTarget.value);
+          change={(value) => {
+            setFilter(value);
             setPage(0);
           }}
         />

@@ -28,6 +28,29 @@ export function Button(props: {
   );
 }
 
+/** `label` stands in it while it is empty, unless `hint` does. */
+export function SearchField(props: {
+  label: string;
+  hint?: string;
+  wide?: boolean;
+  value: string;
+  change: (value: string) => void;
+  onKeyDown?: (event: KeyboardEvent) => void;
+}) {
+  const { label, hint, wide, value, change, onKeyDown } = props;
+  return (
+    <input
+      type="search"
+      class={wide ? "mlt-wide" : undefined}
+      placeholder={hint ?? label}
+      aria-label={label}
+      value={value}
+      onInput={(event) => change(event.currentTarget.value)}
+      onKeyDown={onKeyDown}
+    />
+  );
+}
+
 /** Copies text, and says that it has. */
 export function CopyButton({ children, text }: { children: ComponentChildren; text: () => string }) {
   const [copied, setCopied] = useState(false);

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import NoReturn, Protocol, TypeVar
 
 from jupyter_mltrain.computes.workfolder import KEPT
 from jupyter_mltrain.core.compute import (
@@ -67,9 +67,19 @@ def nodes_by_host(hosts: Sequence[str]) -> dict[str, tuple[int, ...]]:
 # -- its launch ----------------------------------------------------------------------------------------------------
 
 
+class Refused(EngineUnreachable):
+    """A launch that `why` stands against, while something of it may be left on a host that does not answer."""
+
+    code = "engine.unreachable.refused"
+
+    def __init__(self, why: BaseException, part: Part, error: EngineUnreachable) -> None:
+        super().__init__(f"{part.host}: {error.message} ({why})", mend=error.mend)
+        self.why = why
+
+
 async def launch(parts: Sequence[Part], plan: Callable[[Part], LaunchPlan], secrets: Mapping[str, str]) -> None:
-    """Start all parts at once. Where one cannot be started nothing is left of the others; where a host does not answer
-    nobody knows what it began, and all stays as it is: a second launch goes on from there."""
+    """Start all parts at once. Where one cannot be started nothing is left of the others. Where a host does not answer nobody
+    knows what it began: that is raised, and a second launch goes on from there; or `Refused`, where that has to `refuse`."""
 
     async def start(part: Part) -> Handle:
         return await part.engine.launch(plan(part), secrets)
@@ -86,9 +96,17 @@ async def launch(parts: Sequence[Part], plan: Callable[[Part], LaunchPlan], secr
     problems = {part: one for part, one in zip(parts, found, strict=True) if isinstance(one, BaseException)}
     worst = next((p for p in problems.items() if not isinstance(p[1], EngineUnreachable)), None)
     if worst is not None:
-        await undo([part for part in parts if part is not worst[0]])
-        raise _named(*worst)
+        await refuse([part for part in parts if part is not worst[0]], _named(*worst))
     _raise_unreachable(problems)
+
+
+async def refuse(parts: Sequence[Part], why: BaseException) -> NoReturn:
+    """Leave nothing of a launch and raise `why`; `Refused` where a host does not answer. Begins nothing. Idempotent."""
+    for part, error in (await _each(parts, _end))[1].items():
+        if isinstance(error, EngineUnreachable):
+            raise Refused(why, part, error) from error
+        raise _named(part, error)
+    raise why
 
 
 _cleaning: set[asyncio.Task[None]] = set()
@@ -97,23 +115,24 @@ _cleaning: set[asyncio.Task[None]] = set()
 async def undo(parts: Sequence[Part]) -> None:
     """Leave nothing of them; of a host that does not answer, as soon as it does."""
 
-    async def end(part: Part) -> None:
-        await part.engine.stop(part.handle, 0.0)
-        await part.engine.remove(part.handle)
-
     async def again(part: Part) -> None:
         for pause in _CLEAN_UP_SECONDS:
             await asyncio.sleep(pause)
             with contextlib.suppress(EngineUnreachable):
-                await end(part)
+                await _end(part)
                 return
 
-    for part, error in (await _each(parts, end))[1].items():
+    for part, error in (await _each(parts, _end))[1].items():
         if not isinstance(error, EngineUnreachable):
             raise error
         task = asyncio.create_task(again(part))
         _cleaning.add(task)
         task.add_done_callback(_cleaning.discard)
+
+
+async def _end(part: Part) -> None:
+    await part.engine.stop(part.handle, 0.0)
+    await part.engine.remove(part.handle)
 
 
 # -- what is seen of it --------------------------------------------------------------------------------------------

@@ -114,6 +114,8 @@ class DockerHosts(Rewinds):
         self._addresses = dict(addresses or {})
         self._told: defaultdict[str, set[tuple[str, int]]] = defaultdict(set)
         """By run: of which ranks each host was told that they have ended elsewhere."""
+        self._refused: dict[str, BaseException] = {}
+        """What stands against the launch of a run of which something may be left on a host that is away."""
 
     # -- the hosts -------------------------------------------------------------------------------------------------
 
@@ -192,8 +194,15 @@ class DockerHosts(Rewinds):
         )
 
     def addresses(self, hosts: Sequence[str]) -> list[str]:
-        """What each of those hosts is reached by from the others. Asks nobody."""
+        """What each of those hosts is reached by from the others. Asks nobody. Raises `EngineError` where that cannot be."""
         own = {name: self._addresses.get(name, "") or _reached(self.on(name)) for name in dict.fromkeys(hosts)}
+        for name, address in own.items():
+            if ":" in address:
+                # TensorFlow's and Horovod's lists of processes are of `host:port`.
+                raise EngineError(
+                    f"{name} is reached by {address}, and ranks of several hosts find each other by IPv4 alone.",
+                    mend="Attach the host with its name or its IPv4 address as `address`.",
+                )
         elsewhere = next((address for address in own.values() if address), "")
         return [own[name] or _towards(elsewhere) for name in hosts]
 
@@ -209,7 +218,15 @@ class DockerHosts(Rewinds):
         if not plan.hosts:
             return {**await self.on(plan.host).launch(plan, secrets), "host": plan.host}
         handle = self.foretold(plan)
-        await gang.launch(self._parts(handle), lambda part: _part(plan, part.nodes), secrets)
+        parts, refused = self._parts(handle), self._refused.pop(plan.run_id, None)
+        try:
+            if refused is not None:
+                # Begun again, it would run and be killed on the other hosts for as long as one is away.
+                await gang.refuse(parts, refused)
+            await gang.launch(parts, lambda part: _part(plan, part.nodes), secrets)
+        except gang.Refused as error:
+            self._refused[plan.run_id] = error.why
+            raise
         return handle
 
     async def observe(self, handle: Handle) -> Observation:

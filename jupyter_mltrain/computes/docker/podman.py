@@ -13,6 +13,8 @@ _IN_CONFLICT = ("is already in use", "can only kill running containers", "is not
 """What is 409 with Docker: a name that is taken, a container that has ended meanwhile."""
 _ENDS_JUST_NOW = "/ns/mnt: no such file or directory"
 """A file was asked of a container whose last process has ended, which Podman does not know yet; in a moment it is there."""
+_MADE_JUST_NOW = "volume already exists"
+"""Two have made one volume at once; Docker gives it to both, and so does Podman whoever asks next."""
 _PATIENCE = 10.0
 _STEP = 0.05
 
@@ -39,5 +41,7 @@ def asked(send: Callable[[], requests.Response]) -> requests.Response:
 
 
 def _came_too_early(response: requests.Response) -> bool:
+    if response.status_code != _FAILED:
+        return False
     reads = response.request.method in {"GET", "HEAD"}
-    return reads and response.status_code == _FAILED and _ENDS_JUST_NOW in response.text
+    return (reads and _ENDS_JUST_NOW in response.text) or _MADE_JUST_NOW in response.text

@@ -24,14 +24,11 @@ class Rewinds:
 
     if TYPE_CHECKING:
 
-        async def collect(self, handle: Handle, into: Path) -> None: ...
-
         async def remove(self, handle: Handle) -> None: ...
 
     async def rewind(self, handle: Handle, into: Path, note: str) -> None:
-        """Take what the run made into its record and remove all that there is of it; `note` ends its log. The run's streams
-        are in its record already. Idempotent."""
-        await self.collect(handle, into)
+        """Remove all that there is of a run; `note` ends its log. What it made and said is in its record already.
+        Idempotent."""
         await self.remove(handle)
         await asyncio.to_thread(_note, into / "streams", note)
 

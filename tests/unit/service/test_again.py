@@ -13,18 +13,24 @@ from jupyter_mltrain.core.compute import FROM_OUTSIDE, Capabilities, Exit, Obser
 from jupyter_mltrain.core.spec import RunSpec
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.service import lost
-from jupyter_mltrain.service.again import replacing
+from jupyter_mltrain.service.again import collect
 
 
 class Engine:
-    """Shares no files; `brings` is what it collects: path → text."""
+    """Shares no files; `brings`: the files that it collects."""
 
     capabilities = Capabilities()
 
-    def __init__(self, left: tuple[str, ...] = ()) -> None:
+    def __init__(self, left: tuple[str, ...] = (), brings: tuple[str, ...] = ()) -> None:
         self.stop_evidence = StopEvidence(remaining=left)
+        self.brings = brings
 
     async def rewind(self, handle: Any, into: Path, note: str) -> None: ...
+
+    async def collect(self, handle: Any, into: Path) -> None:
+        for name in self.brings:
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
+            (into / name).touch()
 
     async def stop(self, handle: Any, grace: float) -> StopEvidence:
         return self.stop_evidence
@@ -78,51 +84,57 @@ def test_who_begins_again(
         assert not asyncio.run(ask(Engine(("4711 python",)))), "something of it goes on"
 
 
-def test_what_was_there_stays_where_the_rest_cannot_be_brought(tmp_path: Path) -> None:
-    record: Any = SimpleNamespace(folder=tmp_path, doc={"preemptions": 1})
+def left(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+async def test_what_was_there_stays_where_the_rest_cannot_be_brought(tmp_path: Path) -> None:
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs" / "checkpoint").touch()
+    begun, late = asyncio.Event(), list[Path]()
 
-    async def collect() -> None:
-        async with replacing(record, cast("Any", Engine())):
-            (tmp_path / "outputs").mkdir()
-            (tmp_path / "outputs" / "part").touch()
-            raise asyncio.CancelledError
+    class Slow(Engine):
+        async def collect(self, handle: Any, into: Path) -> None:
+            late.append(into / "outputs" / "part")
+            begun.set()
+            await asyncio.Event().wait()
 
+    bringing = asyncio.create_task(bring(tmp_path, Slow()))
+    await begun.wait()
+    bringing.cancel()
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(collect())
-    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["outputs", "outputs/checkpoint"]
+        await bringing
+    # A thread that nobody waits for any more goes on.
+    late[0].parent.mkdir(parents=True)
+    late[0].touch()
+    await bring(tmp_path, Engine())
+    assert left(tmp_path) == ["outputs/checkpoint"]
 
 
-def test_what_is_brought_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
-    record: Any = SimpleNamespace(folder=tmp_path, doc={"preemptions": 1})
+async def test_what_is_brought_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+    class Cut(Engine):
+        async def collect(self, handle: Any, into: Path) -> None:
+            await super().collect(handle, into)
+            raise OSError
 
-    async def collect(*names: str, cut: bool = False) -> None:
-        async with replacing(record, cast("Any", Engine())):
-            for name in names:
-                (tmp_path / name).parent.mkdir(exist_ok=True)
-                (tmp_path / name).touch()
-            if cut:
-                raise OSError
+    await bring(tmp_path, Engine(brings=("outputs/a", "logs/x")))
+    assert left(tmp_path) == ["logs/x", "outputs/a"]
+    await bring(tmp_path, Engine())
+    assert left(tmp_path) == ["logs/x", "outputs/a"], "nothing was left to be brought"
+    with pytest.raises(OSError):  # noqa: PT011 - the one above
+        await bring(tmp_path, Cut(brings=("outputs/b",)))
+    assert left(tmp_path) == ["logs/x", "outputs/a"]
+    await bring(tmp_path, Engine(brings=("outputs/b",)))
+    assert left(tmp_path) == ["logs/x", "outputs/b"]
 
-    async def all_of_it() -> list[list[str]]:
-        seen: list[list[str]] = []
-        for names, cut in (
-            (("outputs/a", "logs/x"), False),
-            ((), False),
-            (("outputs/b",), True),
-            (("outputs/c",), False),
-        ):
-            try:
-                await collect(*names, cut=cut)
-            except OSError:
-                await collect(*names)  # as who waits for the engine does
-            seen.append(sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()))
-        return seen
 
-    assert asyncio.run(all_of_it()) == [
-        ["logs/x", "outputs/a"],
-        ["logs/x", "outputs/a"],  # nothing was left to be brought
-        ["logs/x", "outputs/b"],
-        ["logs/x", "outputs/c"],
-    ]
+async def test_who_was_killed_while_it_took_over_what_was_brought_has_lost_nothing(tmp_path: Path) -> None:
+    (tmp_path / "outputs.before").mkdir()
+    (tmp_path / "outputs.before" / "checkpoint").touch()
+    await bring(tmp_path, Engine())
+    assert left(tmp_path) == ["outputs/checkpoint"]
+
+
+async def bring(folder: Path, engine: Engine) -> None:
+    record: Any = SimpleNamespace(folder=folder, doc={"preemptions": 1})
+    await collect(record, cast("Any", engine), {})

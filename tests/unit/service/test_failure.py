@@ -143,3 +143,21 @@ def test_ranks_that_disagree_are_told_in_one_line(tmp_path):
     )
     assert found.mend
     assert found.traceback is not None
+
+
+def test_an_earlier_attempt_explains_nothing(tmp_path):
+    lost = b'Traceback (most recent call last):\n  File "cell.py", line 1\nHorovodInternalError: allreduce failed\n'
+    begins: dict[str, int] = {}
+    for rank in range(2):
+        (tmp_path / f"r{rank}.log").write_bytes(lost)
+        begins[f"r{rank}.log"] = len(lost)
+    with (tmp_path / "r1.log").open("ab") as log:
+        log.write(b'Traceback (most recent call last):\n  File "cell.py", line 2\nValueError: of this attempt\n')
+    own = explain_first((made(rank=0, code=3), made(rank=1, code=0)), tmp_path, begins)
+    assert own is not None
+    assert (own.title, own.traceback) == ("The script ended with exit code 3 on rank 0.", None)
+    cause = explain_first(
+        (made(rank=0, signal=15, ended=2.0, stopped=PEER_FAILED), made(rank=1, code=1, ended=3.0)), tmp_path, begins
+    )
+    assert cause is not None
+    assert (cause.rank, cause.title) == (1, "ValueError: of this attempt on rank 1")

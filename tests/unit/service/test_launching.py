@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,15 +16,17 @@ from jupyter_mltrain.service import launching
 from jupyter_mltrain.service.launching import launched
 
 PLAN = LaunchPlan("r1", "box", "/r", (), "/record", "/blobs")
+OVER_HOSTS = dataclasses.replace(PLAN, hosts=("box", "other"), addresses=("10.0.0.1", "10.0.0.2"))
 
 
 class Engine:
     """`phases`: what it sees of the run, look by look; None where it cannot be reached."""
 
-    capabilities = Capabilities()
+    capabilities = Capabilities(shared_files=True)
 
     def __init__(self, *phases: Phase | None) -> None:
         self.phases = list(phases)
+        self.brings: dict[str, str] = {}
         self.done: list[str] = []
 
     def foretold(self, plan: LaunchPlan) -> dict[str, Any]:
@@ -42,13 +46,19 @@ class Engine:
         self.done.append("stop")
         return StopEvidence()
 
+    async def collect(self, handle: dict[str, Any], into: Path) -> None:
+        self.done.append("collect")
+        for name, text in self.brings.items():
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
+            (into / name).write_text(text)
+
     async def remove(self, handle: dict[str, Any]) -> None:
         self.done.append("remove")
 
 
 class Record:
-    def __init__(self, begun: bool) -> None:
-        self.id = "r1"
+    def __init__(self, begun: bool, folder: Path = Path("/record")) -> None:
+        self.id, self.folder = "r1", folder
         self.spec = SimpleNamespace(secrets=("TOKEN",))
         self.doc: dict[str, Any] = {"launching": {"run_id": "r1"}} if begun else {}
         self.status, self.path, self.saved = Status.STARTING, list[Status](), 0
@@ -90,7 +100,35 @@ async def test_a_run_that_was_launched_goes_on_though_its_secret_is_gone(phase: 
 async def test_of_a_run_whose_processes_never_came_to_be_nothing_is_left(phase: Phase) -> None:
     engine = Engine(phase)
     assert await launch(engine, Record(begun=True)) is None
+    assert engine.done == ["stop", "collect", "remove"]
+
+
+async def test_what_an_earlier_attempt_made_comes_back_where_it_had_been_moved(tmp_path: Path) -> None:
+    engine, record = Engine(Phase.ABSENT), Record(begun=True, folder=tmp_path)
+    record.doc["preemptions"] = 1
+    engine.brings = {"outputs/kept": "old"}
+    assert await launch(engine, record) is None
+    assert (tmp_path / "outputs" / "kept").read_text() == "old"
+
+
+async def test_a_copy_that_may_be_half_made_does_not_take_the_place_of_what_was_copied(tmp_path: Path) -> None:
+    engine, record = Engine(Phase.ABSENT), Record(begun=True, folder=tmp_path)
+    engine.capabilities = Capabilities(shared_files=False)
+    record.doc["preemptions"] = 1
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "model").write_text("whole")
+    engine.brings = {"outputs/model": "ha"}
+    assert await launch(engine, record) is None
+    assert (tmp_path / "outputs" / "model").read_text() == "whole"
     assert engine.done == ["stop", "remove"]
+
+
+async def test_where_its_nodes_are_is_told_once() -> None:
+    engine, record = Engine(), Record(begun=False)
+    record.doc["notices"] = ["one of its own", launching.over_hosts(OVER_HOSTS)[0].replace("box", "another")]
+    service = SimpleNamespace(secrets=lambda _: {"TOKEN": "t"})
+    await launched(cast("Any", service), cast("Any", record), cast("Any", engine), OVER_HOSTS)
+    assert record.doc["notices"] == ["one of its own", *launching.over_hosts(OVER_HOSTS)]
 
 
 async def test_without_its_secret_nothing_is_launched() -> None:

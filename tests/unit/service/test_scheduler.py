@@ -210,6 +210,21 @@ async def test_fewer_nodes_than_runs_leave_when_their_runs_end():
     assert len(pool.nodes) == 2
 
 
+async def test_a_run_that_asked_for_more_nodes_than_there_may_be_now_does_not_hold_up_the_others():
+    pool = elastic(most=3)
+    first = submit(pool, "first")
+    wide = asyncio.create_task(pool.acquire("wide", Resources(), nodes=3))
+    await settle()
+    assert first.done()
+    assert (pool.too_large(3), pool.too_large(2)) == ([], ["wide"])
+    wide.cancel()
+    await settle()
+    pool.rescale(Scale(0, 2, 60), SMALL)
+    with pytest.raises(ResourceUnavailable, match="3 nodes asked for; target 'pool' has at most 2"):
+        await pool.acquire("later", Resources(), nodes=3)
+    assert pool.queued == 0
+
+
 async def test_a_node_is_looked_at_before_it_gets_a_run():
     ready, moved = asyncio.Event(), []
 

@@ -48,6 +48,25 @@ async def test_who_says_no_more_falls_behind_ever_farther(tmp_path: Path) -> Non
     assert await behind(tmp_path, ahead, ahead[:40]) == [0.0, 59.0]
 
 
+async def test_who_has_said_nothing_since_the_run_began_again(tmp_path: Path) -> None:
+    ingest = Ingest(tmp_path)
+
+    def fill(columns: Columns) -> None:
+        for rank, points in enumerate(([(8, 10.0), (9, 11.0), (0, 60.0), (1, 61.0)], [(8, 10.0), (9, 12.0)])):
+            columns.append((rank, "loss"), *([p[i] for p in points] for i in (0, 1)), [7.0] * len(points))
+
+    await ingest.read(fill)
+    assert (await paces(ingest))[0].behind == 51.0, "rank 1 seems ahead by what it did before"
+    assert await paces(ingest, since=50.0) == {0: Pace(1, None, None)}
+    await ingest.read(lambda columns: columns.append((1, "loss"), [0], [61.5], [7.0]))
+    assert await paces(ingest, since=50.0) == {0: Pace(1, 0.0, None), 1: Pace(0, 1.5, None)}
+
+
+async def test_steps_that_begin_anew_in_each_epoch_tell_nothing(tmp_path: Path) -> None:
+    epochs = [(step, 10.0 * epoch + step) for epoch in range(3) for step in range(5)]
+    assert await behind(tmp_path, epochs, epochs[:7]) == [None, None]
+
+
 async def test_steps_that_cannot_be_compared(tmp_path: Path) -> None:
     assert await behind(tmp_path / "one", [(0, 1.0), (1, 2.0)]) == [None], "there is no other"
     assert await behind(tmp_path / "back", [(5, 1.0), (2, 2.0), (9, 3.0)], [(3, 9.0)]) == [None, None], "it went back"

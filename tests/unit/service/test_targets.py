@@ -165,3 +165,17 @@ async def test_more_nodes_share_the_memory_anew(layout: Layout) -> None:
     await targets.change("a", max_nodes=4)
     assert made.pool.share.memory_gb == 4.0
     assert made.substitutions[0].given == "4 CPUs, 4 GB, no GPU"
+
+
+async def test_it_keeps_as_many_nodes_as_a_waiting_run_asked_for(layout: Layout) -> None:
+    targets = await opened(layout)
+    made = await targets.create(TargetDefinition("a", size="STANDARD_D1_V2", max_nodes=2))
+    await made.pool.acquire("first", Resources())
+    waiting = asyncio.create_task(made.pool.acquire("wide", Resources(), nodes=2))
+    await asyncio.sleep(0)
+    with pytest.raises(TargetInUse, match=r"1 waiting run asked for more than 1 nodes of a at once: wide\."):
+        await targets.change("a", max_nodes=1)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await targets.change("a", max_nodes=1)
+    assert made.pool.scale.max_nodes == 1

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 
-def main(lock: str, prefix: str, cache: str) -> None:
+def main(lock: str, prefix: str, cache: str) -> str:
+    """What went wrong; empty where nothing did."""
     import rattler  # noqa: PLC0415 - not in every environment of this package
     from rattler.exceptions import InstallerError  # noqa: PLC0415
 
@@ -35,7 +36,8 @@ def main(lock: str, prefix: str, cache: str) -> None:
             )
         )
     except InstallerError as error:
-        sys.exit(" ".join(f"The conda packages could not be installed: {error}".split()))
+        return " ".join(f"The conda packages could not be installed: {error}".split())
+    return ""
 
 
 def say(line: str) -> None:
@@ -44,4 +46,8 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    problem = main(*sys.argv[1:])
+    if problem:
+        say(problem)
+    # Without the interpreter's own end: a thread of py-rattler that still hands over what it did crashes it now and then.
+    os._exit(1 if problem else 0)

@@ -131,6 +131,22 @@ async def test_where_one_cannot_start_nothing_is_left_of_the_others(hosts: list[
     assert not any(host.begun for host in hosts)
 
 
+async def test_where_another_does_not_answer_that_is_told_until_it_does(
+    hosts: list[Host], parts: list[gang.Part]
+) -> None:
+    await gang.launch(parts, lambda _: PLAN, {})
+    hosts[2].broken = hosts[1].away = True
+    with pytest.raises(gang.Refused, match=r"b: No route\. \(c: No such image\.\)") as caught:
+        await gang.launch(parts, lambda _: PLAN, {})
+    assert [host.begun for host in hosts[:2]] == [False, True], "what is away may go on"
+    with pytest.raises(gang.Refused, match=r"b: No route\."):
+        await gang.refuse(parts, caught.value.why)
+    hosts[1].away = False
+    with pytest.raises(EngineError, match=r"^c: No such image\."):
+        await gang.refuse(parts, caught.value.why)
+    assert not any(host.begun for host in hosts[:2])
+
+
 async def test_a_launch_goes_on_where_a_host_answers_again(hosts: list[Host], parts: list[gang.Part]) -> None:
     hosts[1].away = True
     with pytest.raises(EngineUnreachable, match=r"b: No route\."):

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from jupyter_mltrain.computes import load
-from jupyter_mltrain.computes.docker import DockerCompute, DockerHosts
-from jupyter_mltrain.core.compute import Capacity, Grant, Health, LaunchInputs
+from jupyter_mltrain.computes.docker import DockerCompute, DockerHosts, gang
+from jupyter_mltrain.core.compute import Capacity, Grant, Health, LaunchInputs, LaunchPlan
 from jupyter_mltrain.core.orders import PreparedEnvironment
 from jupyter_mltrain.core.spec import TENSORFLOW, Distribution, RunSpec
-from jupyter_mltrain.errors import EngineError, UsageError
+from jupyter_mltrain.errors import EngineError, EngineUnreachable, UsageError
 
 
 def made(**settings: Any) -> DockerHosts:
@@ -90,6 +90,14 @@ async def test_a_target_is_good_where_one_host_is_and_says_what_is_wrong_with_th
     assert not (await made(hosts=["ssh://b"]).check()).ok
 
 
+def test_ranks_of_several_hosts_find_each_other_by_ipv4() -> None:
+    hosts = made(hosts=["unix:///x", {"url": "ssh://box", "address": "fd00::7"}])
+    with pytest.raises(EngineError, match="box is reached by fd00::7") as caught:
+        hosts.addresses(["this machine", "box"])
+    assert "IPv4" in caught.value.mend
+    assert hosts.addresses(["this machine"]) == ["127.0.0.1"]
+
+
 def test_hosts_reach_each_other_by_their_addresses() -> None:
     hosts = made(
         hosts=[{"url": "unix:///x", "name": "here"}, "ssh://me@127.0.0.9", {"url": "ssh://b", "address": "10.9.8.7"}]
@@ -120,3 +128,32 @@ def test_each_host_has_its_own_interpreter(tmp_path: Path) -> None:
     assert [one.argv[0] for one in plan.ranks] == ["/envs/of-a/bin/python", "/envs/of-b/bin/python"]
     parts = hosts.foretold(plan)["parts"]
     assert [parts[name]["python"] for name in "ab"] == ["/envs/of-a/bin/python", "/envs/of-b/bin/python"]
+
+
+async def test_what_was_refused_is_not_begun_again_while_a_host_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = made(hosts=["ssh://a", "ssh://b"])
+    done: list[str] = []
+    away = True
+
+    async def launch(parts: list[gang.Part], *_: object) -> None:
+        done.append("launch")
+        await refuse(parts, EngineError("b: No such image."))
+
+    async def refuse(parts: list[gang.Part], why: BaseException) -> None:
+        done.append("end")
+        if away:
+            raise gang.Refused(why, parts[0], EngineUnreachable("No route."))
+        raise why
+
+    monkeypatch.setattr(gang, "launch", launch)
+    monkeypatch.setattr(gang, "refuse", refuse)
+    handle = {"run_id": "r1", "hosts": ["a", "b"], "parts": {"a": {}, "b": {}}}
+    monkeypatch.setattr(DockerHosts, "foretold", lambda self, plan: handle)
+    plan = LaunchPlan("r1", "docker", "/r", (), "", "", hosts=("a", "b"))
+    for _ in range(2):
+        with pytest.raises(EngineUnreachable, match=r"a: No route\. \(b: No such image\.\)"):
+            await hosts.launch(plan, {})
+    away = False
+    with pytest.raises(EngineError, match=r"^b: No such image"):
+        await hosts.launch(plan, {})
+    assert done == ["launch", "end", "end", "end"]

@@ -15,6 +15,7 @@ from jupyter_mltrain.errors import EngineError
 TAKEN = 'container create: creating container storage: the container name "a" is already in use by 46e7'
 ENDED = "can only kill running containers. f99f is in state exited: container state improper"
 GOING = "open /proc/32230/ns/mnt: no such file or directory"
+MADE = "adding volume to state: name a is in use: volume already exists"
 
 
 class Podman(http.server.BaseHTTPRequestHandler):
@@ -25,6 +26,7 @@ class Podman(http.server.BaseHTTPRequestHandler):
     name = "Libpod/4.3.1 (linux)"
 
     def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path.endswith("/version"):
             self.answer(200, '{"ApiVersion": "1.41", "MinAPIVersion": "1.24"}')
         else:
@@ -82,3 +84,10 @@ def test_dockers_own_words_are_left_as_they_are(podman: tuple[type[Podman], Conn
     handler.name = "Docker/20.10.24 (linux)"
     handler.answers += [(500, TAKEN)]
     assert refused(connection) == 500
+
+
+def test_a_volume_that_two_make_at_once_is_both_ones(podman: tuple[type[Podman], Connection]) -> None:
+    handler, connection = podman
+    handler.answers += [(500, MADE), (200, '{"Name": "a"}')]
+    assert connection.do(lambda client: client.create_volume("a"))["Name"] == "a"
+    assert handler.answers == []
