@@ -18,10 +18,10 @@ from jupyter_mltrain.core.compute import Compute, Handle, Phase
 from jupyter_mltrain.core.engines import ManyHosts
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import ConflictError, EngineUnreachable, MLTrainError, RunNotFound, TargetNotFound
+from jupyter_mltrain.service import said
 from jupyter_mltrain.service.again import collect
 from jupyter_mltrain.service.failure import Failure
 from jupyter_mltrain.service.inputs import remove_copies
-from jupyter_mltrain.service.pruning import measure_outputs
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.record import Record
@@ -79,10 +79,8 @@ class GivenUp:
                 note = {"run": record.id, "target": record.spec.target, "handle": handle, "since": time.time()}
                 note["launching"] = record.doc.get("handle") is None and record.doc.get("launching") is not None
                 await asyncio.to_thread(_write, self._folder / f"{record.id}.json", note)
-            await record.ingest.absorb(flush=True)
-            await service.children.settle(record)
+            await said.keep(service, record)
             record.doc["failure"] = failure.to_json()
-            record.doc["outputs"] = await asyncio.to_thread(measure_outputs, record.folder)
             await record.advance(Status.FAILED, failure.title, {"given_up": evidence})
         finally:
             self._giving.discard(record.id)
@@ -143,14 +141,13 @@ class GivenUp:
         except EngineUnreachable:
             raise
         except (MLTrainError, OSError) as error:
-            said = f"what was left of it could not be ended: {error}"
+            became = f"what was left of it could not be ended: {error}"
         else:
-            said = (
+            became = (
                 f"{_where(handle)} answered again: {_became(handle, stopped.container)}; what it had made was fetched"
             )
-        await record.ingest.absorb(flush=True)
-        record.doc.setdefault("notices", []).append(said)
-        record.doc["outputs"] = await asyncio.to_thread(measure_outputs, record.folder)
+        record.doc.setdefault("notices", []).append(became)
+        await said.keep(self._service, record)
         await record.save()
         await asyncio.to_thread(path.unlink, missing_ok=True)
 

@@ -27,16 +27,14 @@ from jupyter_mltrain.core.compute import (
 from jupyter_mltrain.core.spec import NOTEBOOK, WITHIN
 from jupyter_mltrain.core.status import Status
 from jupyter_mltrain.errors import EngineUnreachable, MLTrainError
-from jupyter_mltrain.service import again, lost, preemption, resuming
+from jupyter_mltrain.service import again, lost, preemption, resuming, said
 from jupyter_mltrain.service.failure import Failure, explain_first, failed_ranks
 from jupyter_mltrain.service.inputs import remove_copies, settle_data
 from jupyter_mltrain.service.launching import launched
 from jupyter_mltrain.service.patience import patiently
 from jupyter_mltrain.service.placing import placed, prepared
-from jupyter_mltrain.service.pruning import measure_outputs
 from jupyter_mltrain.service.ranks import saw
 from jupyter_mltrain.service.record import Record
-from jupyter_mltrain.service.system import used_words
 
 if TYPE_CHECKING:
     from jupyter_mltrain.service.service import Service
@@ -76,7 +74,7 @@ async def drive(service: Service, record: Record) -> None:
         raise  # the service ends; the run does not
     except Exception as error:  # noqa: BLE001 - whatever it is, the run must not stay live for ever
         await _leave_nothing(service, record)
-        await _fail(record, error)
+        await _fail(service, record, error)
     finally:
         if record.status.terminal:
             service.pool(record.spec.target).release(record.id)
@@ -297,8 +295,7 @@ async def _finalize(service: Service, record: Record) -> None:
             await _drained(record, compute, handle)
     await settle_data(service, record)
     await resuming.settle(service, record)
-    await record.ingest.absorb(flush=True)
-    await service.children.settle(record, "the run it is in was canceled" if outcome is Status.CANCELED else "")
+    await said.keep(service, record, "the run it is in was canceled" if outcome is Status.CANCELED else "")
     if outcome is Status.FAILED and not record.doc.get("failure"):
         exits = tuple(Exit.from_json(e) for e in record.history[-1].evidence["exits"])
         failure = await asyncio.to_thread(
@@ -306,14 +303,6 @@ async def _finalize(service: Service, record: Record) -> None:
         )
         if failure is not None:
             record.doc["failure"] = failure.to_json()
-    _, _, extra = await record.ingest.summary()
-    for kind in ("tags", "properties"):
-        # What the script said; lists are filtered by it.
-        said = {key: str(value if value is not None else "") for key, value in extra.get(kind, {}).items()}
-        record.doc[kind] = {**said, **record.doc.get(kind, {})}
-    record.doc["said"] = True
-    record.doc["outputs"] = await asyncio.to_thread(measure_outputs, record.folder)
-    record.doc["used"] = await used_words(record.ingest)
     if handle is not None:
         await patiently(record, lambda: compute.remove(handle), "remove what was there for it")
     failure_json = record.doc.get("failure") or {}
@@ -343,7 +332,7 @@ async def _leave_nothing(service: Service, record: Record) -> None:
             record.doc.setdefault("notices", []).append(f"cleaning up: {error}")
 
 
-async def _fail(record: Record, error: Exception) -> None:
+async def _fail(service: Service, record: Record, error: Exception) -> None:
     if record.status.terminal:
         return
     if isinstance(error, MLTrainError):
@@ -354,9 +343,11 @@ async def _fail(record: Record, error: Exception) -> None:
         failure = Failure(f"A bug in jupyter_mltrain: {type(error).__name__}: {error}", (), "".join(lines)[-4000:])
         traceback.print_exception(error)
     record.doc["failure"] = failure.to_json()
-    with suppress(OSError):  # the failure may be one of the disk
-        # What an earlier attempt made is there, and what was fetched of this one.
-        record.doc["outputs"] = await asyncio.to_thread(measure_outputs, record.folder)
+    # What fails a run may fail this too: a full disk, or a bug.
+    with suppress(Exception):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            # What came before: an earlier attempt, or a launch in whose middle something was killed.
+            await said.keep(service, record)
     await record.advance(Status.FAILED, failure.title)
 
 

@@ -11,9 +11,8 @@ import pytest
 
 from jupyter_mltrain.core.compute import Capabilities, Exit, Observation, Phase, StopEvidence
 from jupyter_mltrain.core.status import Status
-from jupyter_mltrain.errors import ResourceUnavailable
-from jupyter_mltrain.service import lifecycle
 from jupyter_mltrain.service.giving_up import GivenUp
+from jupyter_mltrain.service.ingest import Ingest
 
 
 class Engine:
@@ -37,13 +36,17 @@ class Engine:
         self.done.append("remove")
 
 
+class Nothing(Ingest):
+    """Of a host that has no more to say."""
+
+    async def follow(self, *_: object) -> None: ...
+
+
 class Record:
     def __init__(self, folder: Path, status: Status) -> None:
         self.id, self.folder, self.status = "r1", folder, status
         self.doc: dict[str, Any] = {}
-        self.ingest = SimpleNamespace(follow=self._nothing, absorb=self._nothing)
-
-    async def _nothing(self, *_: object, **__: object) -> None: ...
+        self.ingest = Nothing(folder)
 
     async def save(self) -> None: ...
 
@@ -60,7 +63,14 @@ class Bench:
         async def record(_: str) -> Record:
             return self.record
 
-        service = SimpleNamespace(layout=SimpleNamespace(computes=folder), record=record, compute=lambda _: engine)
+        async def settle(*_: object) -> None: ...
+
+        service = SimpleNamespace(
+            layout=SimpleNamespace(computes=folder),
+            record=record,
+            compute=lambda _: engine,
+            children=SimpleNamespace(settle=settle),
+        )
         self.given_up = GivenUp(cast("Any", service))
         self.note = folder / "given-up" / "r1.json"
         self.note.parent.mkdir()
@@ -102,12 +112,3 @@ async def test_the_note_of_a_run_that_is_just_given_up_is_kept(tmp_path: Path) -
     await bench.end()
     assert not bench.note.exists(), "a service was killed between the two: the run goes on"
     assert engine.done == []
-
-
-async def test_a_run_that_finds_no_place_any_more_says_what_its_earlier_attempt_made(tmp_path: Path) -> None:
-    record = Record(tmp_path, Status.QUEUED)
-    (tmp_path / "outputs").mkdir()
-    (tmp_path / "outputs" / "checkpoint").write_bytes(b"12345")
-    await lifecycle._fail(cast("Any", record), ResourceUnavailable("Too few nodes."))
-    assert record.status is Status.FAILED
-    assert (record.doc["outputs"]["files"], record.doc["outputs"]["bytes"]) == (1, 5)
